@@ -1,0 +1,3 @@
+//! The `unitwatch` command.
+
+fn main() {}

@@ -1,0 +1,72 @@
+//! What the exporter counts of itself: plain numbers that every room may add to and that
+//! `metrics` words.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// A label value of one of the counters below.
+pub type Word = std::borrow::Cow<'static, str>;
+
+/// The exporter's own counters, shared by all rooms. Counters only rise.
+#[derive(Debug, Default)]
+pub struct Telemetry(Mutex<Totals>);
+
+/// The counters at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Totals {
+    /// Signals taken in, by member.
+    pub events: BTreeMap<Word, u64>,
+    /// Signal received to applied.
+    pub event_lag: Histogram,
+    /// Full re-reads, by reason.
+    pub resyncs: BTreeMap<Word, u64>,
+    /// Values that a reconciliation had to correct, by field.
+    pub drift: BTreeMap<Word, u64>,
+    /// D-Bus calls, by method.
+    pub calls: BTreeMap<Word, u64>,
+    /// D-Bus calls that failed, by method and error name.
+    pub call_errors: BTreeMap<(Word, Word), u64>,
+    /// Scrapes, from request to encoded body.
+    pub scrapes: Histogram,
+}
+
+/// A histogram over fixed bounds from 10 µs to 10 s.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Observations at or under each of [`Histogram::BOUNDS`] and over the bound before it; the
+    /// last place holds what is over all of them.
+    pub buckets: [u64; Histogram::BOUNDS.len() + 1],
+    /// The sum of all observations, in seconds.
+    pub sum: f64,
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Opens the counters for adding or reading; hold it briefly.
+    pub fn totals(&self) -> MutexGuard<'_, Totals> {
+        // The counters are valid after every single addition, so a panic elsewhere spoils nothing.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Histogram ===
+
+impl Histogram {
+    /// Upper bounds in seconds.
+    pub const BOUNDS: [f64; 13] =
+        [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+    /// Adds one duration.
+    pub fn observe(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let place = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
+        if let Some(count) = self.buckets.get_mut(place.unwrap_or(Self::BOUNDS.len())) {
+            *count += 1;
+        }
+        self.sum += seconds;
+    }
+}
