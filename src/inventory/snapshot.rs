@@ -36,6 +36,8 @@ pub struct Manager {
     pub confidential_virtualization: Option<Box<str>>,
     /// `Tainted`; empty where nothing is.
     pub tainted: Option<Box<str>>,
+    /// `ControlGroup`: the manager's own place in the control group tree.
+    pub control_group: Option<Box<str>>,
     /// `SystemState`, asked at the scrape because systemd never signals it.
     pub system_state: Option<SystemState>,
     /// `NFailedUnits`.

@@ -1,7 +1,8 @@
 //! One unit's row in the table: plain values, each with the systemd property it comes from.
 
 use crate::systemd::{
-    name::UnitName,
+    name::{UnitName, UnitType},
+    property::{UnitProperty, Value},
     state::{ActiveState, LoadState},
 };
 
@@ -100,4 +101,113 @@ pub struct Timer {
 pub struct Mount {
     /// `Type`: the file system.
     pub mount_type: Option<Box<str>>,
+}
+
+/// What a row holds of one property.
+#[derive(PartialEq)]
+enum Held<'a> {
+    Number(Option<u64>),
+    Text(Option<&'a str>),
+    /// The row keeps no such thing.
+    NoPlace,
+}
+
+// === impl Unit ===
+
+impl Unit {
+    /// Whether the row holds this value already.
+    pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
+        match self.get(property) {
+            Held::Number(held) => held == value.number(),
+            Held::Text(held) => held == value.text(),
+            Held::NoPlace => true,
+        }
+    }
+
+    fn get(&self, property: UnitProperty) -> Held<'_> {
+        use Held::{NoPlace, Number, Text};
+        use UnitProperty as P;
+        match (property, &self.details) {
+            (P::LoadState, _) => Text(Some(self.load_state.as_str())),
+            (P::ActiveState, _) => Text(Some(self.active_state.as_str())),
+            (P::SubState, _) => Text(Some(&self.sub_state)),
+            (P::ActiveEnter, _) => Number(self.active_enter),
+            (P::ActiveExit, _) => Number(self.active_exit),
+            (P::InactiveEnter, _) => Number(self.inactive_enter),
+            (P::InactiveExit, _) => Number(self.inactive_exit),
+            (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
+            (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
+            (P::Slice, Details::Service(it)) => Text(it.slice.as_ref().map(UnitName::as_str)),
+            (P::IpIngressBytes, Details::Service(it)) => Number(it.ip().ingress_bytes),
+            (P::IpEgressBytes, Details::Service(it)) => Number(it.ip().egress_bytes),
+            (P::IpIngressPackets, Details::Service(it)) => Number(it.ip().ingress_packets),
+            (P::IpEgressPackets, Details::Service(it)) => Number(it.ip().egress_packets),
+            (P::Accepted, Details::Socket(it)) => Number(it.accepted),
+            (P::Connections, Details::Socket(it)) => Number(it.connections),
+            (P::Refused, Details::Socket(it)) => Number(it.refused),
+            (P::LastTrigger, Details::Timer(it)) => Number(it.last_trigger),
+            (P::NextRealtime, Details::Timer(it)) => Number(it.next_realtime),
+            (P::NextMonotonic, Details::Timer(it)) => Number(it.next_monotonic),
+            (P::MountType, Details::Mount(it)) => Text(it.mount_type.as_deref()),
+            _ => NoPlace,
+        }
+    }
+
+    /// Puts a value in its place.
+    pub(super) fn set(&mut self, property: UnitProperty, value: &Value) {
+        use UnitProperty as P;
+        let (number, text) = (value.number(), value.text());
+        let word = text.unwrap_or_default();
+        match (property, &mut self.details) {
+            (P::LoadState, _) => self.load_state = word.into(),
+            (P::ActiveState, _) => self.active_state = word.into(),
+            (P::SubState, _) => self.sub_state = word.into(),
+            (P::ActiveEnter, _) => self.active_enter = number,
+            (P::ActiveExit, _) => self.active_exit = number,
+            (P::InactiveEnter, _) => self.inactive_enter = number,
+            (P::InactiveExit, _) => self.inactive_exit = number,
+            (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
+            (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
+            (P::Slice, Details::Service(it)) => it.slice = text.and_then(UnitName::new),
+            (P::IpIngressBytes, Details::Service(it)) => it.ip_mut().ingress_bytes = number,
+            (P::IpEgressBytes, Details::Service(it)) => it.ip_mut().egress_bytes = number,
+            (P::IpIngressPackets, Details::Service(it)) => it.ip_mut().ingress_packets = number,
+            (P::IpEgressPackets, Details::Service(it)) => it.ip_mut().egress_packets = number,
+            (P::Accepted, Details::Socket(it)) => it.accepted = number,
+            (P::Connections, Details::Socket(it)) => it.connections = number,
+            (P::Refused, Details::Socket(it)) => it.refused = number,
+            (P::LastTrigger, Details::Timer(it)) => it.last_trigger = number,
+            (P::NextRealtime, Details::Timer(it)) => it.next_realtime = number,
+            (P::NextMonotonic, Details::Timer(it)) => it.next_monotonic = number,
+            (P::MountType, Details::Mount(it)) => it.mount_type = text.map(Into::into),
+            _ => {}
+        }
+    }
+}
+
+// === impl Details ===
+
+impl Details {
+    /// What a unit of this type has, with nothing known of it yet.
+    pub(super) fn of(unit_type: UnitType) -> Self {
+        match unit_type {
+            UnitType::Service => Self::Service(Service::default()),
+            UnitType::Socket => Self::Socket(Socket::default()),
+            UnitType::Timer => Self::Timer(Timer::default()),
+            UnitType::Mount => Self::Mount(Mount::default()),
+            _ => Self::Plain,
+        }
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    fn ip(&self) -> IpCounters {
+        self.ip.unwrap_or_default()
+    }
+
+    fn ip_mut(&mut self) -> &mut IpCounters {
+        self.ip.get_or_insert_default()
+    }
 }

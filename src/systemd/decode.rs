@@ -1,0 +1,188 @@
+//! D-Bus messages taken apart. Every byte is distrusted: what does not fit is an error here, and
+//! never a panic or a wrong value.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use zbus::{Message, ObjectPath, Variant};
+
+use super::{
+    event::Event,
+    name::UnitName,
+    property::{ManagerProperty, UnitProperty, WrongType},
+    question::{ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
+};
+
+const JOB_PATH_PREFIX: &str = "/org/freedesktop/systemd1/job/";
+const JOB_INTERFACE: &str = "org.freedesktop.systemd1.Job";
+
+/// A message does not say what a message of its kind says.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// The body is not of the documented type.
+    #[error("unexpected body: {0}")]
+    Body(#[from] zbus::Error),
+    /// A property is not of the documented type.
+    #[error(transparent)]
+    Property(#[from] WrongType),
+    /// What should be a unit's name or path is none.
+    #[error("{0:?} is not a unit")]
+    Unit(String),
+}
+
+/// A row of `ListUnits`, borrowed from the reply.
+#[derive(Deserialize, zbus::Type)]
+struct UnitRow<'a> {
+    name: &'a str,
+    _description: &'a str,
+    load_state: &'a str,
+    active_state: &'a str,
+    sub_state: &'a str,
+    _following: &'a str,
+    #[serde(borrow)]
+    _path: ObjectPath<'a>,
+    _job_id: u32,
+    _job_type: &'a str,
+    #[serde(borrow)]
+    _job_path: ObjectPath<'a>,
+}
+
+/// A row of `ListJobs`, borrowed from the reply.
+#[derive(Deserialize, zbus::Type)]
+struct JobRow<'a> {
+    id: u32,
+    _unit: &'a str,
+    job_type: &'a str,
+    state: &'a str,
+    #[serde(borrow)]
+    _job_path: ObjectPath<'a>,
+    #[serde(borrow)]
+    _unit_path: ObjectPath<'a>,
+}
+
+/// Takes the event out of a signal; `None` for a signal that nothing here is made from.
+///
+/// # Errors
+/// [`Malformed`] if the signal is one of systemd's and yet not as systemd sends it.
+pub fn signal(message: &Message) -> Result<Option<Event>, Malformed> {
+    let header = message.header();
+    let member = header.member().map_or("", |member| member.as_str());
+    let path = header.path().map_or("", |path| path.as_str());
+    let body = message.body();
+    let event = match member {
+        "PropertiesChanged" => return properties_changed(message, path),
+        "UnitNew" => Event::UnitNew(unit_name(body.deserialize::<(&str, ObjectPath<'_>)>()?.0)?),
+        "UnitRemoved" => {
+            Event::UnitRemoved(unit_name(body.deserialize::<(&str, ObjectPath<'_>)>()?.0)?)
+        }
+        "JobNew" => {
+            let (id, ..) = body.deserialize::<(u32, ObjectPath<'_>, &str)>()?;
+            Event::JobNew { id }
+        }
+        "JobRemoved" => {
+            let (id, ..) = body.deserialize::<(u32, ObjectPath<'_>, &str, &str)>()?;
+            Event::JobRemoved { id }
+        }
+        "Reloading" => Event::Reloading(body.deserialize()?),
+        "StartupFinished" => Event::StartupFinished,
+        "UnitFilesChanged" => Event::UnitFilesChanged,
+        "NameOwnerChanged" => {
+            let (_, _, new) = body.deserialize::<(&str, &str, &str)>()?;
+            Event::OwnerChanged { present: !new.is_empty() }
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(event))
+}
+
+/// The new owner that a `NameOwnerChanged` names; empty for none.
+///
+/// # Errors
+/// [`Malformed`] if the body is not that of this signal.
+pub fn new_owner(message: &Message) -> Result<String, Malformed> {
+    Ok(message.body().deserialize::<(&str, &str, &str)>()?.2.to_owned())
+}
+
+fn properties_changed(message: &Message, path: &str) -> Result<Option<Event>, Malformed> {
+    let body = message.body();
+    // The list of invalidated properties that ends the body is of no use here, and not read.
+    let (interface, changed, _): (&str, HashMap<&str, Variant<'_>>, Vec<&str>) =
+        body.deserialize()?;
+    if path == MANAGER_PATH {
+        let Some(value) = changed.get("NFailedUnits").filter(|_| interface == MANAGER_INTERFACE)
+        else {
+            return Ok(None);
+        };
+        let failed = ManagerProperty::FailedUnits;
+        return Ok(Some(Event::ManagerChanged(vec![(failed, failed.take(value)?)])));
+    }
+    if let Some(id) = path.strip_prefix(JOB_PATH_PREFIX) {
+        let state = changed.get("State").filter(|_| interface == JOB_INTERFACE);
+        let (Ok(id), Some(Variant::Str(state))) = (id.parse(), state) else { return Ok(None) };
+        return Ok(Some(Event::JobChanged { id, state: state.as_str().into() }));
+    }
+    let unit = UnitName::from_object_path(path).ok_or_else(|| Malformed::Unit(path.to_owned()))?;
+    let mut facts = Vec::with_capacity(8);
+    for (name, value) in &changed {
+        if let Some(property) = UnitProperty::find(interface, name) {
+            facts.push((property, property.take(value)?));
+        }
+    }
+    Ok((!facts.is_empty()).then_some(Event::UnitChanged(unit, facts)))
+}
+
+/// Takes the value out of a reply to `Get`.
+///
+/// # Errors
+/// [`Malformed`] if the reply holds no variant, or one of another type than documented.
+pub(super) fn value<T>(
+    reply: &Message,
+    take: impl FnOnce(&Variant<'_>) -> Result<T, WrongType>,
+) -> Result<T, Malformed> {
+    Ok(take(&reply.body().deserialize::<Variant<'_>>()?)?)
+}
+
+/// Takes the name out of a reply to `GetNameOwner`.
+///
+/// # Errors
+/// [`Malformed`] if the reply is not a string.
+pub(super) fn owner(reply: &Message) -> Result<String, Malformed> {
+    Ok(reply.body().deserialize::<&str>()?.to_owned())
+}
+
+/// Takes the rows out of a reply to `ListUnits`.
+///
+/// # Errors
+/// [`Malformed`] if the reply is of another type, or names something that is not a unit.
+pub(super) fn units(reply: &Message) -> Result<Vec<ListedUnit>, Malformed> {
+    let body = reply.body();
+    let rows: Vec<UnitRow<'_>> = body.deserialize()?;
+    let listed = |row: UnitRow<'_>| {
+        Ok(ListedUnit {
+            name: unit_name(row.name)?,
+            load_state: row.load_state.into(),
+            active_state: row.active_state.into(),
+            sub_state: row.sub_state.into(),
+        })
+    };
+    rows.into_iter().map(listed).collect()
+}
+
+/// Takes the rows out of a reply to `ListJobs`.
+///
+/// # Errors
+/// [`Malformed`] if the reply is of another type.
+pub(super) fn jobs(reply: &Message) -> Result<Vec<ListedJob>, Malformed> {
+    let body = reply.body();
+    let rows: Vec<JobRow<'_>> = body.deserialize()?;
+    let listed = |row: JobRow<'_>| ListedJob {
+        id: row.id,
+        job_type: row.job_type.into(),
+        state: row.state.into(),
+    };
+    Ok(rows.into_iter().map(listed).collect())
+}
+
+fn unit_name(name: &str) -> Result<UnitName, Malformed> {
+    UnitName::new(name).ok_or_else(|| Malformed::Unit(name.to_owned()))
+}

@@ -1,0 +1,286 @@
+//! One connection to a manager: calls go out with a deadline each, and signals and replies come
+//! in as one stream, in the order in which systemd sent them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use tokio::{
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
+use zbus::{Connection, Message, MessageStream, connection::Builder, message};
+
+use super::{
+    decode::{self, Malformed},
+    event::Event,
+    private::PrivateSocket,
+    question::{Answer, BUS, CallError, Question},
+    way::Way,
+};
+
+/// How long a call may take. PID 1 is one thread and stands still during a daemon-reload.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Calls under way at once. dbus-daemon allows 128; above 16 nothing is gained, because the
+/// manager is one thread.
+const IN_FLIGHT: usize = 32;
+
+/// Messages received and not yet taken by [`Link::hear`]. A boot with thousands of units makes
+/// bursts of this order; a message of this size is about 3 kB.
+const QUEUE: usize = 16_384;
+
+/// Messages that zbus holds for the task that fills the queue.
+const ZBUS_QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+
+/// The name that [`PrivateSocket`] gives its one peer.
+const PRIVATE_PEER: &str = ":rg.freedesktop.systemd1";
+
+/// A connection to a manager. Dropping it ends it.
+#[derive(Debug)]
+pub struct Link {
+    incoming: mpsc::Receiver<(Instant, zbus::Result<Message>)>,
+    outgoing: mpsc::Sender<Message>,
+    /// Set when a message came while the queue was full, and was dropped.
+    overflowed: Arc<AtomicBool>,
+    pending: HashMap<NonZeroU32, Question>,
+    /// The deadlines of calls, oldest first; those of answered calls stay until they pass.
+    deadlines: VecDeque<(Instant, NonZeroU32)>,
+    on_bus: bool,
+    /// The unique name of the connection that speaks for systemd; nobody else is believed.
+    owner: Option<String>,
+    _tasks: JoinSet<()>,
+}
+
+/// One thing heard over a link.
+#[derive(Debug)]
+pub enum Heard {
+    /// A signal of systemd's.
+    Signal {
+        /// Its D-Bus name.
+        member: String,
+        /// When it was received.
+        at: Instant,
+        /// What it says; `None` if it is about nothing that is followed.
+        event: Result<Option<Event>, Malformed>,
+    },
+    /// What became of a call.
+    Answer(Question, Result<Answer, CallError>),
+    /// Messages came faster than they were heard, and some were dropped.
+    Overflow,
+}
+
+/// A way in did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The bus or the socket refused.
+    #[error(transparent)]
+    Refused(#[from] zbus::Error),
+    /// Nobody answered the handshake.
+    #[error("no answer within {} s", CALL_DEADLINE.as_secs())]
+    Deadline,
+}
+
+/// The connection is at its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// The peer closed it, or sent what is not D-Bus.
+    #[error("the connection ended: {0}")]
+    Ended(zbus::Error),
+    /// The peer closed it.
+    #[error("the connection was closed")]
+    Closed,
+    /// The peer does not read what it is sent.
+    #[error("calls are no longer taken")]
+    Stuck,
+}
+
+// === impl Link ===
+
+impl Link {
+    /// Opens one way in.
+    ///
+    /// # Errors
+    /// [`OpenError`] if it is refused, or not open within [`CALL_DEADLINE`].
+    pub async fn open(way: &Way) -> Result<Self, OpenError> {
+        let opening = async {
+            let builder = match way {
+                Way::Bus { address, .. } => Builder::address(address.as_str()),
+                Way::Private(path) => {
+                    let socket = PrivateSocket::connect(path).await.map_err(zbus::Error::from)?;
+                    Builder::socket(socket).p2p()
+                }
+            };
+            builder.max_queued(ZBUS_QUEUE).build().await
+        };
+        let connection =
+            timeout(CALL_DEADLINE, opening).await.map_err(|_| OpenError::Deadline)??;
+        let on_bus = matches!(way, Way::Bus { .. });
+        let owner = (!on_bus).then(|| PRIVATE_PEER.to_owned());
+        Ok(Self::over(connection, on_bus, owner))
+    }
+
+    fn over(connection: Connection, on_bus: bool, owner: Option<String>) -> Self {
+        let stream = MessageStream::from(&connection);
+        let (received, incoming) = mpsc::channel(QUEUE);
+        // Never more than the calls under way and a handshake.
+        let (outgoing, to_send) = mpsc::channel(2 * IN_FLIGHT);
+        let overflowed = Arc::new(AtomicBool::new(false));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(receive(stream, received, Arc::clone(&overflowed)));
+        tasks.spawn(send(connection, to_send));
+        Self {
+            incoming,
+            outgoing,
+            overflowed,
+            pending: HashMap::new(),
+            deadlines: VecDeque::new(),
+            on_bus,
+            owner,
+            _tasks: tasks,
+        }
+    }
+
+    /// Whether there is a bus between the manager and this end.
+    pub fn is_on_bus(&self) -> bool {
+        self.on_bus
+    }
+
+    /// Whether one more call may be made now.
+    pub fn has_room(&self) -> bool {
+        self.pending.len() < IN_FLIGHT
+    }
+
+    /// Makes a call; its answer comes out of [`Link::hear`].
+    ///
+    /// # Errors
+    /// [`Lost`] if the peer has stopped taking calls.
+    pub fn ask(&mut self, question: Question) -> Result<(), Lost> {
+        let message = question.message(self.on_bus).map_err(Lost::Ended)?;
+        let serial = message.primary_header().serial_num();
+        match self.outgoing.try_send(message) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Lost::Stuck),
+            Err(TrySendError::Closed(_)) => return Err(Lost::Closed),
+        }
+        self.deadlines.push_back((Instant::now() + CALL_DEADLINE, serial));
+        self.pending.insert(serial, question);
+        Ok(())
+    }
+
+    /// Waits for the next thing that systemd says, or for a call's deadline. May be dropped
+    /// before it is done; nothing is lost then.
+    ///
+    /// # Errors
+    /// [`Lost`] if the connection is at its end.
+    pub async fn hear(&mut self) -> Result<Heard, Lost> {
+        loop {
+            // What was received before messages were dropped is heard before the word that some
+            // were: it happened before.
+            if self.incoming.is_empty() && self.overflowed.swap(false, Ordering::AcqRel) {
+                return Ok(Heard::Overflow);
+            }
+            while let Some((_, serial)) = self.deadlines.front()
+                && !self.pending.contains_key(serial)
+            {
+                self.deadlines.pop_front();
+            }
+            let next_deadline = self.deadlines.front().map(|(at, _)| *at);
+            tokio::select! {
+                biased;
+                received = self.incoming.recv() => {
+                    let (at, message) = received.ok_or(Lost::Closed)?;
+                    if let Some(heard) = self.take(at, &message.map_err(Lost::Ended)?) {
+                        return Ok(heard);
+                    }
+                }
+                () = passed(next_deadline), if next_deadline.is_some() => {
+                    if let Some((_, serial)) = self.deadlines.pop_front()
+                        && let Some(question) = self.pending.remove(&serial)
+                    {
+                        return Ok(Heard::Answer(question, Err(CallError::Deadline)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, at: Instant, message: &Message) -> Option<Heard> {
+        let header = message.header();
+        match message.message_type() {
+            message::Type::Signal => {
+                let sender = header.sender().map_or("", |sender| sender.as_str());
+                let member = header.member()?.to_string();
+                if self.on_bus && sender == BUS {
+                    return self.owner_changed(at, member, message);
+                }
+                // Anyone on a bus may send us a signal that looks like systemd's.
+                let believed = self.owner.as_deref() == Some(sender);
+                believed.then(|| Heard::Signal { member, at, event: decode::signal(message) })
+            }
+            message::Type::MethodReturn | message::Type::Error => {
+                // Replies that came after their deadline find no question and end here.
+                let question = self.pending.remove(&header.reply_serial()?)?;
+                let answer = question.read(message);
+                if let Ok(Answer::Owner(owner)) = &answer {
+                    self.owner = Some(owner.clone());
+                }
+                Some(Heard::Answer(question, answer))
+            }
+            message::Type::MethodCall => None,
+        }
+    }
+
+    fn owner_changed(&mut self, at: Instant, member: String, message: &Message) -> Option<Heard> {
+        if member != "NameOwnerChanged" {
+            return None;
+        }
+        let event = decode::signal(message);
+        if let Ok(owner) = decode::new_owner(message) {
+            self.owner = Some(owner).filter(|owner| !owner.is_empty());
+        }
+        Some(Heard::Signal { member, at, event })
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        sleep_until(deadline.into()).await;
+    }
+}
+
+/// Moves messages from zbus, which holds up everything else while its own queue is full, to a
+/// queue that may overflow. Never awaits anything else.
+async fn receive(
+    mut stream: MessageStream,
+    received: mpsc::Sender<(Instant, zbus::Result<Message>)>,
+    overflowed: Arc<AtomicBool>,
+) {
+    while let Some(message) = stream.next().await {
+        match received.try_send((Instant::now(), message)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => overflowed.store(true, Ordering::Release),
+            Err(TrySendError::Closed(_)) => return,
+        }
+    }
+}
+
+/// Writes calls, as many at once as have gathered.
+async fn send(connection: Connection, mut to_send: mpsc::Receiver<Message>) {
+    let mut batch = Vec::with_capacity(2 * IN_FLIGHT);
+    while to_send.recv_many(&mut batch, 2 * IN_FLIGHT).await > 0 {
+        // A failure to write shows as the end of the stream of messages.
+        if connection.send_all(&batch).await.is_err() {
+            return;
+        }
+        batch.clear();
+    }
+}

@@ -1,0 +1,213 @@
+//! The calls that are made to systemd, and the answers they get.
+
+use zbus::{Message, message};
+
+use super::{
+    decode,
+    name::UnitName,
+    property::{ManagerProperty, UnitProperty, Value},
+    state::{ActiveState, JobState, JobType, LoadState},
+};
+
+pub(super) const MANAGER_NAME: &str = "org.freedesktop.systemd1";
+pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+pub(super) const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
+pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+pub(super) const BUS: &str = "org.freedesktop.DBus";
+const BUS_PATH: &str = "/org/freedesktop/DBus";
+
+/// The signals to be heard: one rule each for units and jobs (a rule for each unit would soon
+/// meet dbus-daemon's limit of 512), one for the manager, and one for the bus's word on who the
+/// manager is.
+pub const MATCH_RULES: [&str; 4] = [
+    "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
+     member='NameOwnerChanged',arg0='org.freedesktop.systemd1'",
+    "type='signal',sender='org.freedesktop.systemd1',path='/org/freedesktop/systemd1'",
+    "type='signal',sender='org.freedesktop.systemd1',\
+     path_namespace='/org/freedesktop/systemd1/unit'",
+    "type='signal',sender='org.freedesktop.systemd1',\
+     path_namespace='/org/freedesktop/systemd1/job'",
+];
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// `AddMatch` of one of [`MATCH_RULES`], to the bus.
+    Match(&'static str),
+    /// `GetNameOwner` of systemd's name, to the bus.
+    Owner,
+    /// `Subscribe`: without it systemd signals nothing.
+    Subscribe,
+    /// `ListUnits`.
+    Units,
+    /// `ListJobs`.
+    Jobs,
+    /// `Get` of a unit's property.
+    Unit(UnitName, UnitProperty),
+    /// `Get` of a property of the manager.
+    Manager(ManagerProperty),
+}
+
+/// What a call brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was done; there is nothing to tell.
+    Done,
+    /// The unique name of the connection that owns systemd's name.
+    Owner(String),
+    /// All units in memory.
+    Units(Vec<ListedUnit>),
+    /// All queued jobs.
+    Jobs(Vec<ListedJob>),
+    /// A property's value.
+    Value(Value),
+}
+
+/// A row of `ListUnits`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after the properties")]
+pub struct ListedUnit {
+    pub name: UnitName,
+    pub load_state: LoadState,
+    pub active_state: ActiveState,
+    pub sub_state: Box<str>,
+}
+
+/// A row of `ListJobs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after the properties")]
+pub struct ListedJob {
+    pub id: u32,
+    pub job_type: JobType,
+    pub state: JobState,
+}
+
+/// Why a call brought nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No answer came in time.
+    #[error("no answer within {} s", super::link::CALL_DEADLINE.as_secs())]
+    Deadline,
+    /// systemd or the bus refused, with a D-Bus error name and a text.
+    #[error("{name}: {text}")]
+    Refused {
+        /// The D-Bus name of the error.
+        name: String,
+        /// What came with it.
+        text: String,
+    },
+    /// The answer could not be read.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
+}
+
+// === impl Question ===
+
+impl Question {
+    /// The D-Bus method that it calls.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Match(_) => "AddMatch",
+            Self::Owner => "GetNameOwner",
+            Self::Subscribe => "Subscribe",
+            Self::Units => "ListUnits",
+            Self::Jobs => "ListJobs",
+            Self::Unit(..) | Self::Manager(_) => "Get",
+        }
+    }
+
+    /// The message that asks it, for the bus or for systemd's private socket.
+    pub(super) fn message(&self, on_bus: bool) -> zbus::Result<Message> {
+        let method = self.method();
+        match self {
+            Self::Match(rule) => bus_call(method).build(rule),
+            Self::Owner => bus_call(method).build(&MANAGER_NAME),
+            Self::Subscribe | Self::Units | Self::Jobs => {
+                systemd_call(MANAGER_PATH, MANAGER_INTERFACE, method, on_bus).build(&())
+            }
+            Self::Unit(unit, property) => {
+                systemd_call(&unit.object_path(), PROPERTIES, method, on_bus)
+                    .build(&(property.interface(), property.name()))
+            }
+            Self::Manager(property) => systemd_call(MANAGER_PATH, PROPERTIES, method, on_bus)
+                .build(&(MANAGER_INTERFACE, property.name())),
+        }
+    }
+
+    /// Reads the answer out of a reply.
+    pub(super) fn read(&self, reply: &Message) -> Result<Answer, CallError> {
+        if reply.message_type() == message::Type::Error {
+            return self.refusal(reply);
+        }
+        let answer = match self {
+            Self::Match(_) | Self::Subscribe => Ok(Answer::Done),
+            Self::Owner => decode::owner(reply).map(Answer::Owner),
+            Self::Units => decode::units(reply).map(Answer::Units),
+            Self::Jobs => decode::jobs(reply).map(Answer::Jobs),
+            Self::Unit(_, property) => {
+                decode::value(reply, |value| property.take(value)).map(Answer::Value)
+            }
+            Self::Manager(property) => {
+                decode::value(reply, |value| property.take(value)).map(Answer::Value)
+            }
+        };
+        answer.map_err(|error| CallError::Unreadable(error.to_string()))
+    }
+
+    fn refusal(&self, reply: &Message) -> Result<Answer, CallError> {
+        let name = reply.header().error_name().map(ToString::to_string).unwrap_or_default();
+        // After a re-execution systemd remembers who had subscribed.
+        if *self == Self::Subscribe && name == "org.freedesktop.systemd1.AlreadySubscribed" {
+            return Ok(Answer::Done);
+        }
+        let text = reply.body().deserialize::<&str>().unwrap_or("no further word").to_owned();
+        Err(CallError::Refused { name, text })
+    }
+}
+
+fn bus_call(method: &'static str) -> message::Builder<'static> {
+    Message::method_call(BUS_PATH, method).destination(BUS).interface(BUS)
+}
+
+fn systemd_call<'m>(
+    path: &'m str,
+    interface: &'m str,
+    method: &'static str,
+    on_bus: bool,
+) -> message::Builder<'m> {
+    let call = Message::method_call(path, method).interface(interface);
+    // The private socket has one peer, and no names.
+    if on_bus { call.destination(MANAGER_NAME) } else { call }
+}
+
+// === impl CallError ===
+
+impl CallError {
+    /// Whether the same call may well succeed later: nobody answered, or nobody was there to.
+    /// Anything else is final: the object or the property is not there, or not for us.
+    pub fn is_passing(&self) -> bool {
+        const PASSING: [&str; 7] = [
+            "org.freedesktop.DBus.Error.NoReply",
+            "org.freedesktop.DBus.Error.Timeout",
+            "org.freedesktop.DBus.Error.Disconnected",
+            "org.freedesktop.DBus.Error.ServiceUnknown",
+            "org.freedesktop.DBus.Error.NameHasNoOwner",
+            "org.freedesktop.DBus.Error.LimitsExceeded",
+            "org.freedesktop.DBus.Error.NoMemory",
+        ];
+        match self {
+            Self::Deadline => true,
+            Self::Refused { name, .. } => PASSING.contains(&name.as_str()),
+            Self::Unreadable(_) => false,
+        }
+    }
+
+    /// The D-Bus name of the error, or a word for what D-Bus has no name for.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Deadline => "deadline",
+            Self::Refused { name, .. } => name,
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The ways in to a systemd manager: a bus, or the manager's own socket.
+
+use std::{env, fmt, path::PathBuf};
+
+/// Whose manager is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// PID 1.
+    System,
+    /// The manager of the user that runs the exporter.
+    User,
+}
+
+/// One way to reach a manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Over a message bus at this D-Bus address.
+    Bus {
+        /// Whose bus it is.
+        scope: Scope,
+        /// Its D-Bus address.
+        address: String,
+    },
+    /// Over the manager's own socket, without a bus.
+    Private(PathBuf),
+}
+
+impl Way {
+    /// The ways to a manager in the order in which they are tried. Without a bus the manager's own
+    /// socket is the way out; with `private` it is the only way.
+    pub fn to(scope: Scope, private: bool) -> Vec<Self> {
+        let (address, socket) = match scope {
+            Scope::System => (
+                set("DBUS_SYSTEM_BUS_ADDRESS")
+                    .unwrap_or_else(|| "unix:path=/run/dbus/system_bus_socket".to_owned()),
+                PathBuf::from("/run/systemd/private"),
+            ),
+            Scope::User => {
+                let directory = set("XDG_RUNTIME_DIR")
+                    .unwrap_or_else(|| format!("/run/user/{}", rustix::process::getuid().as_raw()));
+                (
+                    set("DBUS_SESSION_BUS_ADDRESS")
+                        .unwrap_or_else(|| format!("unix:path={directory}/bus")),
+                    PathBuf::from(directory).join("systemd/private"),
+                )
+            }
+        };
+        let socket = Self::Private(socket);
+        if private { vec![socket] } else { vec![Self::Bus { scope, address }, socket] }
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bus { scope: Scope::System, address } => {
+                write!(f, "the system bus at {address}")
+            }
+            Self::Bus { scope: Scope::User, address } => write!(f, "the user's bus at {address}"),
+            Self::Private(path) => write!(f, "systemd's private socket {}", path.display()),
+        }
+    }
+}
+
+fn set(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|value| !value.is_empty())
+}
