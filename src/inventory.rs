@@ -57,7 +57,9 @@ struct Entry {
     unit: Arc<Unit>,
     /// Whether it passes the filter.
     admitted: bool,
-    /// What is wanted of it and not known, or known no longer.
+    /// Its state has been known at least once; until then it is not shown.
+    known: bool,
+    /// What is wanted of it and not known, or perhaps true no longer.
     missing: PropertySet,
     /// What of it has been asked for and not answered.
     asked: PropertySet,
@@ -259,7 +261,7 @@ impl Inventory {
         };
         for entry in self.units.values() {
             let unit = &entry.unit;
-            if entry.missing.intersects(PropertySet::STATE) || entry.echo {
+            if !entry.known || entry.echo {
                 continue;
             }
             if unit.load_state == LoadState::Loaded {
@@ -285,6 +287,11 @@ impl Inventory {
             entry.suspects.clear();
             if entry.echo {
                 self.deferred.push(name);
+            } else {
+                // A listing named it before systemd announced it, and what it did in between was
+                // never signalled.
+                entry.missing = entry.missing.union(PropertySet::STATE).union(entry.wanted());
+                enqueue(&mut self.unread, &name, entry);
             }
             return;
         }
@@ -339,7 +346,7 @@ impl Inventory {
             let known = before.remove(&name);
             let was_known = known.is_some();
             let mut entry = known.unwrap_or_else(|| self.entry(name.clone()));
-            let visible = !entry.missing.intersects(PropertySet::STATE) && !entry.echo;
+            let visible = entry.known && !entry.echo;
             entry.echo = false;
             let changed = entry.place(listed);
             if visible {
@@ -399,6 +406,7 @@ impl Entry {
         Self {
             unit: Arc::new(unit),
             admitted,
+            known: false,
             missing: PropertySet::STATE,
             asked: PropertySet::EMPTY,
             queued: false,
@@ -453,6 +461,7 @@ impl Entry {
             unit.sub_state = listed.sub_state;
         }
         self.missing = self.missing.without(PropertySet::STATE);
+        self.known = true;
         if !was_exported || !changed.is_empty() {
             self.missing = self.missing.union(self.wanted());
         }
@@ -468,6 +477,7 @@ impl Entry {
         departed: impl FnOnce() -> u64,
     ) -> bool {
         self.missing = self.missing.without(PropertySet::of(&[property]));
+        self.known |= !self.missing.intersects(PropertySet::STATE);
         let was_exported = self.is_exported();
         match property {
             UnitProperty::Restarts => self.learn_restarts(value.number(), departed),

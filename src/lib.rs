@@ -16,3 +16,4 @@
 pub mod inventory;
 pub mod systemd;
 pub mod telemetry;
+pub mod watch;

@@ -43,6 +43,9 @@ pub struct Histogram {
     pub sum: f64,
 }
 
+/// How many different errors are told apart; error names come from outside.
+const MAX_ERRORS: usize = 100;
+
 // === impl Telemetry ===
 
 impl Telemetry {
@@ -50,6 +53,19 @@ impl Telemetry {
     pub fn totals(&self) -> MutexGuard<'_, Totals> {
         // The counters are valid after every single addition, so a panic elsewhere spoils nothing.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    /// Counts a call that failed.
+    pub fn count_call_error(&mut self, method: &'static str, error: &str) {
+        let room = self.call_errors.len() < MAX_ERRORS;
+        let key = (Word::Borrowed(method), Word::Owned(error.to_owned()));
+        let known = room || self.call_errors.contains_key(&key);
+        let key = if known { key } else { (key.0, Word::Borrowed("other")) };
+        *self.call_errors.entry(key).or_default() += 1;
     }
 }
 

@@ -1,1 +1,441 @@
+//! The inventory driven by invented histories: a small model of systemd that answers and signals
+//! as the real one does, with every delay that the real one may have, and events that no systemd
+//! would send.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::{collection::vec, prelude::*};
+
+use super::*;
+use crate::systemd::{name::UNIT_PATH_PREFIX, state::JobType};
+
+const NAMES: [&str; 6] = ["a.service", "b.service", "c.socket", "d.timer", "e.mount", "f.device"];
+
+/// What the model of systemd holds of a unit.
+#[derive(Clone, Debug, PartialEq)]
+struct Real {
+    load: LoadState,
+    active: ActiveState,
+    entered: u64,
+    restarts: u64,
+    /// Its `UnitNew` has been sent.
+    announced: bool,
+}
+
+/// A message on its way from systemd to us.
+#[derive(Clone, Debug)]
+enum Message {
+    Event(Event),
+    Answer(UnitName, UnitProperty, Result<Value, CallError>),
+    Adopt(Vec<ListedUnit>),
+    Compare(Vec<ListedUnit>),
+}
+
+/// systemd, as far as it matters here: it reads values when it sends them, sends in order, and
+/// sends the signal of a change some time after the change.
+#[derive(Debug, Default)]
+struct Systemd {
+    units: BTreeMap<UnitName, Real>,
+    dirty: BTreeSet<UnitName>,
+    wire: VecDeque<Message>,
+    clock: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Load(usize, bool),
+    Change(usize, u8),
+    Restart(usize),
+    ResetRestarts(usize),
+    Collect(usize),
+    /// systemd's event loop comes round to sending signals.
+    Signal,
+    Deliver(u8),
+    /// We ask, and systemd answers at once; the answer takes its time.
+    Ask(u8),
+    Reload,
+    Compare,
+    Pause,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let unit = 0..NAMES.len();
+    prop_oneof![
+        4 => (unit.clone(), any::<bool>()).prop_map(|(unit, found)| Step::Load(unit, found)),
+        6 => (unit.clone(), any::<u8>()).prop_map(|(unit, to)| Step::Change(unit, to)),
+        3 => unit.clone().prop_map(Step::Restart),
+        1 => unit.clone().prop_map(Step::ResetRestarts),
+        3 => unit.prop_map(Step::Collect),
+        6 => Just(Step::Signal),
+        8 => (1..6_u8).prop_map(Step::Deliver),
+        8 => (1..6_u8).prop_map(Step::Ask),
+        1 => Just(Step::Reload),
+        1 => Just(Step::Compare),
+        1 => Just(Step::Pause),
+    ]
+}
+
+fn name(at: usize) -> UnitName {
+    UnitName::new(NAMES[at]).unwrap()
+}
+
+impl Systemd {
+    fn load(&mut self, name: &UnitName, found: bool) {
+        let load = if found { LoadState::Loaded } else { LoadState::NotFound };
+        let fresh = Real {
+            load: load.clone(),
+            active: ActiveState::Inactive,
+            entered: 0,
+            restarts: 0,
+            announced: false,
+        };
+        let real = self.units.entry(name.clone()).or_insert(fresh);
+        // A stub whose file has come is loaded at the next occasion, silently but for the signal.
+        if found && real.load == LoadState::NotFound {
+            real.load = load;
+        }
+        self.dirty.insert(name.clone());
+    }
+
+    fn collect(&mut self, name: &UnitName) {
+        if self.units.contains_key(name) {
+            self.signal_one(name);
+            self.units.remove(name);
+            self.dirty.remove(name);
+            self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
+        }
+    }
+
+    fn signal(&mut self) {
+        for name in std::mem::take(&mut self.dirty) {
+            self.signal_one(&name);
+        }
+    }
+
+    fn signal_one(&mut self, name: &UnitName) {
+        let Some(real) = self.units.get_mut(name) else { return };
+        if !real.announced {
+            real.announced = true;
+            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
+            return;
+        }
+        if name.unit_type() == crate::systemd::name::UnitType::Service {
+            let facts = vec![(UnitProperty::Restarts, Value::Number(real.restarts))];
+            self.wire.push_back(Message::Event(Event::UnitChanged(name.clone(), facts)));
+        }
+        let properties =
+            [UnitProperty::ActiveState, UnitProperty::SubState, UnitProperty::ActiveEnter];
+        let facts = properties.map(|property| (property, real.value(property))).to_vec();
+        self.wire.push_back(Message::Event(Event::UnitChanged(name.clone(), facts)));
+    }
+
+    /// Answers a `Get` as systemd does: what it does not have it loads, and soon drops again.
+    fn answer(&mut self, name: &UnitName, property: UnitProperty) {
+        let absent = !self.units.contains_key(name);
+        if absent {
+            self.load(name, false);
+        }
+        let value = self.units[name].value(property);
+        self.wire.push_back(Message::Answer(name.clone(), property, Ok(value)));
+        if absent {
+            self.collect(name);
+        }
+    }
+
+    fn list(&self) -> Vec<ListedUnit> {
+        let listed = |(name, real): (&UnitName, &Real)| ListedUnit {
+            name: name.clone(),
+            load_state: real.load.clone(),
+            active_state: real.active.clone(),
+            sub_state: real.active.as_str().into(),
+        };
+        self.units.iter().map(listed).collect()
+    }
+
+    fn reload(&mut self) {
+        self.wire.push_back(Message::Event(Event::Reloading(true)));
+        for name in self.units.keys() {
+            self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
+        }
+        for (name, real) in &mut self.units {
+            real.announced = true;
+            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
+        }
+        self.dirty.clear();
+        self.wire.push_back(Message::Event(Event::Reloading(false)));
+    }
+
+    fn step(&mut self, step: &Step, inventory: &mut Inventory) {
+        self.clock += 1;
+        match step {
+            Step::Load(at, found) => self.load(&name(*at), *found),
+            Step::Change(at, to) => {
+                let Some(real) = self.units.get_mut(&name(*at)) else { return };
+                if real.load == LoadState::Loaded {
+                    real.active = ActiveState::ALL[usize::from(*to) % 5].clone();
+                    real.entered = self.clock;
+                    // As `*_set_state()`: what was to be signalled before is signalled first.
+                    if self.dirty.contains(&name(*at)) && to % 2 == 0 {
+                        self.signal_one(&name(*at));
+                    }
+                    self.dirty.insert(name(*at));
+                }
+            }
+            Step::Restart(at) => {
+                if let Some(real) = self.units.get_mut(&name(*at)) {
+                    real.restarts += 1;
+                    self.signal_one(&name(*at));
+                }
+            }
+            Step::ResetRestarts(at) => {
+                if let Some(real) = self.units.get_mut(&name(*at)) {
+                    real.restarts = 0;
+                    self.signal_one(&name(*at));
+                }
+            }
+            Step::Collect(at) => self.collect(&name(*at)),
+            Step::Signal => self.signal(),
+            Step::Deliver(count) => self.deliver(usize::from(*count), inventory),
+            Step::Ask(count) => {
+                for _ in 0..*count {
+                    let Some((name, property)) = inventory.next_question() else { break };
+                    self.answer(&name, property);
+                }
+            }
+            Step::Reload => self.reload(),
+            Step::Compare => self.wire.push_back(Message::Compare(self.list())),
+            Step::Pause => inventory.retry_deferred(),
+        }
+    }
+
+    fn deliver(&mut self, count: usize, inventory: &mut Inventory) {
+        for _ in 0..count {
+            match self.wire.pop_front() {
+                None => return,
+                Some(Message::Event(event)) => {
+                    let reloaded = event == Event::Reloading(false);
+                    inventory.apply(event);
+                    if reloaded {
+                        // The watch asks for a listing, which systemd answers when it gets to it.
+                        self.wire.push_back(Message::Adopt(self.list()));
+                    }
+                }
+                Some(Message::Answer(name, property, answer)) => {
+                    inventory.answer(&name, property, answer);
+                }
+                Some(Message::Adopt(listing)) => inventory.adopt(listing),
+                Some(Message::Compare(listing)) => {
+                    assert_eq!(inventory.compare(listing), 0, "a unit went without a signal");
+                }
+            }
+        }
+    }
+
+    /// Lets everything that is under way arrive, and everything be asked.
+    fn settle(&mut self, inventory: &mut Inventory) {
+        for round in 0.. {
+            assert!(round < 100, "questions and answers never come to an end: {inventory:?}");
+            self.signal();
+            self.deliver(usize::MAX, inventory);
+            inventory.retry_deferred();
+            let mut asked = false;
+            while let Some((name, property)) = inventory.next_question() {
+                asked = true;
+                self.answer(&name, property);
+            }
+            if !asked && self.wire.is_empty() && self.dirty.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl Real {
+    fn value(&self, property: UnitProperty) -> Value {
+        let text = |text: &str| Value::Text(text.into());
+        match property {
+            UnitProperty::LoadState => text(self.load.as_str()),
+            UnitProperty::ActiveState | UnitProperty::SubState => text(self.active.as_str()),
+            UnitProperty::ActiveEnter if self.entered > 0 => Value::Number(self.entered),
+            UnitProperty::Restarts => Value::Number(self.restarts),
+            _ => Value::Nothing,
+        }
+    }
+}
+
+fn inventory() -> Inventory {
+    Inventory::new(Box::new(|name| !name.ends_with(".device")))
+}
+
+fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {
+    let row = |unit: &Arc<Unit>| {
+        let state = (unit.load_state.clone(), unit.active_state.clone(), unit.active_enter);
+        (unit.name.clone(), state)
+    };
+    inventory.snapshot().units.iter().map(row).collect()
+}
+
+fn restarts(inventory: &Inventory, of: &str) -> Option<u64> {
+    let snapshot = inventory.snapshot();
+    let unit = snapshot.units.iter().find(|unit| unit.name.as_str() == of)?;
+    let Details::Service(service) = &unit.details else { return None };
+    service.restarts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, and however late signals and answers come: once all has arrived the
+    /// table says what systemd says, and a comparison finds nothing to explain.
+    #[test]
+    fn the_table_ends_as_systemd_is(steps in vec(step(), 0..120)) {
+        let (mut systemd, mut inventory) = (Systemd::default(), inventory());
+        for step in &steps {
+            systemd.step(step, &mut inventory);
+        }
+        systemd.settle(&mut inventory);
+        let real: BTreeMap<_, _> = systemd
+            .units
+            .iter()
+            .filter(|(name, _)| !name.as_str().ends_with(".device"))
+            .map(|(name, real)| {
+                let entered = Some(real.entered).filter(|at| *at > 0);
+                (name.clone(), (real.load.clone(), real.active.clone(), entered))
+            })
+            .collect();
+        prop_assert_eq!(shown(&inventory), real);
+        prop_assert!(inventory.is_complete());
+
+        let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
+        let counted: u64 = inventory.snapshot().loaded.values().sum();
+        prop_assert_eq!(counted, loaded as u64, "hidden units are counted too");
+
+        inventory.take_suspects();
+        prop_assert_eq!(inventory.compare(systemd.list()), 0);
+        prop_assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+    }
+
+    /// Whatever a systemd gone mad may send: no panic, no counter that goes down, and the next
+    /// listing is believed.
+    #[test]
+    fn impossible_histories_do_no_harm(
+        events in vec((0..NAMES.len(), 0..9_u8, any::<u64>()), 0..200),
+    ) {
+        let mut inventory = inventory();
+        let mut highest = BTreeMap::new();
+        for (at, what, number) in events {
+            let unit = name(at);
+            let property = UnitProperty::ALL[number as usize % UnitProperty::ALL.len()];
+            let value = match number % 4 {
+                0 => Value::Nothing,
+                1 => Value::Flag(number % 8 == 1),
+                2 => Value::Text("loaded".into()),
+                _ => Value::Number(number),
+            };
+            match what {
+                0 => inventory.apply(Event::UnitNew(unit.clone())),
+                1 => inventory.apply(Event::UnitRemoved(unit.clone())),
+                2 => inventory.answer(&unit, property, Ok(value)),
+                3 => inventory.answer(&unit, property, Err(CallError::Deadline)),
+                4 => inventory.answer(&unit, property, Err(CallError::Unreadable(String::new()))),
+                5 => inventory.apply(Event::Reloading(number % 2 == 0)),
+                6 => inventory.retry_deferred(),
+                7 => drop(inventory.next_question()),
+                _ => {
+                    let facts = vec![
+                        (property, value),
+                        (UnitProperty::Restarts, Value::Number(number % 100)),
+                    ];
+                    inventory.apply(Event::UnitChanged(unit.clone(), facts));
+                }
+            }
+            let now = restarts(&inventory, unit.as_str());
+            let before = highest.entry(unit).or_insert(0_u64);
+            prop_assert!(now.is_none_or(|now| now >= *before), "{now:?} after {before}");
+            *before = now.unwrap_or(*before);
+        }
+        let listed = ListedUnit {
+            name: name(0),
+            load_state: LoadState::Loaded,
+            active_state: ActiveState::Failed,
+            sub_state: "failed".into(),
+        };
+        inventory.adopt(vec![listed]);
+        let shown = shown(&inventory);
+        prop_assert_eq!(shown.len(), 1);
+        prop_assert_eq!(&shown[&name(0)].1, &ActiveState::Failed);
+    }
+
+    #[test]
+    fn object_paths_lead_back_to_their_names(name in r"[a-zA-Z0-9:_.\\@-]{1,60}\.(service|mount)") {
+        let name = UnitName::new(&name).unwrap();
+        prop_assert_eq!(UnitName::from_object_path(&name.object_path()), Some(name));
+    }
+
+    #[test]
+    fn no_object_path_makes_it_panic(label in ".{0,40}") {
+        let _ = UnitName::from_object_path(&format!("{UNIT_PATH_PREFIX}{label}"));
+    }
+}
+
+#[test]
+fn restarts_go_on_counting_over_a_reset_and_a_departure() {
+    let mut inventory = inventory();
+    let unit = name(0);
+    let learn = |inventory: &mut Inventory, restarts| {
+        let state = [
+            (UnitProperty::LoadState, Value::Text("loaded".into())),
+            (UnitProperty::ActiveState, Value::Text("active".into())),
+            (UnitProperty::SubState, Value::Text("running".into())),
+            (UnitProperty::Restarts, Value::Number(restarts)),
+        ];
+        inventory.apply(Event::UnitChanged(name(0), state.to_vec()));
+    };
+    inventory.apply(Event::UnitNew(unit.clone()));
+    for (seen, counted) in [(3, 3), (5, 5), (0, 5), (1, 6), (1, 6), (4, 9)] {
+        learn(&mut inventory, seen);
+        assert_eq!(restarts(&inventory, "a.service"), Some(counted));
+    }
+    inventory.apply(Event::UnitRemoved(unit.clone()));
+    assert_eq!(restarts(&inventory, "a.service"), None);
+    inventory.apply(Event::UnitNew(unit));
+    learn(&mut inventory, 2);
+    assert_eq!(restarts(&inventory, "a.service"), Some(11));
+}
+
+#[test]
+fn a_correction_that_no_signal_explains_is_drift() {
+    let mut inventory = inventory();
+    let listed = |active_state| ListedUnit {
+        name: name(0),
+        load_state: LoadState::Loaded,
+        active_state,
+        sub_state: "dead".into(),
+    };
+    inventory.adopt(vec![listed(ActiveState::Inactive)]);
+    assert_eq!(inventory.compare(vec![listed(ActiveState::Failed)]), 0);
+    let facts = vec![(UnitProperty::ActiveState, Value::Text("failed".into()))];
+    inventory.apply(Event::UnitChanged(name(0), facts));
+    assert_eq!(inventory.take_suspects(), Vec::<&str>::new(), "its signal was only late");
+
+    assert_eq!(inventory.compare(vec![listed(ActiveState::Active)]), 0);
+    assert_eq!(inventory.take_suspects(), ["active_state"]);
+    assert_eq!(inventory.compare(Vec::new()), 1, "gone without a signal");
+}
+
+#[test]
+fn a_queued_job_is_counted_once_its_type_is_known() {
+    let mut inventory = inventory();
+    inventory.apply(Event::JobNew { id: 7 });
+    assert!(inventory.has_unknown_jobs());
+    assert!(inventory.snapshot().jobs.is_empty());
+    let state = crate::systemd::state::JobState::Waiting;
+    let job = ListedJob { id: 7, job_type: JobType::Stop, state: state.clone() };
+    assert_eq!(inventory.adopt_jobs(vec![job]), 0);
+    assert!(!inventory.has_unknown_jobs());
+    assert_eq!(inventory.snapshot().jobs, [((JobType::Stop, state), 1)].into());
+    inventory.apply(Event::JobChanged { id: 7, state: "running".into() });
+    let counted = inventory.snapshot().jobs.into_keys().next();
+    assert_eq!(counted.map(|(_, state)| state.to_string()).as_deref(), Some("running"));
+    assert_eq!(inventory.adopt_jobs(Vec::new()), 1, "gone without a signal");
+}

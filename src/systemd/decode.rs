@@ -60,6 +60,24 @@ struct JobRow<'a> {
     _unit_path: ObjectPath<'a>,
 }
 
+/// The signals that are made use of.
+const SIGNALS: [&str; 9] = [
+    "JobNew",
+    "JobRemoved",
+    "NameOwnerChanged",
+    "PropertiesChanged",
+    "Reloading",
+    "StartupFinished",
+    "UnitFilesChanged",
+    "UnitNew",
+    "UnitRemoved",
+];
+
+/// The name of a signal, or `other` for one that is not made use of.
+pub(super) fn known_signal(member: &str) -> &'static str {
+    SIGNALS.into_iter().find(|known| *known == member).unwrap_or("other")
+}
+
 /// Takes the event out of a signal; `None` for a signal that nothing here is made from.
 ///
 /// # Errors

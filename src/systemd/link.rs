@@ -65,8 +65,8 @@ pub struct Link {
 pub enum Heard {
     /// A signal of systemd's.
     Signal {
-        /// Its D-Bus name.
-        member: String,
+        /// Its D-Bus name, or `other`.
+        member: &'static str,
         /// When it was received.
         at: Instant,
         /// What it says; `None` if it is about nothing that is followed.
@@ -218,7 +218,7 @@ impl Link {
         match message.message_type() {
             message::Type::Signal => {
                 let sender = header.sender().map_or("", |sender| sender.as_str());
-                let member = header.member()?.to_string();
+                let member = decode::known_signal(header.member().map_or("", |it| it.as_str()));
                 if self.on_bus && sender == BUS {
                     return self.owner_changed(at, member, message);
                 }
@@ -239,7 +239,12 @@ impl Link {
         }
     }
 
-    fn owner_changed(&mut self, at: Instant, member: String, message: &Message) -> Option<Heard> {
+    fn owner_changed(
+        &mut self,
+        at: Instant,
+        member: &'static str,
+        message: &Message,
+    ) -> Option<Heard> {
         if member != "NameOwnerChanged" {
             return None;
         }

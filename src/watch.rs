@@ -1,0 +1,231 @@
+//! The loop that keeps the inventory true: connect, subscribe, seed, apply, re-read, reconnect.
+//!
+//! Order is what makes it true (see [`crate::systemd`]): everything heard over a connection is
+//! applied as it comes, by one task that never waits for an answer.
+
+mod backoff;
+mod session;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout_at},
+};
+use tracing::{debug, info, warn};
+
+use self::{
+    backoff::Backoff,
+    session::{Reason, Session},
+};
+use crate::{
+    inventory::{Admits, Inventory, snapshot::Snapshot},
+    systemd::{
+        link::Link,
+        way::{Scope, Way},
+    },
+    telemetry::Telemetry,
+};
+
+/// How long what is known is still served after the exporter fell out of step with systemd: long
+/// enough for a daemon-reexec or a restart of the bus, too short for a second scrape to see it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Scrapes that wait for one and the same round of questions.
+const MAX_WAITING: usize = 1024;
+
+/// What to watch, and how.
+pub struct Settings {
+    /// Whose manager.
+    pub scope: Scope,
+    /// Only over the manager's own socket.
+    pub private: bool,
+    /// Which units are exported.
+    pub admits: Admits,
+    /// How often the table is compared with a listing.
+    pub reconcile_interval: Duration,
+}
+
+/// What is known, for whoever wants to see it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+/// The side that keeps it true.
+#[derive(Debug)]
+pub struct Watcher {
+    shared: Arc<Shared>,
+    requests: mpsc::Receiver<oneshot::Sender<()>>,
+    scope: Scope,
+    private: bool,
+    reconcile_interval: Duration,
+}
+
+/// Whether the table is in step with systemd.
+#[derive(Clone, Debug)]
+pub enum Standing {
+    /// Connected, subscribed and everything read.
+    InStep {
+        /// The way in.
+        way: String,
+    },
+    /// Not so.
+    OutOfStep {
+        /// When that began.
+        since: Instant,
+        /// What is amiss and, where there is something, what to do.
+        why: String,
+        /// Whether the table was true before.
+        was_in_step: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Shared {
+    inventory: Mutex<Inventory>,
+    standing: Mutex<Standing>,
+    telemetry: Arc<Telemetry>,
+}
+
+/// Makes the two sides of a watch; nothing is watched until [`Watcher::run`] runs.
+pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
+    let standing = Standing::OutOfStep {
+        since: Instant::now(),
+        why: "starting".to_owned(),
+        was_in_step: false,
+    };
+    let shared = Arc::new(Shared {
+        inventory: Mutex::new(Inventory::new(settings.admits)),
+        standing: Mutex::new(standing),
+        telemetry,
+    });
+    let (asking, requests) = mpsc::channel(MAX_WAITING);
+    let watcher = Watcher {
+        shared: Arc::clone(&shared),
+        requests,
+        scope: settings.scope,
+        private: settings.private,
+        reconcile_interval: settings.reconcile_interval,
+    };
+    (Watch { shared, requests: asking }, watcher)
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Asks systemd what it never signals, together with everyone else who asks at that time.
+    /// Returns whether it answered before the deadline.
+    pub async fn refresh(&self, deadline: Instant) -> bool {
+        if !self.standing().is_in_step() {
+            return false;
+        }
+        let (done, answered) = oneshot::channel();
+        if self.requests.try_send(done).is_err() {
+            return false;
+        }
+        matches!(timeout_at(deadline.into(), answered).await, Ok(Ok(())))
+    }
+
+    /// Whether the table is in step with systemd.
+    pub fn standing(&self) -> Standing {
+        lock(&self.shared.standing).clone()
+    }
+
+    /// All that is known, unless it has not been true for longer than the grace time.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let servable = match &*lock(&self.shared.standing) {
+            Standing::InStep { .. } => true,
+            Standing::OutOfStep { since, was_in_step, .. } => {
+                *was_in_step && since.elapsed() < GRACE
+            }
+        };
+        servable.then(|| lock(&self.shared.inventory).snapshot())
+    }
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// Watches for as long as it is polled. Whatever goes wrong is waited out and tried again.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        let mut reason = Reason::Connect;
+        loop {
+            let began = Instant::now();
+            let mut failures = Vec::new();
+            for way in Way::to(self.scope, self.private) {
+                let link = match Link::open(&way).await {
+                    Ok(link) => link,
+                    Err(error) => {
+                        failures.push(format!("over {way}: {error}"));
+                        continue;
+                    }
+                };
+                if !failures.is_empty() {
+                    debug!(%way, failed = failures.join("; "), "trying another way in");
+                }
+                let mut session = Session::new(link, &self.shared, way.to_string(), &failures);
+                let end = session.run(reason, &mut self.requests, self.reconcile_interval).await;
+                // Whoever still waits would wait in vain.
+                while self.requests.try_recv().is_ok() {}
+                let (was_in_step, was_reloading) = session.ended();
+                reason = if was_reloading { Reason::Reexec } else { Reason::Connect };
+                lock(&self.shared.inventory).disconnect();
+                failures.push(format!("over {way}: {end}"));
+                if was_in_step {
+                    backoff = Backoff::default();
+                    break;
+                }
+            }
+            let tried = began.elapsed();
+            self.shared.out_of_step(format!("cannot reach systemd: {}", failures.join("; ")));
+            let pause = backoff.next();
+            debug!(?pause, ?tried, "trying again after a pause");
+            sleep(pause).await;
+        }
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// Whether it is.
+    pub fn is_in_step(&self) -> bool {
+        matches!(self, Self::InStep { .. })
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn in_step(&self, way: &str) {
+        let mut standing = lock(&self.standing);
+        if !standing.is_in_step() {
+            info!(way, "in step with systemd");
+            *standing = Standing::InStep { way: way.to_owned() };
+        }
+    }
+
+    /// Says once for each change what is amiss.
+    fn out_of_step(&self, now: String) {
+        let mut standing = lock(&self.standing);
+        let (since, was_in_step) = match &*standing {
+            Standing::OutOfStep { why, .. } if *why == now => return,
+            Standing::OutOfStep { since, was_in_step, .. } => (*since, *was_in_step),
+            Standing::InStep { .. } => (Instant::now(), true),
+        };
+        warn!("out of step with systemd: {now}");
+        *standing = Standing::OutOfStep { since, why: now, was_in_step };
+    }
+}
+
+/// Locks what is valid after every statement that changes it, so that a panic elsewhere while it
+/// was locked spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
