@@ -4,6 +4,7 @@
 //! applied as it comes, by one task that never waits for an answer.
 
 mod backoff;
+mod pulse;
 mod session;
 
 use std::{

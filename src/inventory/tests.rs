@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
-use crate::systemd::{name::UNIT_PATH_PREFIX, state::JobType};
+use super::{unit::Unit, *};
+use crate::systemd::{
+    name::UNIT_PATH_PREFIX,
+    state::{ActiveState, JobType},
+};
 
 const NAMES: [&str; 6] = ["a.service", "b.service", "c.socket", "d.timer", "e.mount", "f.device"];
 
@@ -325,7 +328,7 @@ proptest! {
         let mut highest = BTreeMap::new();
         for (at, what, number) in events {
             let unit = name(at);
-            let property = UnitProperty::ALL[number as usize % UnitProperty::ALL.len()];
+            let property = UnitProperty::ALL[usize::from(what) * at % UnitProperty::ALL.len()];
             let value = match number % 4 {
                 0 => Value::Nothing,
                 1 => Value::Flag(number % 8 == 1),

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Shared, lock};
+use super::{Shared, lock, pulse::Pulse};
 use crate::{
     inventory::snapshot::BOOT_STAGES,
     systemd::{
@@ -35,6 +35,9 @@ const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// How long a reload may take before its end is no longer waited for.
 const RELOAD_LIMIT: Duration = Duration::from_secs(90);
+
+/// The same for a re-execution, from when systemd is back on the bus.
+const REEXEC_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why everything is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +66,7 @@ pub(super) struct Session<'a> {
     seeded: bool,
     /// Since when nothing has been heard in answer to calls.
     silent_since: Option<Instant>,
-    reloading_since: Option<Instant>,
+    reload: Option<Reload>,
     /// When to count what a comparison corrected and no signal has explained.
     settle: Option<Settle>,
     /// A signal could not be read, so what it said is unknown.
@@ -97,12 +100,13 @@ struct Jobs {
     comparing: bool,
 }
 
-/// One round of questions about what systemd never signals.
-#[derive(Default)]
-struct Pulse {
-    queue: VecDeque<Question>,
-    under_way: Vec<Question>,
-    waiting: Vec<oneshot::Sender<()>>,
+/// A reload or a re-execution that systemd has announced.
+#[derive(Clone, Copy)]
+struct Reload {
+    /// When its end is no longer waited for.
+    until: Instant,
+    /// What it turned out to be.
+    reason: Reason,
 }
 
 enum Settle {
@@ -139,7 +143,7 @@ impl<'a> Session<'a> {
             pulse: Pulse::default(),
             seeded: false,
             silent_since: None,
-            reloading_since: None,
+            reload: None,
             settle: None,
             unreadable: false,
         }
@@ -147,7 +151,7 @@ impl<'a> Session<'a> {
 
     /// Whether the table was ever true, and whether a reload was under way at the end.
     pub(super) fn ended(&self) -> (bool, bool) {
-        (self.seeded, self.reloading_since.is_some())
+        (self.seeded, self.reload.is_some())
     }
 
     /// Keeps the inventory true until the connection ends, and says why it ended.
@@ -224,8 +228,7 @@ impl<'a> Session<'a> {
     /// Fills the calls that may be under way at once, first with what somebody waits for.
     fn ask_what_fits(&mut self) -> Result<(), End> {
         while self.link.has_room() && self.silent_since.is_none() {
-            if let Some(question) = self.pulse.queue.pop_front() {
-                self.pulse.under_way.push(question.clone());
+            if let Some(question) = self.pulse.next_question() {
                 self.ask(question)?;
             } else if let Some(property) = self.manager.pop_front() {
                 self.manager_under_way += 1;
@@ -278,18 +281,25 @@ impl<'a> Session<'a> {
     fn apply(&mut self, event: Event) -> Result<(), End> {
         let then = match &event {
             Event::Reloading(true) => {
-                self.reloading_since = Some(Instant::now());
+                let until = Instant::now() + RELOAD_LIMIT;
+                self.reload = Some(Reload { until, reason: Reason::Reload });
                 None
             }
             Event::Reloading(false) => {
-                self.reloading_since = None;
-                Some(Reason::Reload)
+                Some(self.reload.take().map_or(Reason::Reload, |reload| reload.reason))
             }
             Event::OwnerChanged { present: true } => {
                 self.handshake = Handshake::UnderWay;
                 self.ask(Question::Subscribe)?;
-                self.reloading_since = None;
-                Some(Reason::Reexec)
+                match &mut self.reload {
+                    // The end of a re-execution is announced like that of a reload.
+                    Some(reload) => {
+                        let until = Instant::now() + REEXEC_LIMIT;
+                        *reload = Reload { until, reason: Reason::Reexec };
+                        None
+                    }
+                    None => Some(Reason::Reexec),
+                }
             }
             Event::OwnerChanged { present: false } => {
                 self.handshake = Handshake::Absent;
@@ -302,14 +312,7 @@ impl<'a> Session<'a> {
             _ => None,
         };
         let queued = matches!(event, Event::JobNew { .. });
-        let over = matches!(event, Event::OwnerChanged { present: true });
-        {
-            let mut inventory = lock(&self.shared.inventory);
-            inventory.apply(event);
-            if over {
-                inventory.apply(Event::Reloading(false));
-            }
-        }
+        lock(&self.shared.inventory).apply(event);
         if queued && !self.jobs.under_way {
             self.ask_jobs()?;
         } else if queued {
@@ -323,7 +326,7 @@ impl<'a> Session<'a> {
         question: Question,
         answer: Result<Answer, CallError>,
     ) -> Result<(), End> {
-        self.pulse.under_way.retain(|asked| *asked != question);
+        self.pulse.answered(&question);
         let method = question.method();
         match (question, answer) {
             (Question::Subscribe, Ok(_)) => self.handshake = Handshake::Done,
@@ -405,44 +408,15 @@ impl<'a> Session<'a> {
 
     /// Lets a scrape wait for a round of questions, which it shares with all who come meanwhile.
     fn join_pulse(&mut self, waiting: oneshot::Sender<()>) {
-        if self.silent_since.is_some() || self.handshake == Handshake::Absent {
-            // Dropped: it learns that there is no answer without waiting for a deadline.
-            return;
+        if self.silent_since.is_none() && self.handshake != Handshake::Absent {
+            self.pulse.join(waiting);
+            self.pulse.begin(&lock(&self.shared.inventory));
         }
-        self.pulse.waiting.push(waiting);
-        self.begin_pulse();
-    }
-
-    fn begin_pulse(&mut self) {
-        if !self.pulse.is_idle() {
-            return;
-        }
-        let inventory = lock(&self.shared.inventory);
-        let device = inventory.manager().watchdog.device.as_deref().unwrap_or_default();
-        let watchdog: &[ManagerProperty] = match device {
-            "" => &[],
-            _ => &[
-                ManagerProperty::WatchdogRuntime,
-                ManagerProperty::WatchdogLastPing,
-                ManagerProperty::WatchdogLastPingMonotonic,
-            ],
-        };
-        let manager = [ManagerProperty::SystemState];
-        let manager = manager.iter().chain(watchdog).copied().map(Question::Manager);
-        let units = inventory.unsignalled().into_iter();
-        self.pulse.queue =
-            manager.chain(units.map(|(unit, it)| Question::Unit(unit, it))).collect();
+        // Otherwise it is dropped, and so learns at once that there is no answer.
     }
 
     fn end_pulse(&mut self) {
-        if !self.pulse.is_idle() {
-            return;
-        }
-        for waiting in self.pulse.waiting.drain(..) {
-            // Whoever has gone away no longer needs it.
-            let _ = waiting.send(());
-        }
-        if matches!(self.settle, Some(Settle::WithPulse)) {
+        if self.pulse.end() && matches!(self.settle, Some(Settle::WithPulse)) {
             self.settle = None;
             for field in lock(&self.shared.inventory).take_suspects() {
                 self.count_drift(field, 1);
@@ -452,10 +426,9 @@ impl<'a> Session<'a> {
 
     fn falls_silent(&mut self) {
         // A manager that reloads says so first, and answers afterwards.
-        if self.reloading_since.is_none() {
+        if self.reload.is_none() {
             self.silent_since.get_or_insert_with(Instant::now);
-            self.pulse.queue.clear();
-            self.pulse.waiting.clear();
+            self.pulse.give_up();
         }
     }
 
@@ -468,20 +441,17 @@ impl<'a> Session<'a> {
         if self.silent_since.is_some_and(|since| since.elapsed() > GIVE_UP) {
             return Err(End::Silent);
         }
-        if self.reloading_since.is_some_and(|since| since.elapsed() > RELOAD_LIMIT) {
-            warn!("systemd has not said that its reload is over: reading everything anew");
-            self.reloading_since = None;
+        if let Some(Reload { until, reason }) = self.reload
+            && until < Instant::now()
+        {
+            warn!(?reason, "systemd has not said that it is done: reading everything anew");
+            self.reload = None;
             lock(&self.shared.inventory).apply(Event::Reloading(false));
-            self.want_listing(Reason::Reload)?;
+            self.want_listing(reason)?;
         }
         if self.silent_since.is_some() {
-            if self.pulse.under_way.is_empty() {
-                // Does it speak again?
-                let probe = Question::Manager(ManagerProperty::SystemState);
-                self.pulse.under_way.push(probe.clone());
-                self.ask(probe)?;
-            }
-            return Ok(());
+            // Does it speak again?
+            return self.pulse.probe().map_or(Ok(()), |probe| self.ask(probe));
         }
         if self.handshake == Handshake::Absent {
             return Ok(());
@@ -505,7 +475,7 @@ impl<'a> Session<'a> {
             && self.pulse.is_idle()
         {
             self.settle = Some(Settle::WithPulse);
-            self.begin_pulse();
+            self.pulse.begin(&lock(&self.shared.inventory));
         }
         lock(&self.shared.inventory).retry_deferred();
         Ok(())
@@ -516,7 +486,7 @@ impl<'a> Session<'a> {
         let quiet = self.seeded
             && self.settle.is_none()
             && self.silent_since.is_none()
-            && self.reloading_since.is_none()
+            && self.reload.is_none()
             && self.handshake == Handshake::Done
             && self.listing.under_way.is_none();
         if quiet { self.want_listing(Reason::Interval) } else { Ok(()) }
@@ -571,14 +541,6 @@ fn facts() -> impl Iterator<Item = ManagerProperty> {
 fn boot_stages() -> impl Iterator<Item = ManagerProperty> {
     let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
     BOOT_STAGES.into_iter().flat_map(both)
-}
-
-// === impl Pulse ===
-
-impl Pulse {
-    fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.under_way.is_empty()
-    }
 }
 
 // === impl Reason ===

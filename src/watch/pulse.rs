@@ -1,0 +1,90 @@
+//! One round of questions about what systemd never signals, shared by all scrapes that wait for it.
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
+use crate::{
+    inventory::Inventory,
+    systemd::{property::ManagerProperty, question::Question},
+};
+
+/// The round under way, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    to_ask: VecDeque<Question>,
+    under_way: Vec<Question>,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+// === impl Pulse ===
+
+impl Pulse {
+    pub(super) fn is_idle(&self) -> bool {
+        self.to_ask.is_empty() && self.under_way.is_empty()
+    }
+
+    /// Lets somebody wait for the end of the round.
+    pub(super) fn join(&mut self, waiting: oneshot::Sender<()>) {
+        self.waiting.push(waiting);
+    }
+
+    /// Begins a round, unless one is under way.
+    pub(super) fn begin(&mut self, inventory: &Inventory) {
+        if !self.is_idle() {
+            return;
+        }
+        let device = inventory.manager().watchdog.device.as_deref().unwrap_or_default();
+        let watchdog: &[ManagerProperty] = match device {
+            "" => &[],
+            _ => &[
+                ManagerProperty::WatchdogRuntime,
+                ManagerProperty::WatchdogLastPing,
+                ManagerProperty::WatchdogLastPingMonotonic,
+            ],
+        };
+        let manager = [ManagerProperty::SystemState];
+        let manager = manager.iter().chain(watchdog).copied().map(Question::Manager);
+        let units = inventory.unsignalled().into_iter();
+        self.to_ask = manager.chain(units.map(|(unit, it)| Question::Unit(unit, it))).collect();
+    }
+
+    /// The next question of the round, to be asked now.
+    pub(super) fn next_question(&mut self) -> Option<Question> {
+        let question = self.to_ask.pop_front()?;
+        self.under_way.push(question.clone());
+        Some(question)
+    }
+
+    /// A question, of this round or not, has been answered or has failed.
+    pub(super) fn answered(&mut self, question: &Question) {
+        self.under_way.retain(|asked| asked != question);
+    }
+
+    /// Tells those who wait if the round is over; returns whether it is.
+    pub(super) fn end(&mut self) -> bool {
+        let over = self.is_idle();
+        if over {
+            for waiting in self.waiting.drain(..) {
+                // Whoever has gone away no longer needs it.
+                let _ = waiting.send(());
+            }
+        }
+        over
+    }
+
+    /// Asks no more, and tells those who wait that there will be no answer.
+    pub(super) fn give_up(&mut self) {
+        self.to_ask.clear();
+        self.waiting.clear();
+    }
+
+    /// A question to find out whether systemd answers again, unless one is under way.
+    pub(super) fn probe(&mut self) -> Option<Question> {
+        if !self.under_way.is_empty() {
+            return None;
+        }
+        self.to_ask.push_back(Question::Manager(ManagerProperty::SystemState));
+        self.next_question()
+    }
+}
