@@ -41,9 +41,6 @@ const QUEUE: usize = 16_384;
 /// Messages that zbus holds for the task that fills the queue.
 const ZBUS_QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
-/// The name that [`PrivateSocket`] gives its one peer.
-const PRIVATE_PEER: &str = ":rg.freedesktop.systemd1";
-
 /// A connection to a manager. Dropping it ends it.
 #[derive(Debug)]
 pub struct Link {
@@ -55,7 +52,8 @@ pub struct Link {
     /// The deadlines of calls, oldest first; those of answered calls stay until they pass.
     deadlines: VecDeque<(Instant, NonZeroU32)>,
     on_bus: bool,
-    /// The unique name of the connection that speaks for systemd; nobody else is believed.
+    /// The unique name of the connection that speaks for systemd on a bus; nobody else there is
+    /// believed. On systemd's own socket there is nobody else.
     owner: Option<String>,
     _tasks: JoinSet<()>,
 }
@@ -124,11 +122,10 @@ impl Link {
         let connection =
             timeout(CALL_DEADLINE, opening).await.map_err(|_| OpenError::Deadline)??;
         let on_bus = matches!(way, Way::Bus { .. });
-        let owner = (!on_bus).then(|| PRIVATE_PEER.to_owned());
-        Ok(Self::over(connection, on_bus, owner))
+        Ok(Self::over(connection, on_bus))
     }
 
-    fn over(connection: Connection, on_bus: bool, owner: Option<String>) -> Self {
+    fn over(connection: Connection, on_bus: bool) -> Self {
         let stream = MessageStream::from(&connection);
         let (received, incoming) = mpsc::channel(QUEUE);
         // Never more than the calls under way and a handshake.
@@ -144,7 +141,7 @@ impl Link {
             pending: HashMap::new(),
             deadlines: VecDeque::new(),
             on_bus,
-            owner,
+            owner: None,
             _tasks: tasks,
         }
     }
@@ -223,7 +220,7 @@ impl Link {
                     return self.owner_changed(at, member, message);
                 }
                 // Anyone on a bus may send us a signal that looks like systemd's.
-                let believed = self.owner.as_deref() == Some(sender);
+                let believed = !self.on_bus || self.owner.as_deref() == Some(sender);
                 believed.then(|| Heard::Signal { member, at, event: decode::signal(message) })
             }
             message::Type::MethodReturn | message::Type::Error => {

@@ -1,0 +1,207 @@
+//! The connection to systemd against a peer that does what the real one will not: answer in a
+//! chosen order, not at all, or with nonsense.
+
+use std::{
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use unitwatch::systemd::{
+    event::Event,
+    link::{Heard, Link, Lost},
+    name::UnitName,
+    property::{ManagerProperty, UnitProperty, Value},
+    question::{Answer, CallError, Question},
+    way::Way,
+};
+use zbus::{Connection, Guid, Message, MessageStream, Variant, connection::Builder};
+
+const UNIT: &str = "a.service";
+const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+
+/// A peer where systemd's private socket would be.
+struct Peer {
+    connection: Connection,
+    calls: MessageStream,
+    _directory: tempfile::TempDir,
+}
+
+impl Peer {
+    /// A peer, and a link to it.
+    async fn meet() -> (Self, Link) {
+        let directory = tempfile::tempdir().unwrap();
+        let path: PathBuf = directory.path().join("private");
+        let listener = UnixListener::bind(&path).unwrap();
+        let accepting = tokio::task::spawn_blocking(move || listener.accept().unwrap().0);
+        let serving = async {
+            let builder = Builder::unix_stream(accepting.await.unwrap());
+            builder.server(Guid::generate()).p2p().build().await.unwrap()
+        };
+        let way = Way::Private(path);
+        let (connection, link) = futures_util::future::join(serving, Link::open(&way)).await;
+        let calls = MessageStream::from(&connection);
+        (Self { connection, calls, _directory: directory }, link.unwrap())
+    }
+
+    async fn call(&mut self) -> Message {
+        self.calls.next().await.unwrap().unwrap()
+    }
+
+    async fn send(&self, message: Message) {
+        self.connection.send(&message).await.unwrap();
+    }
+
+    async fn reply(&self, call: &Message, value: &str) {
+        let reply = Message::method_return(&call.header()).build(&Variant::from(value));
+        self.send(reply.unwrap()).await;
+    }
+
+    async fn signal(&self, state: &str) {
+        let changed = std::collections::HashMap::from([("ActiveState", Variant::from(state))]);
+        let unit = UnitName::new(UNIT).unwrap().object_path();
+        let signal = Message::signal(unit, "org.freedesktop.DBus.Properties", "PropertiesChanged")
+            .build(&(UNIT_INTERFACE, changed, Vec::<&str>::new()));
+        self.send(signal.unwrap()).await;
+    }
+
+    async fn unit_new(&self) {
+        let signal = Message::signal(
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            "UnitNew",
+        );
+        let path = zbus::ObjectPath::try_from("/a").unwrap();
+        self.send(signal.build(&(UNIT, path)).unwrap()).await;
+    }
+}
+
+fn question() -> Question {
+    Question::Unit(UnitName::new(UNIT).unwrap(), UnitProperty::ActiveState)
+}
+
+/// What a signal or an answer says of the unit's state.
+fn state(heard: Heard) -> String {
+    let text = |value: Value| value.text().map(str::to_owned);
+    let said = match heard {
+        Heard::Signal { event: Ok(Some(Event::UnitChanged(_, mut facts))), .. } => {
+            text(facts.remove(0).1)
+        }
+        Heard::Answer(_, Ok(Answer::Value(value))) => text(value).map(|text| format!("({text})")),
+        _ => None,
+    };
+    said.expect("a state")
+}
+
+/// The rule that keeps the table true: a reply that systemd sent before a signal is heard before
+/// it, however late the reply's question was asked for, and the other way round.
+#[tokio::test]
+async fn signals_and_answers_are_heard_in_the_order_in_which_they_were_sent() {
+    let (mut peer, mut link) = Peer::meet().await;
+    link.ask(question()).unwrap();
+    link.ask(question()).unwrap();
+    let (first, second) = (peer.call().await, peer.call().await);
+    peer.signal("activating").await;
+    peer.reply(&second, "active").await;
+    peer.signal("deactivating").await;
+    peer.reply(&first, "inactive").await;
+    peer.signal("failed").await;
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        order.push(state(link.hear().await.unwrap()));
+    }
+    assert_eq!(order, ["activating", "(active)", "deactivating", "(inactive)", "failed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_not_answered_ends_at_its_deadline_and_its_late_answer_is_dropped() {
+    let (mut peer, mut link) = Peer::meet().await;
+    link.ask(question()).unwrap();
+    let call = peer.call().await;
+    let heard = link.hear().await.unwrap();
+    assert!(matches!(heard, Heard::Answer(_, Err(CallError::Deadline))), "{heard:?}");
+    peer.reply(&call, "active").await;
+    peer.signal("failed").await;
+    assert_eq!(state(link.hear().await.unwrap()), "failed");
+}
+
+#[tokio::test]
+async fn a_value_of_the_wrong_type_is_an_error_and_not_the_end() {
+    let (mut peer, mut link) = Peer::meet().await;
+    let property = ManagerProperty::FailedUnits;
+    link.ask(Question::Manager(property)).unwrap();
+    let call = peer.call().await;
+    peer.reply(&call, "many").await;
+    let heard = link.hear().await.unwrap();
+    assert!(matches!(heard, Heard::Answer(_, Err(CallError::Unreadable(_)))), "{heard:?}");
+
+    link.ask(Question::Units).unwrap();
+    let call = peer.call().await;
+    peer.reply(&call, "none at all").await;
+    let heard = link.hear().await.unwrap();
+    assert!(matches!(heard, Heard::Answer(_, Err(CallError::Unreadable(_)))), "{heard:?}");
+
+    let signal =
+        Message::signal("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "UnitNew");
+    peer.send(signal.build(&(7_u32,)).unwrap()).await;
+    let heard = link.hear().await.unwrap();
+    assert!(matches!(heard, Heard::Signal { event: Err(_), .. }), "{heard:?}");
+
+    peer.signal("active").await;
+    assert_eq!(state(link.hear().await.unwrap()), "active");
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_name() {
+    let (mut peer, mut link) = Peer::meet().await;
+    link.ask(question()).unwrap();
+    let call = peer.call().await;
+    let error = Message::error(&call.header(), "org.freedesktop.systemd1.NoSuchUnit");
+    peer.send(error.build(&"no unit a.service").unwrap()).await;
+    let Heard::Answer(_, Err(error)) = link.hear().await.unwrap() else { panic!("an answer") };
+    assert_eq!(error.to_string(), "org.freedesktop.systemd1.NoSuchUnit: no unit a.service");
+    assert!(!error.is_passing());
+}
+
+#[tokio::test]
+async fn the_end_of_the_connection_is_heard() {
+    let (peer, mut link) = Peer::meet().await;
+    drop(peer);
+    let lost = link.hear().await.unwrap_err();
+    assert!(matches!(lost, Lost::Ended(_) | Lost::Closed), "{lost:?}");
+}
+
+/// More signals than are taken in: the first ones are heard, then that some were dropped, and
+/// then what comes after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_that_nobody_takes_in_is_noticed() {
+    let (peer, mut link) = Peer::meet().await;
+    let storm = 20_000;
+    for _ in 0..storm {
+        peer.unit_new().await;
+    }
+    let began = Instant::now();
+    let mut heard = 0;
+    loop {
+        assert!(began.elapsed() < Duration::from_secs(60), "{heard} signals and no overflow");
+        match link.hear().await.unwrap() {
+            Heard::Signal { .. } => heard += 1,
+            Heard::Overflow => break,
+            Heard::Answer(..) => panic!("nothing was asked"),
+        }
+    }
+    assert!(heard < storm, "something was dropped");
+    peer.signal("active").await;
+    loop {
+        // What was still under way when the queue was empty may come first.
+        match link.hear().await.unwrap() {
+            heard @ Heard::Signal { event: Ok(Some(Event::UnitChanged(..))), .. } => {
+                assert_eq!(state(heard), "active");
+                break;
+            }
+            Heard::Signal { .. } | Heard::Overflow => {}
+            Heard::Answer(..) => panic!("nothing was asked"),
+        }
+    }
+}
