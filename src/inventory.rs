@@ -223,6 +223,11 @@ impl Inventory {
         &self.manager
     }
 
+    /// How many loaded units pass the filter.
+    pub fn exported(&self) -> usize {
+        self.units.values().filter(|entry| entry.is_exported()).count()
+    }
+
     /// Everything at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let mut snapshot = Snapshot {

@@ -505,6 +505,12 @@ impl<'a> Session<'a> {
             if !self.failures.is_empty() {
                 warn!(way = self.way, failed = self.failures.join("; "), "using another way in");
             }
+            if lock(&self.shared.inventory).exported() == 0 {
+                warn!(
+                    "no unit passes the filters: check --systemd.collector.unit-include and \
+                     --systemd.collector.unit-exclude"
+                );
+            }
         }
         if self.silent_since.is_some() {
             self.shared.out_of_step(format!("systemd does not answer over {}", self.way));
