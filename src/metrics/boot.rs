@@ -1,0 +1,136 @@
+//! How the machine came up.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    family::{Exposition, families},
+    seconds,
+};
+use crate::inventory::{
+    snapshot::{BOOT_STAGES, Stamp},
+    unit::Usec,
+};
+
+families! {
+    TIME: Gauge "systemd_boot_time_seconds" ["stage"]
+        "Unix time of a boot stage; from the manager's property of that stage, such as FinishTimestamp, absent for a stage that did not happen.";
+    MONOTONIC: Gauge "systemd_boot_monotonic_seconds" ["stage"]
+        "Time of a boot stage since the kernel started, for Firmware and Loader before it; from the manager's property of that stage, such as FinishTimestampMonotonic, absent for a stage that did not happen.";
+    DURATION: Gauge "systemd_boot_duration_seconds" ["phase"]
+        "Time that a phase of the boot took, as systemd-analyze tells it; absent until the boot has finished and for a phase that did not happen.";
+}
+
+type Stages = BTreeMap<&'static str, Stamp>;
+
+pub(super) fn encode(boot: &Stages, out: &mut Exposition<'_>) -> fmt::Result {
+    let stages = || BOOT_STAGES.into_iter().filter_map(|stage| Some((stage, boot.get(stage)?)));
+    let mut samples = out.family(&TIME);
+    for (stage, stamp) in stages() {
+        samples.add([stage], seconds(stamp.realtime))?;
+    }
+    let mut samples = out.family(&MONOTONIC);
+    for (stage, stamp) in stages() {
+        samples.add([stage], seconds(stamp.monotonic))?;
+    }
+    let mut samples = out.family(&DURATION);
+    for (phase, duration) in durations(boot) {
+        samples.add_known([phase], duration.map(seconds))?;
+    }
+    Ok(())
+}
+
+/// The phases of the boot, in order, and how long each took.
+fn durations(boot: &Stages) -> [(&'static str, Option<Usec>); 6] {
+    let at = |stage| boot.get(stage).map(|stamp: &Stamp| stamp.monotonic).filter(|at| *at > 0);
+    let between = |from: Option<Usec>, to: Option<Usec>| to?.checked_sub(from?);
+
+    let (userspace, finish) = (at("Userspace"), at("Finish"));
+    let in_userspace = between(userspace, finish);
+    // A user manager and a container have no kernel of their own: only what they did counts, and
+    // the monotonic clock began long before them. The kernel's own monotonic time is always 0.
+    let booted = finish.is_some() && boot.get("Kernel").is_some_and(|kernel| kernel.realtime > 0);
+    if !booted {
+        let phases = ["firmware", "loader", "kernel", "initrd", "userspace", "total"];
+        return phases
+            .map(|phase| (phase, in_userspace.filter(|_| matches!(phase, "userspace" | "total"))));
+    }
+
+    // Firmware and loader are counted backwards from the kernel's start.
+    let (firmware, loader, initrd) = (at("Firmware"), at("Loader"), at("InitRD"));
+    let total = finish.map(|finish| firmware.unwrap_or(0).saturating_add(finish));
+    [
+        ("firmware", between(Some(loader.unwrap_or(0)), firmware)),
+        ("loader", loader),
+        ("kernel", initrd.or(userspace)),
+        ("initrd", between(initrd, userspace)),
+        ("userspace", in_userspace),
+        ("total", total),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stages(stages: &[(&'static str, Usec, Usec)]) -> Stages {
+        let stamp = |realtime, monotonic| Stamp { realtime, monotonic };
+        stages.iter().map(|(stage, real, mono)| (*stage, stamp(*real, *mono))).collect()
+    }
+
+    fn told(boot: &Stages) -> Vec<(&'static str, Usec)> {
+        durations(boot).into_iter().filter_map(|(phase, took)| Some((phase, took?))).collect()
+    }
+
+    #[test]
+    fn a_boot_with_firmware_and_initrd_adds_up() {
+        let boot = stages(&[
+            ("Firmware", 89_000_000, 11_000_000),
+            ("Loader", 96_000_000, 4_000_000),
+            ("Kernel", 100_000_000, 0),
+            ("InitRD", 102_000_000, 2_000_000),
+            ("Userspace", 105_000_000, 5_000_000),
+            ("Finish", 117_500_000, 17_500_000),
+        ]);
+        let expected = [
+            ("firmware", 7_000_000),
+            ("loader", 4_000_000),
+            ("kernel", 2_000_000),
+            ("initrd", 3_000_000),
+            ("userspace", 12_500_000),
+            ("total", 28_500_000),
+        ];
+        assert_eq!(told(&boot), expected);
+        let phases: Usec = expected[..5].iter().map(|(_, took)| took).sum();
+        assert_eq!(phases, expected[5].1);
+    }
+
+    #[test]
+    fn a_boot_without_initrd_gives_the_kernel_all_until_userspace() {
+        let boot = stages(&[
+            ("Kernel", 100_000_000, 0),
+            ("Userspace", 101_000_000, 1_000_000),
+            ("Finish", 104_000_000, 4_000_000),
+        ]);
+        let expected = [("kernel", 1_000_000), ("userspace", 3_000_000), ("total", 4_000_000)];
+        assert_eq!(told(&boot), expected);
+    }
+
+    #[test]
+    fn without_a_kernel_of_its_own_only_userspace_counts() {
+        let boot = stages(&[("Userspace", 9_000_000, 5_000_000), ("Finish", 9_700_000, 5_700_000)]);
+        assert_eq!(told(&boot), [("userspace", 700_000), ("total", 700_000)]);
+    }
+
+    #[test]
+    fn nothing_is_told_of_a_boot_that_has_not_finished() {
+        let kernel = ("Kernel", 100_000_000, 0);
+        for boot in [
+            stages(&[("Userspace", 9_000_000, 5_000_000)]),
+            stages(&[("Userspace", 9_000_000, 5_000_000), ("Finish", 0, 0)]),
+        ] {
+            assert_eq!(told(&boot), []);
+        }
+        let boot = stages(&[kernel, ("Userspace", 101_000_000, 1_000_000), ("Finish", 0, 0)]);
+        assert_eq!(told(&boot), []);
+    }
+}

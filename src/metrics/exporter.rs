@@ -1,0 +1,57 @@
+//! What the exporter says of itself.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::family::{Exposition, FamilyOf, families};
+use crate::{
+    build,
+    telemetry::{Totals, Word},
+};
+
+families! {
+    BUILD: Info "systemd_exporter_build_info" ["version", "revision", "rustversion"]
+        "What the exporter was built from: its version, commit and compiler.";
+    EVENTS: Counter "systemd_exporter_events_total" ["signal"]
+        "D-Bus signals taken in, by member.";
+    EVENT_LAG: Histogram "systemd_exporter_event_lag_seconds" []
+        "Time from the receipt of a D-Bus signal until the inventory knew of it.";
+    RESYNCS: Counter "systemd_exporter_resyncs_total" ["reason"]
+        "Full re-reads of systemd's units, by reason.";
+    DRIFT: Counter "systemd_exporter_drift_total" ["field"]
+        "Values that a re-read had to correct, by field: more than 0 without a lost connection is a bug.";
+    CALLS: Counter "systemd_exporter_dbus_calls_total" ["method"]
+        "D-Bus calls made, by method.";
+    CALL_ERRORS: Counter "systemd_exporter_dbus_errors_total" ["method", "error"]
+        "D-Bus calls that failed, by method and name of the error.";
+    SCRAPES: Histogram "systemd_exporter_scrape_duration_seconds" []
+        "Time from the request for a scrape until its answer was encoded.";
+}
+
+pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {
+    out.family(&BUILD).add([build::VERSION, build::REVISION, build::RUSTC], 1_u64)
+}
+
+pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
+    counter(&EVENTS, &totals.events, out)?;
+    out.histogram(&EVENT_LAG, &totals.event_lag)?;
+    counter(&RESYNCS, &totals.resyncs, out)?;
+    counter(&DRIFT, &totals.drift, out)?;
+    counter(&CALLS, &totals.calls, out)?;
+    let mut samples = out.family(&CALL_ERRORS);
+    for ((method, error), count) in &totals.call_errors {
+        samples.add([method.as_ref(), error.as_ref()], *count)?;
+    }
+    out.histogram(&SCRAPES, &totals.scrapes)
+}
+
+fn counter(
+    family: &'static FamilyOf<1>,
+    counts: &BTreeMap<Word, u64>,
+    out: &mut Exposition<'_>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    for (word, count) in counts {
+        samples.add([word.as_ref()], *count)?;
+    }
+    Ok(())
+}

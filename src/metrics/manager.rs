@@ -1,0 +1,147 @@
+//! What the manager says of itself, and the counts over everything in its memory.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    family::{Exposition, families},
+    seconds,
+};
+use crate::{
+    inventory::snapshot::{Manager, Snapshot, Watchdog},
+    systemd::{
+        name::UnitType,
+        state::{ActiveState, JobState, JobType, LoadState, SystemState},
+    },
+};
+
+families! {
+    VERSION: Gauge "systemd_version" ["version"]
+        "Major version of systemd, the full one in the label; from the manager's Version.";
+    INFO: Info "systemd_info" ["architecture", "virtualization", "confidential_virtualization", "tainted"]
+        "The machine as the manager sees it; from its properties Architecture, Virtualization, ConfidentialVirtualization and Tainted, a label empty where the property is.";
+    SYSTEM_STATE: Gauge "systemd_system_state" ["state"]
+        "1 for the manager's overall state, 0 for the others; from its SystemState, absent when it did not answer in time.";
+    UNITS: Gauge "systemd_units" ["type", "state"]
+        "Loaded units by type and active state, also those that the unit filters hide; from ActiveState.";
+    NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
+        "Units in memory that did not load, by LoadState, also those that the unit filters hide.";
+    FAILED_UNITS: Gauge "systemd_failed_units" []
+        "Units in the failed state; from the manager's NFailedUnits.";
+    JOBS: Gauge "systemd_jobs" ["type", "state"]
+        "Jobs in the manager's queue by type and state.";
+    WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
+        "1 if the manager feeds a hardware watchdog, 0 if not; from its WatchdogDevice, absent before systemd 252.";
+    WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]
+        "Time after which the hardware watchdog resets the machine unless it is fed; from the manager's RuntimeWatchdogUSec, absent without a device or a limit.";
+    WATCHDOG_PING: Gauge "systemd_watchdog_last_ping_time_seconds" ["device"]
+        "Unix time at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestamp, absent without a device or before the first time.";
+    WATCHDOG_PING_MONOTONIC: Gauge "systemd_watchdog_last_ping_monotonic_seconds" ["device"]
+        "Time since boot at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestampMonotonic, absent without a device or before the first time.";
+}
+
+/// The load states that always have a series; `merged` and `stub` pass in no time.
+const NOT_LOADED_ALWAYS: [LoadState; 4] =
+    [LoadState::NotFound, LoadState::Error, LoadState::BadSetting, LoadState::Masked];
+
+pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
+    let manager = &snapshot.manager;
+    about(manager, out)?;
+    if let Some(current) = &manager.system_state {
+        let mut samples = out.family(&SYSTEM_STATE);
+        for state in SystemState::ALL {
+            samples.add([state.as_str()], u64::from(state == current))?;
+        }
+        if !SystemState::ALL.contains(current) {
+            samples.add([current.as_str()], 1_u64)?;
+        }
+    }
+
+    let usual = UnitType::ALL.into_iter().flat_map(|unit_type| {
+        ActiveState::USUAL.iter().map(move |state| (unit_type, state.clone()))
+    });
+    let mut samples = out.family(&UNITS);
+    for ((unit_type, state), count) in counts(usual, &snapshot.loaded) {
+        samples.add([unit_type.as_str(), state.as_str()], count)?;
+    }
+    let mut samples = out.family(&NOT_LOADED);
+    for (state, count) in counts(NOT_LOADED_ALWAYS, &snapshot.not_loaded) {
+        samples.add([state.as_str()], count)?;
+    }
+    out.single(&FAILED_UNITS, manager.failed_units)?;
+    let usual = JobType::ALL
+        .iter()
+        .flat_map(|job_type| JobState::ALL.iter().map(|state| (job_type.clone(), state.clone())));
+    let mut samples = out.family(&JOBS);
+    for ((job_type, state), count) in counts(usual, &snapshot.jobs) {
+        samples.add([job_type.as_str(), state.as_str()], count)?;
+    }
+    watchdog(&manager.watchdog, out)
+}
+
+/// The keys that always have a series, with 0 where nothing is counted, and the others that
+/// something is counted for.
+fn counts<K: Ord + Clone>(
+    always: impl IntoIterator<Item = K>,
+    counted: &BTreeMap<K, u64>,
+) -> BTreeMap<K, u64> {
+    let mut counts: BTreeMap<K, u64> = always.into_iter().map(|key| (key, 0)).collect();
+    counts.extend(
+        counted.iter().filter(|(_, count)| **count > 0).map(|(key, count)| (key.clone(), *count)),
+    );
+    counts
+}
+
+fn about(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
+    if let Some(version) = &manager.version {
+        out.family(&VERSION).add_known([version.as_ref()], major(version))?;
+    }
+    let facts = [
+        &manager.architecture,
+        &manager.virtualization,
+        &manager.confidential_virtualization,
+        &manager.tainted,
+    ];
+    if facts.iter().any(|fact| fact.is_some()) {
+        out.family(&INFO).add(facts.map(|fact| fact.as_deref().unwrap_or_default()), 1_u64)?;
+    }
+    Ok(())
+}
+
+/// The number that a version such as `252.39-1~deb12u1` or `v257~rc1` begins with.
+fn major(version: &str) -> Option<u64> {
+    let version = version.strip_prefix('v').unwrap_or(version);
+    let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    version.get(..end)?.parse().ok()
+}
+
+fn watchdog(watchdog: &Watchdog, out: &mut Exposition<'_>) -> fmt::Result {
+    let Some(device) = watchdog.device.as_deref() else { return Ok(()) };
+    out.single(&WATCHDOG_ENABLED, Some(u64::from(!device.is_empty())))?;
+    if device.is_empty() {
+        return Ok(());
+    }
+    out.family(&WATCHDOG_RUNTIME).add_known([device], watchdog.runtime.map(seconds))?;
+    out.family(&WATCHDOG_PING).add_known([device], watchdog.last_ping.map(seconds))?;
+    let monotonic = watchdog.last_ping_monotonic.map(seconds);
+    out.family(&WATCHDOG_PING_MONOTONIC).add_known([device], monotonic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_what_every_distribution_begins_with() {
+        for (version, number) in [
+            ("252.39-1~deb12u1", Some(252)),
+            ("262~devel", Some(262)),
+            ("v257~rc1-3.fc42", Some(257)),
+            ("219", Some(219)),
+            ("devel", None),
+            ("", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(major(version), number, "{version:?}");
+        }
+    }
+}

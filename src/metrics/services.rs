@@ -1,0 +1,79 @@
+//! What only services have.
+
+use std::{collections::HashMap, fmt};
+
+use super::{
+    family::{Exposition, FamilyOf, families},
+    seconds,
+    units::{Row, each},
+};
+use crate::{
+    inventory::unit::{Details, IpCounters, Service, Unit},
+    systemd::{name::UnitName, state::ActiveState},
+};
+
+families! {
+    START_TIME: Gauge "systemd_unit_start_time_seconds" ["name", "type"]
+        "Unix time at which the service's current run began; from ActiveEnterTimestamp, absent unless it is active, reloading or refreshing.";
+    TASKS_CURRENT: Gauge "systemd_unit_tasks_current" ["name", "type"]
+        "Tasks, that is processes and threads, in the service's control group; from pids.current, absent without a control group or the pids controller.";
+    TASKS_MAX: Gauge "systemd_unit_tasks_max" ["name", "type"]
+        "Most tasks that the service may have; from TasksMax, absent if there is no limit.";
+    RESTARTS: Counter "systemd_service_restart_total" ["name"]
+        "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that.";
+    INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
+        "Bytes that the service received; from IPIngressBytes, absent unless IPAccounting is on.";
+    EGRESS_BYTES: Counter "systemd_service_ip_egress_bytes_total" ["name"]
+        "Bytes that the service sent; from IPEgressBytes, absent unless IPAccounting is on.";
+    INGRESS_PACKETS: Counter "systemd_service_ip_ingress_packets_total" ["name"]
+        "Packets that the service received; from IPIngressPackets, absent unless IPAccounting is on.";
+    EGRESS_PACKETS: Counter "systemd_service_ip_egress_packets_total" ["name"]
+        "Packets that the service sent; from IPEgressPackets, absent unless IPAccounting is on.";
+}
+
+pub(super) fn encode(
+    rows: &[Row<'_>],
+    tasks: &HashMap<UnitName, u64>,
+    out: &mut Exposition<'_>,
+) -> fmt::Result {
+    each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
+    each(rows, out, &TASKS_CURRENT, |unit| service(unit).and(tasks.get(&unit.name).copied()))?;
+    each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
+    counter(rows, out, &RESTARTS, |service| service.restarts)?;
+    let ip =
+        |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
+    counter(rows, out, &INGRESS_BYTES, ip(|ip| ip.ingress_bytes))?;
+    counter(rows, out, &EGRESS_BYTES, ip(|ip| ip.egress_bytes))?;
+    counter(rows, out, &INGRESS_PACKETS, ip(|ip| ip.ingress_packets))?;
+    counter(rows, out, &EGRESS_PACKETS, ip(|ip| ip.egress_packets))
+}
+
+fn service(unit: &Unit) -> Option<&Service> {
+    match &unit.details {
+        Details::Service(service) => Some(service),
+        _ => None,
+    }
+}
+
+/// When the current run began. A reload does not end a run, so it does not hide its start.
+fn started(unit: &Unit) -> Option<f64> {
+    match unit.active_state {
+        ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {
+            unit.active_enter.map(seconds)
+        }
+        _ => None,
+    }
+}
+
+fn counter(
+    rows: &[Row<'_>],
+    out: &mut Exposition<'_>,
+    family: &'static FamilyOf<1>,
+    value: impl Fn(&Service) -> Option<u64>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    for row in rows {
+        samples.add_known([row.unit.name.as_str()], service(row.unit).and_then(&value))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! What only sockets have.
+
+use std::fmt;
+
+use super::{
+    family::{Exposition, FamilyOf, families},
+    units::Row,
+};
+use crate::inventory::unit::{Details, Socket};
+
+families! {
+    ACCEPTED: Counter "systemd_socket_accepted_connections_total" ["name"]
+        "Connections that the socket accepted; from NAccepted, always 0 without Accept=yes.";
+    CURRENT: Gauge "systemd_socket_current_connections" ["name"]
+        "Connections that the socket has open; from NConnections, always 0 without Accept=yes.";
+    REFUSED: Counter "systemd_socket_refused_connections_total" ["name"]
+        "Connections that the socket refused; from NRefused, absent before systemd 239.";
+}
+
+pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    column(rows, out, &ACCEPTED, |socket| socket.accepted)?;
+    column(rows, out, &CURRENT, |socket| socket.connections)?;
+    column(rows, out, &REFUSED, |socket| socket.refused)
+}
+
+fn column(
+    rows: &[Row<'_>],
+    out: &mut Exposition<'_>,
+    family: &'static FamilyOf<1>,
+    value: impl Fn(&Socket) -> Option<u64>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    for row in rows {
+        if let Details::Socket(socket) = &row.unit.details {
+            samples.add_known([row.unit.name.as_str()], value(socket))?;
+        }
+    }
+    Ok(())
+}

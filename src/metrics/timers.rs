@@ -1,0 +1,84 @@
+//! What only timers have.
+
+use std::fmt;
+
+use super::{
+    Clocks,
+    family::{Exposition, families},
+    seconds,
+    units::Row,
+};
+use crate::inventory::unit::{Details, Timer, Usec};
+
+families! {
+    LAST_TRIGGER: Gauge "systemd_timer_last_trigger_seconds" ["name"]
+        "Unix time at which the timer last elapsed; from LastTriggerUSec, absent if it never did.";
+    NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]
+        "Unix time at which the timer elapses next; the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic, absent while it has no next time.";
+}
+
+pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
+    let timers = || {
+        rows.iter().filter_map(|row| match &row.unit.details {
+            Details::Timer(timer) => Some((row.unit.name.as_str(), timer)),
+            _ => None,
+        })
+    };
+    let mut samples = out.family(&LAST_TRIGGER);
+    for (name, timer) in timers() {
+        samples.add_known([name], timer.last_trigger.map(seconds))?;
+    }
+    let mut samples = out.family(&NEXT_TRIGGER);
+    for (name, timer) in timers() {
+        samples.add_known([name], next(timer, clocks).map(seconds))?;
+    }
+    Ok(())
+}
+
+/// When the timer elapses next, in microseconds since the epoch.
+fn next(timer: &Timer, clocks: Clocks) -> Option<Usec> {
+    let monotonic = timer.next_monotonic.and_then(|at| {
+        let boot = clocks.realtime.checked_sub(clocks.monotonic)?;
+        // The clocks drift against each other and are read one after the other: to the
+        // microsecond, the same moment would be another at every scrape.
+        Some(boot.checked_add(at)?.checked_add(500)? / 1_000 * 1_000)
+    });
+    [timer.next_realtime, monotonic].into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLOCKS: Clocks = Clocks { realtime: 1_000_000_000, monotonic: 40_000_000 };
+
+    fn timer(next_realtime: Option<Usec>, next_monotonic: Option<Usec>) -> Timer {
+        Timer { next_realtime, next_monotonic, ..Timer::default() }
+    }
+
+    #[test]
+    fn the_earlier_clock_wins() {
+        let (early, late) = (970_000_000, 1_070_000_000);
+        assert_eq!(next(&timer(Some(early), Some(50_000_000)), CLOCKS), Some(early));
+        assert_eq!(next(&timer(Some(late), Some(50_000_000)), CLOCKS), Some(1_010_000_000));
+        assert_eq!(next(&timer(None, Some(50_000_000)), CLOCKS), Some(1_010_000_000));
+        assert_eq!(next(&timer(Some(late), None), CLOCKS), Some(late));
+        assert_eq!(next(&timer(None, None), CLOCKS), None);
+    }
+
+    #[test]
+    fn the_monotonic_clock_does_not_wobble_between_scrapes() {
+        let timer = timer(None, Some(50_000_000));
+        for jitter in [0, 7, 250, 499] {
+            let clocks = Clocks { realtime: CLOCKS.realtime + jitter, ..CLOCKS };
+            assert_eq!(next(&timer, clocks), Some(1_010_000_000), "{jitter}");
+        }
+    }
+
+    #[test]
+    fn absurd_clocks_give_no_time_rather_than_a_wrong_one() {
+        let clocks = Clocks { realtime: 1, monotonic: 2 };
+        assert_eq!(next(&timer(None, Some(50)), clocks), None);
+        assert_eq!(next(&timer(None, Some(Usec::MAX)), CLOCKS), None);
+    }
+}
