@@ -109,6 +109,7 @@ fn manager() -> Manager {
             ("Loader", stamp(boot - 2_000_000, 2_000_000)),
             ("Kernel", stamp(boot, 0)),
             ("Userspace", stamp(boot + 1_250_000, 1_250_000)),
+            ("SecurityStart", stamp(boot + 1_300_000, 1_300_000)),
             ("Finish", stamp(boot + 6_500_001, 6_500_001)),
         ]),
         watchdog: Watchdog {
@@ -369,7 +370,7 @@ fn number() -> impl Strategy<Value = u64> {
 }
 
 fn some_unit() -> impl Strategy<Value = Unit> {
-    let types = "service|socket|target|device|mount|timer|slice|scope|future";
+    let types = r"service|socket|target|device|mount|timer|slice|scope|future|od\\d";
     let name = proptest::string::string_regex(&format!(r"[a-zA-Z0-9:_.\\@-]{{1,30}}\.({types})"));
     let times = [(); 4].map(|()| option::of(number()));
     (name.unwrap(), state(LoadState::ALL), state(ActiveState::ALL), times, details()).prop_map(

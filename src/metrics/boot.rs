@@ -47,8 +47,9 @@ fn durations(boot: &Stages) -> [(&'static str, Option<Usec>); 6] {
     let (userspace, finish) = (at("Userspace"), at("Finish"));
     let in_userspace = between(userspace, finish);
     // A user manager and a container have no kernel of their own: only what they did counts, and
-    // the monotonic clock began long before them. The kernel's own monotonic time is always 0.
-    let booted = finish.is_some() && boot.get("Kernel").is_some_and(|kernel| kernel.realtime > 0);
+    // the monotonic clock began long before them. Like systemd-analyze, tell them by the security
+    // module, which only the first process of a machine loads.
+    let booted = finish.is_some() && at("SecurityStart").is_some();
     if !booted {
         let phases = ["firmware", "loader", "kernel", "initrd", "userspace", "total"];
         return phases
@@ -89,6 +90,7 @@ mod tests {
             ("Kernel", 100_000_000, 0),
             ("InitRD", 102_000_000, 2_000_000),
             ("Userspace", 105_000_000, 5_000_000),
+            ("SecurityStart", 105_100_000, 5_100_000),
             ("Finish", 117_500_000, 17_500_000),
         ]);
         let expected = [
@@ -109,6 +111,7 @@ mod tests {
         let boot = stages(&[
             ("Kernel", 100_000_000, 0),
             ("Userspace", 101_000_000, 1_000_000),
+            ("SecurityStart", 101_000_001, 1_000_001),
             ("Finish", 104_000_000, 4_000_000),
         ]);
         let expected = [("kernel", 1_000_000), ("userspace", 3_000_000), ("total", 4_000_000)];
@@ -117,20 +120,25 @@ mod tests {
 
     #[test]
     fn without_a_kernel_of_its_own_only_userspace_counts() {
-        let boot = stages(&[("Userspace", 9_000_000, 5_000_000), ("Finish", 9_700_000, 5_700_000)]);
+        let boot = stages(&[
+            ("Kernel", 4_000_000, 0),
+            ("Userspace", 9_000_000, 5_000_000),
+            ("Finish", 9_700_000, 5_700_000),
+        ]);
         assert_eq!(told(&boot), [("userspace", 700_000), ("total", 700_000)]);
     }
 
     #[test]
     fn nothing_is_told_of_a_boot_that_has_not_finished() {
-        let kernel = ("Kernel", 100_000_000, 0);
+        let userspace = ("Userspace", 9_000_000, 5_000_000);
+        let security = ("SecurityStart", 9_100_000, 5_100_000);
         for boot in [
-            stages(&[("Userspace", 9_000_000, 5_000_000)]),
-            stages(&[("Userspace", 9_000_000, 5_000_000), ("Finish", 0, 0)]),
+            &[userspace][..],
+            &[userspace, ("Finish", 0, 0)],
+            &[userspace, security],
+            &[userspace, security, ("Finish", 0, 0)],
         ] {
-            assert_eq!(told(&boot), []);
+            assert_eq!(told(&stages(boot)), [], "{boot:?}");
         }
-        let boot = stages(&[kernel, ("Userspace", 101_000_000, 1_000_000), ("Finish", 0, 0)]);
-        assert_eq!(told(&boot), []);
     }
 }

@@ -39,11 +39,15 @@ pub(super) struct Row<'a> {
     /// The unit.
     pub(super) unit: &'a Unit,
     unit_type: &'a str,
+    /// `name="…",type="…",`: escaped, and all that comes before a third label.
     written: String,
+    /// Where in it the name of the label `type` ends.
+    last: usize,
 }
 
-/// Label text that is escaped already and ends with the name of a last label.
-struct Written<'a>(&'a str);
+/// Labels that are written out already, and the name of the one that follows if they do not end
+/// in it.
+struct Written<'a>(&'a str, Option<&'a str>);
 
 /// The loaded units of a snapshot: the others have neither states nor times to tell.
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
@@ -98,44 +102,72 @@ where
 
 impl<'a> Row<'a> {
     fn new(unit: &'a Unit) -> Self {
-        let name = unit.name.as_str();
-        let mut written = String::with_capacity(name.len() + 16);
+        let (name, unit_type) = (unit.name.as_str(), unit.name.suffix());
+        let mut written = String::with_capacity(2 * name.len() + 32);
         written.push_str("name=\"");
-        for char in name.chars() {
-            match char {
-                '\\' => written.push_str("\\\\"),
-                '"' => written.push_str("\\\""),
-                '\n' => written.push_str("\\n"),
-                plain => written.push(plain),
-            }
-        }
+        escape(name, &mut written);
         written.push_str("\",type");
-        Self { unit, unit_type: unit.name.suffix(), written }
+        let last = written.len();
+        written.push_str("=\"");
+        escape(unit_type, &mut written);
+        written.push_str("\",");
+        Self { unit, unit_type, written, last }
     }
 
-    /// Writes `name` and `type`, which are the first two labels of every family of units.
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        (Written(&self.written), self.unit_type).encode(encoder.encode_label())
+    /// Writes `name`, `type` and the further labels of a family that has more than these.
+    fn and_more(
+        &self,
+        names: &[&'static str],
+        values: &[&str],
+        encoder: &mut LabelSetEncoder<'_>,
+    ) -> fmt::Result {
+        let mut before = self.written.as_str();
+        for (name, value) in names.iter().skip(2).zip(values) {
+            (Written(before, Some(name)), *value).encode(encoder.encode_label())?;
+            before = "";
+        }
+        Ok(())
     }
+}
+
+/// Writes a label value as both formats want it between quotes.
+fn escape(value: &str, into: &mut String) {
+    // Cut before each special character, so that what lies between them is copied in one go.
+    let mut rest = value;
+    while let Some((plain, special)) = cut(rest) {
+        into.push_str(plain);
+        let mut chars = special.chars();
+        into.push_str(match chars.next() {
+            Some('\\') => "\\\\",
+            Some('"') => "\\\"",
+            _ => "\\n",
+        });
+        rest = chars.as_str();
+    }
+    into.push_str(rest);
+}
+
+fn cut(value: &str) -> Option<(&str, &str)> {
+    let special = value.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n'))?;
+    value.split_at_checked(special)
 }
 
 impl Labels<2> for &Row<'_> {
     fn encode(&self, _: &[&'static str], encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        Row::encode(self, encoder)
+        let before = self.written.get(..self.last).unwrap_or_default();
+        (Written(before, None), self.unit_type).encode(encoder.encode_label())
     }
 }
 
 impl Labels<3> for (&Row<'_>, [&str; 1]) {
     fn encode(&self, names: &[&'static str], encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)?;
-        Labels::encode(&self.1, names.get(2..).unwrap_or_default(), encoder)
+        self.0.and_more(names, &self.1, encoder)
     }
 }
 
 impl Labels<4> for (&Row<'_>, [&str; 2]) {
     fn encode(&self, names: &[&'static str], encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        self.0.encode(encoder)?;
-        Labels::encode(&self.1, names.get(2..).unwrap_or_default(), encoder)
+        self.0.and_more(names, &self.1, encoder)
     }
 }
 
@@ -143,6 +175,7 @@ impl EncodeLabelKey for Written<'_> {
     fn encode(&self, encoder: &mut LabelKeyEncoder<'_>) -> fmt::Result {
         // The encoder escapes values and leaves keys as they are, so what is written here once
         // serves every sample of the unit.
-        encoder.write_str(self.0)
+        encoder.write_str(self.0)?;
+        self.1.map_or(Ok(()), |name| encoder.write_str(name))
     }
 }

@@ -115,7 +115,9 @@ fn encode(criterion: &mut Criterion) {
                 bencher.iter_batched(
                     || scrape.clone(),
                     |scrape| metrics::encode(black_box(scrape), format).unwrap(),
-                    BatchSize::LargeInput,
+                    // One text at a time, as a server has it: a batch would hold many, and
+                    // measure how the kernel hands out fresh pages.
+                    BatchSize::PerIteration,
                 );
             });
         }
