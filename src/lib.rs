@@ -9,16 +9,27 @@
 //! (hears)       (knows)         (words it)    (answers)
 //! ```
 //!
-//! [`systemd`] is the only room that speaks D-Bus; [`inventory`] is the table of what is known;
-//! [`metrics`] words it, together with what [`cgroup`] and [`process`] read from the kernel.
+//! [`systemd`] is the only room that speaks D-Bus; [`inventory`] is the table of what is known,
+//! and [`watch`] keeps it true; [`metrics`] words it, together with what [`cgroup`] and
+//! [`process`] read from the kernel and what [`telemetry`] counts of the exporter itself; [`web`]
+//! answers over HTTP and knows nothing of units. [`exporter`] is where they meet for one scrape.
+//!
+//! [`cli`] is every flag as it was typed, and [`config`] the same checked.
 
 #![forbid(unsafe_code)]
 
 pub mod build;
 pub mod cgroup;
+pub mod cli;
+pub mod config;
+pub mod exporter;
+pub mod filter;
 pub mod inventory;
+pub mod log;
 pub mod metrics;
 pub mod process;
+pub mod signals;
 pub mod systemd;
 pub mod telemetry;
 pub mod watch;
+pub mod web;

@@ -18,11 +18,12 @@ use crate::{
     telemetry::Totals,
 };
 use family::{Exposition, families};
+use format::Format;
 
 mod boot;
 mod exporter;
 mod family;
-mod format;
+pub mod format;
 mod manager;
 mod process;
 mod services;
@@ -31,7 +32,6 @@ mod timers;
 mod units;
 
 pub use family::{Family, Kind};
-pub use format::Format;
 
 /// Everything that one scrape tells.
 #[derive(Clone, Debug, Default)]

@@ -1,0 +1,360 @@
+//! Every flag, its default, its environment variable and its help; nothing is checked here.
+
+use std::{collections::BTreeSet, ffi::OsString};
+
+use clap::{Command, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
+
+/// The flags' names, without the dashes.
+///
+/// Those of `systemd.collector`, `web` and `log` are systemd_exporter's own, so that an existing
+/// unit file works as it is.
+#[allow(missing_docs, reason = "the flags are documented where they are declared")]
+pub mod flag {
+    pub const UNIT_INCLUDE: &str = "systemd.collector.unit-include";
+    pub const UNIT_EXCLUDE: &str = "systemd.collector.unit-exclude";
+    pub const PRIVATE: &str = "systemd.collector.private";
+    pub const USER: &str = "systemd.collector.user";
+    pub const RESTART_COUNT: &str = "systemd.collector.enable-restart-count";
+    pub const IP_ACCOUNTING: &str = "systemd.collector.enable-ip-accounting";
+    pub const RECONCILE_INTERVAL: &str = "systemd.collector.reconcile-interval";
+    pub const LISTEN_ADDRESS: &str = "web.listen-address";
+    pub const TELEMETRY_PATH: &str = "web.telemetry-path";
+    pub const MAX_REQUESTS: &str = "web.max-requests";
+    pub const DISABLE_EXPORTER_METRICS: &str = "web.disable-exporter-metrics";
+    pub const LOG_LEVEL: &str = "log.level";
+    pub const LOG_FORMAT: &str = "log.format";
+}
+
+/// Serves what systemd says of itself and its units to Prometheus.
+///
+/// The values are kept as they were typed; `Config` checks them.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "unitwatch",
+    version,
+    about = "Serves what systemd says of itself and its units to Prometheus",
+    long_about = None,
+    args_override_self = true,
+    after_help = AFTER_HELP
+)]
+pub struct Args {
+    /// Give series to the units whose whole name matches.
+    #[arg(
+        id = flag::UNIT_INCLUDE,
+        long = flag::UNIT_INCLUDE,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_INCLUDE",
+        value_name = "REGEX",
+        default_value = ".+",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub unit_include: String,
+
+    /// Give none to the units whose whole name matches; an empty value excludes none.
+    #[arg(
+        id = flag::UNIT_EXCLUDE,
+        long = flag::UNIT_EXCLUDE,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_EXCLUDE",
+        value_name = "REGEX",
+        default_value = r".+\.(device)",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub unit_exclude: String,
+
+    /// Talk to systemd over its private socket, without a D-Bus daemon.
+    #[arg(
+        id = flag::PRIVATE,
+        long = flag::PRIVATE,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_PRIVATE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub private: String,
+
+    /// Watch the user's service manager instead of the system's.
+    #[arg(
+        id = flag::USER,
+        long = flag::USER,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_USER",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub user: String,
+
+    /// Accepted for systemd_exporter's sake: restarts are always counted.
+    #[arg(
+        id = flag::RESTART_COUNT,
+        long = flag::RESTART_COUNT,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_RESTART_COUNT",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub enable_restart_count: String,
+
+    /// Accepted for systemd_exporter's sake: IP accounting is always served.
+    #[arg(
+        id = flag::IP_ACCOUNTING,
+        long = flag::IP_ACCOUNTING,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_IP_ACCOUNTING",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub enable_ip_accounting: String,
+
+    /// Compare the whole table with systemd this often (1s to 24h); what differs is corrected
+    /// and counted.
+    #[arg(
+        id = flag::RECONCILE_INTERVAL,
+        long = flag::RECONCILE_INTERVAL,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_RECONCILE_INTERVAL",
+        value_name = "DURATION",
+        default_value = "5m",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub reconcile_interval: String,
+
+    /// Listen here: `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or
+    /// `unix:@name`; may be given several times, in the variable with commas between.
+    #[arg(
+        id = flag::LISTEN_ADDRESS,
+        long = flag::LISTEN_ADDRESS,
+        env = "UNITWATCH_WEB_LISTEN_ADDRESS",
+        value_name = "ADDRESS",
+        default_value = ":9558",
+        hide_env_values = true,
+        help_heading = WEB
+    )]
+    pub listen_address: Vec<String>,
+
+    /// Serve the metrics under this path.
+    #[arg(
+        id = flag::TELEMETRY_PATH,
+        long = flag::TELEMETRY_PATH,
+        env = "UNITWATCH_WEB_TELEMETRY_PATH",
+        value_name = "PATH",
+        default_value = "/metrics",
+        hide_env_values = true,
+        help_heading = WEB
+    )]
+    pub telemetry_path: String,
+
+    /// Answer at most this many scrapes at a time; 0 sets no limit.
+    #[arg(
+        id = flag::MAX_REQUESTS,
+        long = flag::MAX_REQUESTS,
+        env = "UNITWATCH_WEB_MAX_REQUESTS",
+        value_name = "NUMBER",
+        default_value = "40",
+        hide_env_values = true,
+        help_heading = WEB
+    )]
+    pub max_requests: String,
+
+    /// Leave out the metrics about the exporter itself.
+    #[arg(
+        id = flag::DISABLE_EXPORTER_METRICS,
+        long = flag::DISABLE_EXPORTER_METRICS,
+        env = "UNITWATCH_WEB_DISABLE_EXPORTER_METRICS",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = WEB
+    )]
+    pub disable_exporter_metrics: String,
+
+    /// Log what is at least this grave: debug, info, warn or error.
+    #[arg(
+        id = flag::LOG_LEVEL,
+        long = flag::LOG_LEVEL,
+        env = "UNITWATCH_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info",
+        hide_env_values = true,
+        help_heading = LOG
+    )]
+    pub log_level: String,
+
+    /// Log in this format: logfmt or json.
+    #[arg(
+        id = flag::LOG_FORMAT,
+        long = flag::LOG_FORMAT,
+        env = "UNITWATCH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "logfmt",
+        hide_env_values = true,
+        help_heading = LOG
+    )]
+    pub log_format: String,
+
+    /// The flags that got their value from the environment.
+    #[arg(skip)]
+    from_environment: BTreeSet<String>,
+}
+
+const SYSTEMD: &str = "What to watch";
+const WEB: &str = "Where to serve it";
+const LOG: &str = "What to log";
+
+const AFTER_HELP: &str = "\
+Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
+is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
+the last one counts.";
+
+// === impl Args ===
+
+impl Args {
+    /// Reads the command line (the program's name first) and the environment.
+    ///
+    /// The error is also how `--help` and `--version` end: it knows its stream and exit code.
+    pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let command = Self::command();
+        let line = spell_out_negations(&command, line);
+        let mut matches = command.try_get_matches_from(line)?;
+        let from_environment = matches
+            .ids()
+            .map(clap::Id::as_str)
+            .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
+            .map(str::to_owned)
+            .collect();
+        Ok(Self { from_environment, ..Self::from_arg_matches_mut(&mut matches)? })
+    }
+
+    /// Whether this flag's value is from its environment variable.
+    pub fn is_from_environment(&self, flag: &str) -> bool {
+        self.from_environment.contains(flag)
+    }
+
+    /// What the user wrote to set this flag: `--web.max-requests` or the variable's name.
+    pub fn spelling(&self, flag: &str) -> String {
+        if self.is_from_environment(flag) { variable(flag) } else { format!("--{flag}") }
+    }
+}
+
+/// The environment variable that stands for a flag.
+pub fn variable(flag: &str) -> String {
+    format!("UNITWATCH_{}", flag.replace(['.', '-'], "_").to_ascii_uppercase())
+}
+
+/// Turns `--no-switch` into `--switch=false`: every switch of systemd_exporter has that form,
+/// and clap has no such rule.
+fn spell_out_negations(
+    command: &Command,
+    line: impl IntoIterator<Item = OsString>,
+) -> Vec<OsString> {
+    let is_switch = |name: &str| {
+        command.get_arguments().any(|arg| {
+            arg.get_long() == Some(name) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)
+        })
+    };
+    line.into_iter()
+        .map(|word| match word.to_str().and_then(|word| word.strip_prefix("--no-")) {
+            Some(name) if is_switch(name) => format!("--{name}=false").into(),
+            _ => word,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &[&str]) -> Result<Args, clap::Error> {
+        Args::read(std::iter::once("unitwatch").chain(line.iter().copied()).map(OsString::from))
+    }
+
+    #[test]
+    fn every_flag_has_its_variable_and_the_help_shows_both() {
+        let mut command = Args::command();
+        command.build();
+        command.clone().debug_assert();
+        let help = command.render_long_help().to_string();
+        let mut flags = 0;
+        for arg in command.get_arguments().filter(|arg| arg.get_id().as_str().contains('.')) {
+            let flag = arg.get_long().unwrap();
+            assert_eq!(arg.get_id().as_str(), flag);
+            assert_eq!(arg.get_env().unwrap().to_str().unwrap(), variable(flag));
+            assert!(help.contains(&format!("--{flag}")), "{flag}");
+            assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
+            flags += 1;
+        }
+        assert_eq!(flags, 13);
+    }
+
+    #[test]
+    fn the_defaults_are_the_peers() {
+        let args = read(&[]).unwrap();
+        assert_eq!(args.unit_include, ".+");
+        assert_eq!(args.unit_exclude, r".+\.(device)");
+        assert_eq!(args.listen_address, [":9558"]);
+        assert_eq!(args.telemetry_path, "/metrics");
+        assert_eq!(args.max_requests, "40");
+        assert_eq!(args.log_level, "info");
+        assert_eq!(args.log_format, "logfmt");
+        assert_eq!(args.private, "false");
+    }
+
+    #[test]
+    fn kingpins_spellings_are_understood() {
+        for (line, private) in [
+            (&["--systemd.collector.private"][..], "true"),
+            (&["--no-systemd.collector.private"], "false"),
+            (&["--systemd.collector.private", "--no-systemd.collector.private"], "false"),
+            (&["--no-systemd.collector.private", "--systemd.collector.private"], "true"),
+        ] {
+            assert_eq!(read(line).unwrap().private, private, "{line:?}");
+        }
+        for line in [
+            &["--web.telemetry-path=/b"][..],
+            &["--web.telemetry-path", "/b"],
+            &["--web.telemetry-path=/a", "--web.telemetry-path", "/b"],
+        ] {
+            assert_eq!(read(line).unwrap().telemetry_path, "/b", "{line:?}");
+        }
+        assert_eq!(read(&["--systemd.collector.unit-exclude="]).unwrap().unit_exclude, "");
+        assert_eq!(
+            read(&["--web.listen-address=:1", "--web.listen-address", ":2"])
+                .unwrap()
+                .listen_address,
+            [":1", ":2"]
+        );
+    }
+
+    #[test]
+    fn only_switches_have_a_negative_form() {
+        for line in ["--no-web.telemetry-path", "--no-such-thing", "--no-log.level"] {
+            let error = read(&[line]).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(line), "{error}");
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! What a client can read (RFC 9110, section 12): the format by `Accept`, the coding by
+//! `Accept-Encoding`.
+//!
+//! An element that does not follow the grammar is passed over; a header without any other is
+//! treated as if it were not there.
+
+use std::cmp::Reverse;
+
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
+
+use crate::metrics::format::Format;
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Identity,
+    Gzip,
+}
+
+/// One element of a header such as `text/plain;version=0.0.4;q=0.5`.
+struct Element<'a> {
+    value: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+    /// In thousandths; 0 forbids.
+    quality: u16,
+}
+
+/// How closely a media range fits a format: the closest decides.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    Anything,
+    Type,
+    Subtype,
+    Version,
+}
+
+/// The format to answer in; `None` where the client can read neither.
+///
+/// The higher quality wins, then the closer fit, then what the client names first, then the text
+/// format.
+pub(super) fn format(headers: &HeaderMap) -> Option<Format> {
+    let ranges: Vec<_> = elements(headers, &ACCEPT).collect();
+    if ranges.is_empty() {
+        return Some(Format::Text);
+    }
+    [Format::OpenMetrics, Format::Text]
+        .into_iter()
+        .filter_map(|format| {
+            let (fit, place, quality) = ranges
+                .iter()
+                .enumerate()
+                .filter_map(|(at, range)| Some((range.fits(format)?, Reverse(at), range.quality)))
+                .max()?;
+            (quality > 0).then_some(((quality, fit, place), format))
+        })
+        // The last of equals is taken: the text format.
+        .max_by_key(|(rank, _)| *rank)
+        .map(|(_, format)| format)
+}
+
+/// The coding to answer in; `None` where the client takes neither.
+pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
+    let quality_of = |names: &[&str]| {
+        elements(headers, &ACCEPT_ENCODING)
+            .find(|element| names.iter().any(|name| element.value.eq_ignore_ascii_case(name)))
+            .map(|element| element.quality)
+    };
+    let any = quality_of(&["*"]);
+    let gzip = quality_of(&["gzip", "x-gzip"]).or(any).unwrap_or(0);
+    // Unpacked is acceptable unless it is forbidden, but not wished for unless it is named.
+    let identity = quality_of(&["identity"]).or(any);
+    if gzip > 0 && gzip >= identity.unwrap_or(0) {
+        Some(Coding::Gzip)
+    } else if identity == Some(0) {
+        None
+    } else {
+        Some(Coding::Identity)
+    }
+}
+
+// === impl Element ===
+
+impl<'a> Element<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let of_a_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
+        let value = parts.next()?;
+        if value.is_empty() || !value.bytes().all(of_a_token) {
+            return None;
+        }
+        let mut quality = 1000;
+        let mut parameters = Vec::new();
+        for part in parts.filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=')?;
+            let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+            if name.eq_ignore_ascii_case("q") {
+                quality = parse_quality(value)?;
+            } else {
+                parameters.push((name, value));
+            }
+        }
+        Some(Self { value, parameters, quality })
+    }
+
+    fn fits(&self, format: Format) -> Option<Fit> {
+        let (kind, subtype, version) = match format {
+            Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
+            Format::Text => ("text", "plain", "0.0.4"),
+        };
+        // Old Java clients write a lone asterisk.
+        match self.value.split_once('/').unwrap_or((self.value, "*")) {
+            ("*", "*") => Some(Fit::Anything),
+            (a, "*") if a.eq_ignore_ascii_case(kind) => Some(Fit::Type),
+            (a, b) if a.eq_ignore_ascii_case(kind) && b.eq_ignore_ascii_case(subtype) => {
+                // Other parameters, such as `charset` and `escaping`, are satisfied by every
+                // name and value that is served: names are plain ASCII.
+                let asked =
+                    self.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("version"));
+                match asked {
+                    None => Some(Fit::Subtype),
+                    Some((_, asked)) => (*asked == version).then_some(Fit::Version),
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+fn elements<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = Element<'a>> + use<'a> {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(Element::parse)
+}
+
+/// Reads `0.75` as 750; digits beyond the third, which the grammar has not, are cut off.
+fn parse_quality(text: &str) -> Option<u16> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let thousandths: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    match (whole, thousandths) {
+        // Old Java clients leave the zero out.
+        ("0" | "", thousandths) if !text.is_empty() => Some(thousandths),
+        ("1", 0) => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (name.clone(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn formats() {
+        use Format::{OpenMetrics as Om, Text};
+        for (accept, expected) in [
+            // Absent, empty, anything, and beyond the grammar.
+            (&[][..], Some(Text)),
+            (&[""], Some(Text)),
+            (&["*/*"], Some(Text)),
+            (&["*/*;q=2"], Some(Text)),
+            (&["application/json;q"], Some(Text)),
+            (&[";;,,="], Some(Text)),
+            // Prometheus 2.x, 3.x with and without protobuf, VictoriaMetrics, curl, a browser.
+            (
+                &["application/openmetrics-text;version=1.0.0,\
+                  application/openmetrics-text;version=0.0.1;q=0.75,\
+                  text/plain;version=0.0.4;q=0.5,*/*;q=0.1"],
+                Some(Om),
+            ),
+            (
+                &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                  application/openmetrics-text;version=0.0.1;q=0.4,\
+                  text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+                  text/plain;version=0.0.4;q=0.2,*/*;q=0.1"],
+                Some(Om),
+            ),
+            (
+                &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                  encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,\
+                  text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
+                Some(Om),
+            ),
+            (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], Some(Text)),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Some(Text)),
+            (&["text/html, image/gif, *; q=.2, */*; q=.2"], Some(Text)),
+            // Quality, then fit, then place.
+            (&["application/openmetrics-text;q=0.4,text/plain;q=0.5"], Some(Text)),
+            (&["text/plain;q=0.4", "application/openmetrics-text;q=0.5"], Some(Om)),
+            (&["text/plain,application/openmetrics-text"], Some(Text)),
+            (&["application/openmetrics-text,text/plain"], Some(Om)),
+            (&["*/*,application/openmetrics-text"], Some(Om)),
+            (&["application/*"], Some(Om)),
+            (&["text/*"], Some(Text)),
+            (&["text/*;q=0.5,application/*"], Some(Om)),
+            (&["TEXT/Plain; Version=\"0.0.4\"; Q=0.5 , application/json"], Some(Text)),
+            // The closest range decides, and zero forbids.
+            (&["text/plain;q=0,*/*"], Some(Om)),
+            (&["application/openmetrics-text;q=0.0,*/*"], Some(Text)),
+            (&["text/plain;q=0.9,text/plain;version=0.0.4;q=0,*/*;q=0.1"], Some(Om)),
+            (&["text/plain;q=0,application/openmetrics-text;q=0"], None),
+            (&["*/*;q=0"], None),
+            (&["*/*;q=0.000"], None),
+            // Only what there is.
+            (&["application/json"], None),
+            (&["application/openmetrics-text;version=0.0.1"], None),
+            (&["application/openmetrics-text;version=2.0.0"], None),
+            (&["application/openmetrics-text;version=0.0.1,text/plain;q=0.1"], Some(Text)),
+            (&["text/plain;version=1.0.0"], None),
+            (&["text/html"], None),
+        ] {
+            assert_eq!(format(&headers(ACCEPT, accept)), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn codings() {
+        use Coding::{Gzip, Identity};
+        for (accept, expected) in [
+            (&[][..], Some(Identity)),
+            (&[""], Some(Identity)),
+            (&["gzip"], Some(Gzip)),
+            (&["x-gzip"], Some(Gzip)),
+            (&["GZIP;q=0.1"], Some(Gzip)),
+            (&["br", "gzip"], Some(Gzip)),
+            (&["gzip, deflate, br, zstd"], Some(Gzip)),
+            (&["deflate, br"], Some(Identity)),
+            (&["*"], Some(Gzip)),
+            (&["*;q=0.1"], Some(Gzip)),
+            (&["gzip;q=0"], Some(Identity)),
+            (&["gzip;q=0, *"], Some(Identity)),
+            (&["gzip;q=nan"], Some(Identity)),
+            (&["identity"], Some(Identity)),
+            (&["identity, gzip;q=0.5"], Some(Identity)),
+            (&["identity;q=0.5, gzip"], Some(Gzip)),
+            (&["identity;q=0, gzip;q=0.001"], Some(Gzip)),
+            (&["identity;q=0"], None),
+            (&["*;q=0"], None),
+            (&["*;q=0, identity"], Some(Identity)),
+            (&["*;q=0, gzip"], Some(Gzip)),
+            (&["gzip;q=0, identity;q=0"], None),
+        ] {
+            assert_eq!(coding(&headers(ACCEPT_ENCODING, accept)), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn qualities() {
+        for (text, expected) in [
+            ("1", Some(1000)),
+            ("1.0", Some(1000)),
+            ("1.000", Some(1000)),
+            ("0", Some(0)),
+            ("0.", Some(0)),
+            ("0.5", Some(500)),
+            ("0.07", Some(70)),
+            ("0.001", Some(1)),
+            ("0.9999", Some(999)),
+            ("1.001", None),
+            ("2", None),
+            ("-1", None),
+            ("+1", None),
+            ("0.5x", None),
+            ("0.é", None),
+            (".2", Some(200)),
+            ("", None),
+            ("nan", None),
+            ("1e3", None),
+        ] {
+            assert_eq!(parse_quality(text), expected, "{text}");
+        }
+    }
+}
