@@ -35,6 +35,7 @@ pub mod flag {
     about = "Serves what systemd says of itself and its units to Prometheus",
     long_about = None,
     args_override_self = true,
+    next_line_help = true,
     after_help = AFTER_HELP
 )]
 pub struct Args {
@@ -228,7 +229,7 @@ const LOG: &str = "What to log";
 const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
 is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
-the last one counts.";
+the last one counts, but every --web.listen-address does.";
 
 // === impl Args ===
 

@@ -1,0 +1,208 @@
+//! What a connection may and may not do.
+
+use std::time::Duration;
+
+use tokio::{net::UnixStream, time::timeout};
+use unitwatch::web::Limits;
+
+use crate::{
+    client::{Client, PATIENCE},
+    server::{Fake, Running},
+};
+
+#[tokio::test]
+async fn pipelined_requests_are_answered_in_order() {
+    let server = Running::start(Fake::numbered()).await;
+    let mut client = Client::connect(&server).await;
+    client.send(&"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(5)).await;
+    for number in 1..=5 {
+        assert_eq!(client.answer(true).await.text(), number.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_when_the_client_says_so() {
+    let server = Running::start(Fake::text("a 1\n")).await;
+    let mut client = Client::connect(&server).await;
+    client.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    let all = client.rest().await;
+    assert!(all.starts_with("HTTP/1.1 200 OK\r\n") && all.ends_with("\r\n\r\na 1\n"), "{all}");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_side_is_still_answered() {
+    let server = Running::start(Fake::gated()).await;
+    let mut client = Client::connect(&server).await;
+    client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.finish().await;
+    server.source.entered().await;
+    server.source.open();
+    let all = client.rest().await;
+    assert!(all.starts_with("HTTP/1.1 200 OK\r\n"), "{all}");
+}
+
+#[tokio::test]
+async fn a_body_is_never_taken_for_a_request() {
+    let server = Running::start(Fake::text("")).await;
+    let mut client = Client::connect(&server).await;
+    let inner = "GET /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n";
+    let length = inner.len();
+    client
+        .send(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{inner}"))
+        .await;
+    client.finish().await;
+    let all = client.rest().await;
+    assert!(all.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{all}");
+    assert_eq!(all.matches("HTTP/1.1 ").count(), 1, "{all}");
+}
+
+#[tokio::test]
+async fn garbage_is_400_or_nothing_and_the_end() {
+    let server = Running::start(Fake::text("")).await;
+    for (bytes, status) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], Some("400")),
+        (b"\x00\x00\x00\x00\r\n\r\n", Some("400")),
+        (b"GET /metrics\r\n\r\n", Some("400")),
+        (b"GET /metrics HTTP/1.1\r\nno colon\r\n\r\n", Some("400")),
+        (b"GET /metrics HTTP/9.9\r\n\r\n", Some("400")),
+        (b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", Some("400")),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", None),
+    ] {
+        let mut client = Client::connect(&server).await;
+        client.send_bytes(bytes).await;
+        let all = client.rest().await;
+        let answered = all.strip_prefix("HTTP/1.1 ").map(|rest| &rest[..3]);
+        match status {
+            Some(_) => assert_eq!(answered, status, "{bytes:?}"),
+            None => assert!(!all.contains(" 200 "), "{bytes:?} {all}"),
+        }
+    }
+    assert_eq!(Client::connect(&server).await.get("/-/healthy").await.status, 200);
+}
+
+#[tokio::test]
+async fn too_large_a_head_is_431() {
+    let limits = Limits { head_size: 8192, ..Limits::default() };
+    let server = Running::with(Fake::text(""), None, limits).await;
+    let mut client = Client::connect(&server).await;
+    // One byte short of the limit, and complete.
+    let start = "GET /metrics HTTP/1.1\r\nHost: a\r\nX: ";
+    let filling = "x".repeat(8192 - 1 - start.len() - 4);
+    assert_eq!(client.ask(&format!("{start}{filling}\r\n\r\n")).await.status, 200);
+    // As large as the limit, and not complete.
+    let mut client = Client::connect(&server).await;
+    client.send(&format!("{start}{filling}xxxxx")).await;
+    let all = client.rest().await;
+    assert!(all.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"), "{all}");
+}
+
+#[tokio::test]
+async fn too_many_headers_are_431() {
+    let server = Running::start(Fake::text("")).await;
+    let request = |headers| format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(headers));
+    assert_eq!(Client::connect(&server).await.ask(&request(100)).await.status, 200);
+    assert_eq!(Client::connect(&server).await.ask(&request(101)).await.status, 431);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_in_time_ends_the_connection() {
+    let limits = Limits { head: Duration::from_millis(200), ..Limits::default() };
+    let server = Running::with(Fake::text(""), None, limits).await;
+    // Nothing at all, and a part.
+    for part in ["", "GET /metrics HTTP/1.1\r\nHo"] {
+        let mut client = Client::connect(&server).await;
+        client.send(part).await;
+        assert_eq!(client.rest().await, "", "{part:?}");
+    }
+    // A byte now and then does not win time.
+    let mut client = Client::connect(&server).await;
+    client.send("GET /metrics HTTP/1.1\r\nX: ").await;
+    let dripping = async {
+        while timeout(Duration::from_millis(20), client.closed()).await.is_err() {
+            client.try_send("x").await;
+        }
+    };
+    timeout(PATIENCE, dripping).await.unwrap();
+    // Between two requests it is the same.
+    let mut client = Client::connect(&server).await;
+    assert_eq!(client.get("/-/healthy").await.status, 200);
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    // Far more than the kernel takes off our hands.
+    let text = "x".repeat(64 << 20);
+    let limits = Limits { stall: Duration::from_millis(200), connections: 1, ..Limits::default() };
+    let server = Running::with(Fake::text(&text), None, limits).await;
+    let mut client = Client::connect(&server).await;
+    client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    server.source.entered().await;
+    // The only place is free again when the first client is gone.
+    assert_eq!(Client::connect(&server).await.get("/-/healthy").await.status, 200);
+    assert!(client.drain().await < text.len());
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_for_a_place() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let server = Running::with(Fake::numbered(), None, limits).await;
+    let mut first = Client::connect(&server).await;
+    assert_eq!(first.get("/metrics").await.text(), "1");
+    let mut second = Client::connect(&server).await;
+    second.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(first.get("/metrics").await.text(), "2");
+    assert_eq!(first.get("/metrics").await.text(), "3");
+    drop(first);
+    assert_eq!(second.answer(true).await.text(), "4");
+}
+
+#[tokio::test]
+async fn one_scrape_too_many_is_503_in_the_peers_words() {
+    let server = Running::with(Fake::gated(), Some(2), Limits::default()).await;
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(&server).await;
+        client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        server.source.entered().await;
+        clients.push(client);
+    }
+    let mut third = Client::connect(&server).await;
+    let refused = third.get("/metrics").await;
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.text(), "Limit of concurrent requests reached (2), try again later.\n");
+    // Only scrapes are counted.
+    assert_eq!(third.get("/-/healthy").await.status, 200);
+    server.source.open();
+    for mut client in clients {
+        assert_eq!(client.answer(true).await.status, 200);
+    }
+    assert_eq!(third.get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_limit_no_scrape_is_refused() {
+    let server = Running::with(Fake::gated(), None, Limits::default()).await;
+    let mut clients = Vec::new();
+    for _ in 0..60 {
+        let mut client = Client::connect(&server).await;
+        client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        server.source.entered().await;
+        clients.push(client);
+    }
+    server.source.open();
+    for mut client in clients {
+        assert_eq!(client.answer(true).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn unix_sockets_answer_too() {
+    let path = std::env::temp_dir().join(format!("unitwatch-{}.sock", std::process::id()));
+    let address = format!("unix:{}", path.display()).parse().unwrap();
+    let server = Running::on(&[address], Fake::text("a 1\n"), None, Limits::default()).await;
+    let mut client = Client::new(UnixStream::connect(&path).await.unwrap());
+    assert_eq!(client.get("/metrics").await.text(), "a 1\n");
+    server.stop().await;
+    assert!(!path.exists());
+}

@@ -1,0 +1,270 @@
+//! The server's life through the real binary: its sockets, its signals and its exit codes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running exporter; killed when the test ends early.
+struct Exporter {
+    child: Child,
+    log: BufReader<ChildStderr>,
+}
+
+impl Exporter {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_unitwatch"))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        Self { child, log }
+    }
+
+    /// The next line of the log that contains `text`. Ends, in the worst case, with the process.
+    fn await_log(&mut self, text: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            let length = self.log.read_line(&mut line).unwrap();
+            assert!(length > 0, "no {text:?} in the log:\n{seen}");
+            if line.contains(text) {
+                return line;
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    /// The port of the next listening address.
+    fn await_port(&mut self) -> u16 {
+        let line = self.await_log("listening");
+        let address = line.split("http://").nth(1).unwrap();
+        let port = address.rsplit_once(':').unwrap().1;
+        port.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end and returns what was still logged.
+    fn end(mut self) -> (ExitStatus, String) {
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap(), rest)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends the first half of a request and waits until the exporter has read it: from then on it
+/// is a request under way.
+fn half_a_request(port: u16) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHo").unwrap();
+    let client = stream.local_addr().unwrap().port();
+    let start = Instant::now();
+    // First acknowledged, which is to say in the other socket's queue, then taken out of it.
+    for (local, remote, queue) in [(client, port, 0), (port, client, 1)] {
+        while queued(local, remote, queue) != Some(0) {
+            assert!(start.elapsed() < PATIENCE, "the request is not read");
+            std::thread::yield_now();
+        }
+    }
+    stream
+}
+
+/// What the kernel says is left in the sending (0) or receiving (1) queue of the socket between
+/// two local ports.
+fn queued(local: u16, remote: u16, queue: usize) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let ends_with = |address: &str, port: u16| address.ends_with(&format!(":{port:04X}"));
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let both = ends_with(fields[1], local) && ends_with(fields[2], remote);
+        let bytes = fields[4].split(':').nth(queue).unwrap();
+        both.then(|| u64::from_str_radix(bytes, 16).unwrap())
+    })
+}
+
+fn temporary(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("unitwatch-{}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    path
+}
+
+#[test]
+fn a_taken_port_is_one_line_and_exit_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for format in ["logfmt", "json"] {
+        let (status, log) = Exporter::start(&[
+            &format!("--web.listen-address={address}"),
+            &format!("--log.format={format}"),
+        ])
+        .end();
+        assert_eq!(status.code(), Some(1));
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(
+            log.contains(&format!("cannot listen on {address}: the address is in use")),
+            "{log}"
+        );
+        assert_eq!(log.starts_with('{'), format == "json", "{log}");
+    }
+}
+
+#[test]
+fn a_taken_port_among_several_leaves_none_open() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let path = temporary("several.sock");
+    let (status, _) = Exporter::start(&[
+        &format!("--web.listen-address=unix:{}", path.display()),
+        &format!("--web.listen-address={}", taken.local_addr().unwrap()),
+    ])
+    .end();
+    assert_eq!(status.code(), Some(1));
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_first_signal_drains_and_exits_with_0() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
+        let port = exporter.await_port();
+        let mut stream = half_a_request(port);
+        exporter.signal(signal);
+        exporter.await_log("stopping");
+        stream.write_all(b"st: a\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
+        let (status, log) = exporter.end();
+        assert_eq!(status.code(), Some(0), "{log}");
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+}
+
+#[test]
+fn the_second_signal_exits_at_once() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
+        let mut stream = half_a_request(exporter.await_port());
+        exporter.signal(Signal::TERM);
+        exporter.await_log("stopping");
+        exporter.signal(signal);
+        let (status, log) = exporter.end();
+        assert_eq!(status.code(), Some(code), "{log}");
+        let mut rest = Vec::new();
+        // Closed or reset, but not answered.
+        let _ = stream.read_to_end(&mut rest);
+        assert!(rest.is_empty());
+    }
+}
+
+#[test]
+fn a_client_that_never_finishes_does_not_hold_up_the_end() {
+    let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
+    let _stream = half_a_request(exporter.await_port());
+    exporter.signal(Signal::TERM);
+    exporter.await_log("connections=1");
+    let (status, _) = exporter.end();
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn several_addresses_are_served_and_the_socket_file_goes_with_the_process() {
+    let path = temporary("served.sock");
+    let mut exporter = Exporter::start(&[
+        "--web.listen-address=127.0.0.1:0",
+        "--web.listen-address",
+        &format!("unix:{}", path.display()),
+        "--web.telemetry-path=/elsewhere",
+    ]);
+    let port = exporter.await_port();
+    exporter.await_log("unix:");
+    let request = b"GET /elsewhere HTTP/1.0\r\n\r\n";
+
+    let mut tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    tcp.write_all(request).unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+
+    let mut unix = UnixStream::connect(&path).unwrap();
+    unix.write_all(request).unwrap();
+    let mut answer = String::new();
+    unix.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
+
+    exporter.signal(Signal::TERM);
+    let (status, _) = exporter.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_killed_process_does_not_block_the_next_ones_socket() {
+    let path = temporary("killed.sock");
+    let address = format!("--web.listen-address=unix:{}", path.display());
+    let mut first = Exporter::start(&[&address]);
+    first.await_log("listening");
+    first.signal(Signal::KILL);
+    first.end();
+    assert!(path.exists());
+
+    let mut second = Exporter::start(&[&address]);
+    second.await_log("listening");
+    // A third one must not take it from the living.
+    let (status, log) = Exporter::start(&[&address]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(log.contains("the address is in use"), "{log}");
+    UnixStream::connect(&path).unwrap();
+    second.signal(Signal::INT);
+    assert_eq!(second.end().0.code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_end_the_process() {
+    let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
+    let port = exporter.await_port();
+    // Closes the reading end of stderr; every line from here on is lost.
+    let log = std::mem::replace(&mut exporter.log, BufReader::new(open_nothing()));
+    drop(log);
+    exporter.signal(Signal::TERM);
+    assert_eq!(exporter.child.wait().unwrap().code(), Some(0));
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+}
+
+/// A stand-in for a stderr that was closed.
+fn open_nothing() -> ChildStderr {
+    let (reader, _) = std::io::pipe().unwrap();
+    ChildStderr::from(std::os::fd::OwnedFd::from(reader))
+}
