@@ -40,8 +40,8 @@ pub struct Limits {
     /// How long a connection may be without a complete request head, counted from its start or
     /// from the last response: for a client that sends too slowly and for one that is idle.
     pub head: Duration,
-    /// How large a request's head may be, in bytes (hyper wants 8192 at least). A larger one, or
-    /// one of more than a hundred headers, is answered with status 431.
+    /// How large a request's head may be, in bytes, but 8192 at least. A larger one, or one of
+    /// more than a hundred headers, is answered with status 431.
     pub head_size: usize,
     /// How long a client may take none of what is sent to it.
     pub stall: Duration,
@@ -85,6 +85,9 @@ enum Accepted {
     Unix(UnixStream),
 }
 
+/// hyper panics when it is given less.
+const SMALLEST_HEAD: usize = 8192;
+
 /// The first pause after an accept that failed; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
@@ -116,7 +119,7 @@ impl Bound {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head)
-            .max_buf_size(limits.head_size)
+            .max_buf_size(limits.head_size.max(SMALLEST_HEAD))
             // A client may close its side after the request, as `nc -N` does.
             .half_close(true);
         let Settings { telemetry_path, max_requests } = settings;
