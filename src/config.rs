@@ -6,6 +6,7 @@ use crate::{
     cli::{Args, flag},
     filter::{Pattern, UnitFilter},
     log::{self, Level},
+    systemd::way::Scope,
     web::{ListenAddress, TelemetryPath},
 };
 
@@ -48,6 +49,13 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 // === impl Config ===
+
+impl Config {
+    /// Whose manager is watched.
+    pub fn scope(&self) -> Scope {
+        if self.user { Scope::User } else { Scope::System }
+    }
+}
 
 impl TryFrom<Args> for Config {
     type Error = Invalid;

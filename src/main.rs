@@ -6,17 +6,20 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread::available_parallelism,
-    time::Instant,
 };
 
 use tokio::sync::oneshot;
 use unitwatch::{
+    build,
     cli::Args,
     config::Config,
+    exporter::Exporter,
     log,
-    metrics::format::Format,
     signals::Signals,
-    web::{BindError, Bound, Drained, Limits, Overview, ScrapeError, Settings, Source},
+    systemd::way::Way,
+    telemetry::Telemetry,
+    watch,
+    web::{BindError, Bound, Drained, Limits, Settings},
 };
 
 /// Bad usage.
@@ -74,12 +77,24 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> Result<ExitCode, StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let bound = Bound::bind(&config.listen).await?;
+    tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
     }
+    let ways = Way::to(config.scope(), config.private);
     let settings =
         Settings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
-    let source = Arc::new(Nothing);
+    let telemetry = Arc::new(Telemetry::default());
+    let (watch, watcher) = watch::watch(
+        watch::Settings {
+            ways,
+            admits: Box::new(move |name| config.units.admits(name)),
+            reconcile_interval: config.reconcile_interval,
+        },
+        Arc::clone(&telemetry),
+    );
+    let source = Arc::new(Exporter::new(watch, telemetry, config.exporter_metrics));
+    tokio::spawn(watcher.run());
     let (stop, stopped) = oneshot::channel();
     let server = bound.serve(source, settings, Limits::default());
     let serving = server.run(async {
@@ -105,23 +120,6 @@ async fn serve(config: Config) -> Result<ExitCode, StartError> {
             Ok(ExitCode::SUCCESS)
         }
         second = signals.next() => Ok(ExitCode::from(second.exit_code())),
-    }
-}
-
-/// Holds the place of the exporter, which has nothing to say yet.
-struct Nothing;
-
-impl Source for Nothing {
-    async fn scrape(&self, format: Format, _: Instant) -> Result<String, ScrapeError> {
-        Ok(if format == Format::OpenMetrics { "# EOF\n".into() } else { String::new() })
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Err("not connected to systemd".into())
-    }
-
-    fn overview(&self) -> Overview {
-        Overview::default()
     }
 }
 

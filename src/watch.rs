@@ -24,11 +24,8 @@ use self::{
 };
 use crate::{
     inventory::{Admits, Inventory, snapshot::Snapshot},
-    systemd::{
-        link::Link,
-        way::{Scope, Way},
-    },
-    telemetry::Telemetry,
+    systemd::{link::Link, way::Way},
+    telemetry::{Telemetry, Word},
 };
 
 /// How long what is known is still served after the exporter fell out of step with systemd: long
@@ -38,12 +35,13 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Scrapes that wait for one and the same round of questions.
 const MAX_WAITING: usize = 1024;
 
+/// What a comparison can find wrong.
+const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence", "sub_state"];
+
 /// What to watch, and how.
 pub struct Settings {
-    /// Whose manager.
-    pub scope: Scope,
-    /// Only over the manager's own socket.
-    pub private: bool,
+    /// The ways to the manager, tried in this order.
+    pub ways: Vec<Way>,
     /// Which units are exported.
     pub admits: Admits,
     /// How often the table is compared with a listing.
@@ -62,8 +60,7 @@ pub struct Watch {
 pub struct Watcher {
     shared: Arc<Shared>,
     requests: mpsc::Receiver<oneshot::Sender<()>>,
-    scope: Scope,
-    private: bool,
+    ways: Vec<Way>,
     reconcile_interval: Duration,
 }
 
@@ -95,6 +92,12 @@ struct Shared {
 
 /// Makes the two sides of a watch; nothing is watched until [`Watcher::run`] runs.
 pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
+    {
+        // From zero, so that the first of each shows as an increase.
+        let mut totals = telemetry.totals();
+        totals.resyncs.extend(Reason::ALL.map(|reason| (Word::Borrowed(reason.as_str()), 0)));
+        totals.drift.extend(DRIFT_FIELDS.map(|field| (Word::Borrowed(field), 0)));
+    }
     let standing = Standing::OutOfStep {
         since: Instant::now(),
         why: "starting".to_owned(),
@@ -109,8 +112,7 @@ pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) 
     let watcher = Watcher {
         shared: Arc::clone(&shared),
         requests,
-        scope: settings.scope,
-        private: settings.private,
+        ways: settings.ways,
         reconcile_interval: settings.reconcile_interval,
     };
     (Watch { shared, requests: asking }, watcher)
@@ -159,8 +161,8 @@ impl Watcher {
         loop {
             let began = Instant::now();
             let mut failures = Vec::new();
-            for way in Way::to(self.scope, self.private) {
-                let link = match Link::open(&way).await {
+            for way in &self.ways {
+                let link = match Link::open(way).await {
                     Ok(link) => link,
                     Err(error) => {
                         failures.push(format!("over {way}: {error}"));

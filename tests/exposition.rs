@@ -19,7 +19,7 @@ use unitwatch::{
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, Watchdog},
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{self, Clocks, Family, Format, Kind, Scrape},
+    metrics::{self, Clocks, Family, Kind, Scrape, format::Format},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -102,6 +102,7 @@ fn manager() -> Manager {
         virtualization: Some("".into()),
         confidential_virtualization: None,
         tainted: Some("unmerged-usr:\"quoted\"\nand broken".into()),
+        control_group: Some("".into()),
         system_state: Some(SystemState::Degraded),
         failed_units: Some(1),
         boot: BTreeMap::from([
@@ -431,6 +432,7 @@ fn some_manager() -> impl Strategy<Value = Manager> {
                 virtualization,
                 confidential_virtualization: None,
                 tainted,
+                control_group: None,
                 system_state,
                 failed_units,
                 boot: boot.into_iter().collect(),

@@ -552,7 +552,10 @@ fn boot_stages() -> impl Iterator<Item = ManagerProperty> {
 // === impl Reason ===
 
 impl Reason {
-    fn as_str(self) -> &'static str {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Connect, Self::Reload, Self::Reexec, Self::Overflow, Self::Interval];
+
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
             Self::Reload => "reload",

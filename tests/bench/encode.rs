@@ -10,7 +10,7 @@ use unitwatch::{
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp},
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{self, Clocks, Format, Scrape},
+    metrics::{self, Clocks, Scrape, format::Format},
     process::Process,
     systemd::{
         name::UnitName,

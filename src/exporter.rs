@@ -1,0 +1,106 @@
+//! One scrape: where what is known of systemd, what the kernel says and what the exporter counted
+//! meet and are worded.
+
+use std::{sync::Arc, time::Instant};
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    cgroup::Tasks,
+    inventory::unit::Usec,
+    metrics::{self, Clocks, Scrape, format::Format},
+    process::Observer,
+    systemd::state::ActiveState,
+    telemetry::Telemetry,
+    watch::{Standing, Watch},
+    web::{Overview, ScrapeError, Source},
+};
+
+/// What the web serves.
+#[derive(Debug)]
+pub struct Exporter {
+    watch: Watch,
+    telemetry: Arc<Telemetry>,
+    /// Whether the exporter's own metrics are served.
+    own_metrics: bool,
+    process: Observer,
+}
+
+// === impl Exporter ===
+
+impl Exporter {
+    /// An exporter of what `watch` knows and `telemetry` counts.
+    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, own_metrics: bool) -> Self {
+        Self { watch, telemetry, own_metrics, process: Observer::new() }
+    }
+}
+
+impl Source for Exporter {
+    async fn scrape(&self, format: Format, deadline: Instant) -> Result<String, ScrapeError> {
+        let began = Instant::now();
+        // In step is who answers: a manager that hangs is found out by asking.
+        let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
+        let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
+        let (own_metrics, process) = (self.own_metrics, self.process);
+        // Files are read and a long text is written: not on the threads that hear systemd.
+        let text = spawn_blocking(move || {
+            let mut snapshot = watch.snapshot();
+            if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
+                // What is only true when asked for is not known now.
+                snapshot.manager.system_state = None;
+            }
+            let tasks = snapshot.as_ref().map(|snapshot| {
+                let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
+                Tasks::new(root).of(snapshot.units.iter().map(AsRef::as_ref))
+            });
+            let scrape = Scrape {
+                up,
+                snapshot: snapshot.map(Arc::new),
+                clocks: clocks(),
+                tasks: tasks.unwrap_or_default(),
+                telemetry: own_metrics.then(|| telemetry.totals().clone()),
+                process: own_metrics.then(|| process.observe()),
+            };
+            metrics::encode(scrape, format)
+        });
+        let text = text.await.map_err(|error| ScrapeError(error.into()))?;
+        self.telemetry.totals().scrapes.observe(began.elapsed());
+        text.map_err(|error| ScrapeError(error.into()))
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        match self.watch.standing() {
+            Standing::InStep { .. } => Ok(()),
+            Standing::OutOfStep { why, .. } => Err(why),
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        let mut facts = Vec::new();
+        match self.watch.standing() {
+            Standing::InStep { way } => facts.push(("In step with systemd over", way)),
+            Standing::OutOfStep { why, .. } => facts.push(("Out of step with systemd", why)),
+        }
+        let mut failed_units = Vec::new();
+        if let Some(snapshot) = self.watch.snapshot() {
+            facts.extend(snapshot.manager.version.map(|version| ("systemd", version.into())));
+            let loaded: u64 = snapshot.loaded.values().sum();
+            facts.push(("Loaded units", loaded.to_string()));
+            let failed = snapshot.units.iter().filter(|it| it.active_state == ActiveState::Failed);
+            failed_units.extend(failed.map(|unit| unit.name.to_string()));
+        }
+        Overview { facts, failed_units }
+    }
+}
+
+fn clocks() -> Clocks {
+    Clocks { realtime: usec(ClockId::Realtime), monotonic: usec(ClockId::Monotonic) }
+}
+
+fn usec(clock: ClockId) -> Usec {
+    let now = clock_gettime(clock);
+    // Before 1970 nothing runs.
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000) + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+}
