@@ -14,7 +14,8 @@
 //! [`process`] read from the kernel and what [`telemetry`] counts of the exporter itself; [`web`]
 //! answers over HTTP and knows nothing of units. [`exporter`] is where they meet for one scrape.
 //!
-//! [`cli`] is every flag as it was typed, and [`config`] the same checked.
+//! [`cli`] is every flag as it was typed, and [`config`] the same checked. [`demo`] runs a private
+//! systemd to look at, which is also what the tests run against.
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ pub mod build;
 pub mod cgroup;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod exporter;
 pub mod filter;
 pub mod inventory;

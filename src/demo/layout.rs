@@ -1,0 +1,195 @@
+//! The directory of a private manager: everything it reads and writes.
+
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::requirements::Programs;
+
+/// A unit file or drop-in: the path under the unit directory, and the text.
+pub type UnitFile<'a> = (&'a str, &'a str);
+
+/// Room for the longest socket under the directory in the 107 bytes of a socket address.
+const MAX_PATH: usize = 60;
+
+/// The bus of the private manager. Its limits are dbus-daemon's own, which are the system bus's,
+/// and not the far higher ones of a session. Nothing can be activated on it.
+const BUS_SERVICE: &str = "\
+[Unit]
+Description=The bus
+Requires=dbus.socket
+# Tests kill it, and it comes back with the next connection.
+StartLimitIntervalSec=0
+[Service]
+Type=notify
+Slice=-.slice
+";
+
+const BUS_SOCKET: &str = "\
+[Unit]
+Description=The bus's socket
+[Socket]
+ListenStream=%t/bus
+";
+
+/// The paths in the directory of one manager.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    root: PathBuf,
+}
+
+// === impl Layout ===
+
+impl Layout {
+    /// Makes the directory and fills it.
+    pub(super) fn create(
+        programs: &Programs,
+        units: &[UnitFile<'_>],
+    ) -> io::Result<(TempDir, Self)> {
+        let mut parent = std::env::temp_dir();
+        if parent.as_os_str().len() > MAX_PATH {
+            parent = PathBuf::from("/tmp");
+        }
+        let made = tempfile::Builder::new()
+            .prefix("unitwatch-")
+            .permissions(fs::Permissions::from_mode(0o700))
+            .tempdir_in(parent)?;
+        let layout = Self { root: made.path().to_path_buf() };
+        for directory in [layout.runtime_dir(), layout.unit_dir(), layout.path("none")] {
+            fs::create_dir_all(directory)?;
+        }
+        fs::set_permissions(layout.runtime_dir(), fs::Permissions::from_mode(0o700))?;
+        layout.install_vendor_units(programs)?;
+        for (name, text) in units {
+            write(&layout.unit_dir().join(name), text)?;
+        }
+        Ok((made, layout))
+    }
+
+    /// Of systemd's own units, those that every user manager needs. The units that packages of
+    /// this machine brought along stay out: whatever is installed, a private manager is the same.
+    fn install_vendor_units(&self, programs: &Programs) -> io::Result<()> {
+        let vendor = self.path("vendor");
+        fs::create_dir(&vendor)?;
+        for entry in fs::read_dir(&programs.vendor_units)? {
+            let path = entry?.path();
+            let is_ours = path.extension().is_some_and(|end| end == "target" || end == "slice")
+                || path.file_name().is_some_and(|name| name == "systemd-exit.service");
+            if is_ours && let Some(name) = path.file_name() {
+                fs::write(vendor.join(name), fs::read(&path)?)?;
+            }
+        }
+        write(&vendor.join("dbus.socket"), BUS_SOCKET)?;
+        write(
+            &vendor.join("dbus.service"),
+            &format!(
+                "{BUS_SERVICE}ExecStart={} --config-file={} --address=systemd: --nofork \
+                 --nopidfile --nosyslog\n",
+                programs.dbus_daemon.display(),
+                self.path("bus.conf").display(),
+            ),
+        )?;
+        fs::create_dir(vendor.join("basic.target.wants"))?;
+        symlink("../dbus.service", vendor.join("basic.target.wants/dbus.service"))?;
+        write(
+            &self.path("bus.conf"),
+            &format!(
+                r#"<busconfig>
+  <type>session</type>
+  <listen>{}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow send_destination="*"/>
+    <allow receive_sender="*"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+"#,
+                self.bus_address()
+            ),
+        )
+    }
+
+    /// The environment of the manager and of what is to find it, beside `PATH`.
+    pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
+        let text = |path: PathBuf| path.display().to_string();
+        let (none, runtime) = (text(self.path("none")), self.runtime_dir().join("systemd"));
+        let config = self.path("config/systemd");
+        // systemd's own order, without the directories that are the machine's.
+        let unit_path = [
+            config.join("user.control"),
+            runtime.join("user.control"),
+            runtime.join("transient"),
+            runtime.join("generator.early"),
+            config.join("user"),
+            runtime.join("user"),
+            runtime.join("generator"),
+            self.path("vendor"),
+            runtime.join("generator.late"),
+        ];
+        vec![
+            ("LANG", "C.UTF-8".to_owned()),
+            ("HOME", text(self.root.clone())),
+            ("XDG_RUNTIME_DIR", text(self.runtime_dir())),
+            ("XDG_CONFIG_HOME", text(self.path("config"))),
+            ("XDG_DATA_HOME", text(self.path("data"))),
+            ("XDG_CACHE_HOME", text(self.path("cache"))),
+            ("XDG_STATE_HOME", text(self.path("state"))),
+            ("DBUS_SESSION_BUS_ADDRESS", self.bus_address()),
+            ("DBUS_SYSTEM_BUS_ADDRESS", format!("unix:path={none}/bus")),
+            ("SYSTEMD_UNIT_PATH", unit_path.map(text).join(":")),
+            ("SYSTEMD_GENERATOR_PATH", none.clone()),
+            ("SYSTEMD_ENVIRONMENT_GENERATOR_PATH", none),
+        ]
+    }
+
+    /// The directory itself.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// `XDG_RUNTIME_DIR`.
+    pub(super) fn runtime_dir(&self) -> PathBuf {
+        self.path("run")
+    }
+
+    /// Where a user's own unit files go.
+    pub(super) fn unit_dir(&self) -> PathBuf {
+        self.path("config/systemd/user")
+    }
+
+    /// Where the manager says that it is ready.
+    pub(super) fn notify_socket(&self) -> PathBuf {
+        self.path("notify")
+    }
+
+    /// Where the manager logs to.
+    pub(super) fn journal_socket(&self) -> PathBuf {
+        self.path("journal")
+    }
+
+    /// What the manager logged, and what went wrong around it.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path("log")
+    }
+
+    /// The D-Bus address of the bus.
+    pub(super) fn bus_address(&self) -> String {
+        format!("unix:path={}", self.runtime_dir().join("bus").display())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, text)
+}

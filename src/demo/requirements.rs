@@ -1,0 +1,180 @@
+//! What a private manager needs of the machine, found before anything is started.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Where systemd itself is: not in `PATH`, because nobody is to start it by hand.
+const SYSTEMD: [&str; 3] = [
+    "/usr/lib/systemd/systemd",
+    "/lib/systemd/systemd",
+    "/run/current-system/systemd/lib/systemd/systemd",
+];
+
+/// Where systemd's own units for user managers are, seen from the directory of `systemd`.
+const VENDOR_UNITS: [&str; 2] = ["user", "../../example/systemd/user"];
+
+/// Searched after `PATH`, which for an ordinary user often lacks them.
+const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What the machine lacks, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum Missing {
+    /// A program is not installed.
+    #[error(
+        "{program} is not installed: a private systemd needs it \
+         (package {debian} in Debian, {fedora} in Fedora)"
+    )]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// The package in Debian.
+        debian: &'static str,
+        /// The package in Fedora.
+        fedora: &'static str,
+    },
+    /// systemd came without its units for user managers.
+    #[error("the units of user managers are not installed: there is no directory user beside {0}")]
+    VendorUnits(PathBuf),
+    /// There is no unified control group hierarchy.
+    #[error("cgroup2 is not mounted: systemd cannot run without it; mount it at /sys/fs/cgroup")]
+    Cgroup2,
+    /// The mount table could not be read.
+    #[error("cannot read /proc/self/mountinfo: {0}")]
+    Mounts(#[source] io::Error),
+    /// Neither root nor a user of a machine with systemd.
+    #[error(
+        "a private systemd needs root here, or a login session of a systemd that booted the \
+         machine to lend it a control group: try it with sudo"
+    )]
+    Root,
+}
+
+/// How a private manager is kept apart from the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// With namespaces and a control group of our own making. Takes root.
+    Namespaces,
+    /// In a control group that the user's systemd delegates to us.
+    Delegated,
+}
+
+/// The programs that run a private manager.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) systemd: PathBuf,
+    pub(super) vendor_units: PathBuf,
+    pub(super) dbus_daemon: PathBuf,
+    pub(super) systemctl: PathBuf,
+    /// What `PATH` is inside.
+    pub(super) path: String,
+    pub(super) way: Way,
+}
+
+/// The unified control group hierarchy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Cgroup2 {
+    /// Where it is mounted.
+    pub(super) mounted_at: PathBuf,
+    /// Which of its directories is mounted there.
+    pub(super) mounted: String,
+}
+
+// === impl Programs ===
+
+impl Programs {
+    /// Looks for all of them.
+    pub(super) fn find() -> Result<Self, Missing> {
+        let path = match env::var("PATH") {
+            Ok(path) if !path.is_empty() => format!("{path}:{SYSTEM_PATH}"),
+            _ => SYSTEM_PATH.to_owned(),
+        };
+        let find = |program: &'static str, debian: &'static str, fedora: &'static str| {
+            let candidates = env::split_paths(&path).map(|directory| directory.join(program));
+            let found = candidates.into_iter().find(|candidate| candidate.is_file());
+            found.ok_or(Missing::Program { program, debian, fedora })
+        };
+        let systemd = SYSTEMD.into_iter().map(Path::new).find(|candidate| candidate.is_file());
+        let missing = Missing::Program { program: "systemd", debian: "systemd", fedora: "systemd" };
+        let systemd = systemd.and_then(|systemd| fs::canonicalize(systemd).ok()).ok_or(missing)?;
+        let vendor_units = systemd.parent().and_then(|home| {
+            let candidates = VENDOR_UNITS.into_iter().map(|candidate| home.join(candidate));
+            candidates.into_iter().find(|candidate| candidate.join("basic.target").is_file())
+        });
+        let vendor_units = vendor_units.ok_or_else(|| Missing::VendorUnits(systemd.clone()))?;
+        let dbus_daemon = find("dbus-daemon", "dbus-daemon", "dbus-daemon")?;
+        let systemctl = find("systemctl", "systemd", "systemd")?;
+        for (program, debian) in [("find", "findutils"), ("xargs", "findutils"), ("sed", "sed")] {
+            find(program, debian, debian)?;
+        }
+        let way = if rustix::process::geteuid().is_root() {
+            find("unshare", "util-linux", "util-linux")?;
+            find("mount", "mount", "util-linux")?;
+            Way::Namespaces
+        } else if Path::new("/run/systemd/system").is_dir()
+            && env::var_os("XDG_RUNTIME_DIR").is_some()
+        {
+            find("systemd-run", "systemd", "systemd")?;
+            Way::Delegated
+        } else {
+            return Err(Missing::Root);
+        };
+        Ok(Self { systemd, vendor_units, dbus_daemon, systemctl, path, way })
+    }
+}
+
+// === impl Way ===
+
+impl Way {
+    /// The word for it in `manager.sh`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Namespaces => "namespaces",
+            Self::Delegated => "delegated",
+        }
+    }
+}
+
+// === impl Cgroup2 ===
+
+impl Cgroup2 {
+    /// Finds it in the mount table of this process.
+    pub(super) fn find() -> Result<Self, Missing> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(Missing::Mounts)?;
+        Self::parse(&mounts).ok_or(Missing::Cgroup2)
+    }
+
+    /// The last one counts: it hides the ones before it.
+    fn parse(mountinfo: &str) -> Option<Self> {
+        let parse = |line: &str| {
+            let (mount, file_system) = line.split_once(" - ")?;
+            let mut fields = mount.split(' ').skip(3);
+            let (mounted, mounted_at) = (fields.next()?, fields.next()?);
+            (file_system.split(' ').next()? == "cgroup2")
+                .then(|| Self { mounted_at: mounted_at.into(), mounted: mounted.to_owned() })
+        };
+        mountinfo.lines().filter_map(parse).next_back()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unified_hierarchy_is_found_wherever_it_is_mounted() {
+        let hybrid = "\
+24 1 0:22 / /sys/fs/cgroup rw,relatime shared:5 - tmpfs tmpfs rw,mode=755
+25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
+26 24 0:24 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+";
+        let found = |mounted_at: &str, mounted: &str| {
+            Some(Cgroup2 { mounted_at: mounted_at.into(), mounted: mounted.to_owned() })
+        };
+        assert_eq!(Cgroup2::parse(hybrid), found("/sys/fs/cgroup/unified", "/"));
+        let part = "9 8 0:24 /box/1 /sys/fs/cgroup ro master:7 propagate_from:2 - cgroup2 none rw";
+        assert_eq!(Cgroup2::parse(part), found("/sys/fs/cgroup", "/box/1"));
+        assert_eq!(Cgroup2::parse("24 1 0:22 / /sys rw - sysfs sysfs rw\n"), None);
+    }
+}

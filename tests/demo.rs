@@ -1,0 +1,390 @@
+//! Private managers and the demo, for real: how they come up, and that nothing is left of them
+//! whichever way they end. Needs root, systemd and dbus-daemon, and fails without them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are tests"
+)]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+use unitwatch::demo::{self, PrivateManager};
+
+/// For conditions that nothing announces; generous, because a machine may be busy.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+const SLEEPER: (&str, &str) =
+    ("sleeper.service", "[Service]\nExecStart=/bin/sh -c 'exec sleep infinity'\n");
+
+// === coming up ===
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_manager_answers_on_both_of_its_sockets() {
+    let manager = PrivateManager::start(&[SLEEPER]).await.unwrap();
+    // systemctl prefers the private socket, busctl knows only the bus.
+    assert_eq!(systemctl(&manager, &["is-active", "default.target"]), "active");
+    let version = ["--user", "get-property", "org.freedesktop.systemd1"];
+    let mut busctl = manager.command("busctl");
+    busctl.args(version).args(["/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]);
+    assert!(output(busctl.arg("Version")).starts_with("s \""));
+    assert!(UnixStream::connect(manager.runtime_dir().join("systemd/private")).is_ok());
+
+    // Units of its own, transient ones and new ones work like those of any user manager.
+    systemctl(&manager, &["start", "sleeper.service"]);
+    assert_eq!(show(&manager, "sleeper.service", "ControlGroup"), "/app.slice/sleeper.service");
+    assert!(manager.cgroup().join("app.slice/sleeper.service").is_dir());
+    let mut transient = manager.command("systemd-run");
+    output(transient.args(["--user", "--quiet", "--unit=transient", "sleep", "infinity"]));
+    assert_eq!(show(&manager, "transient.service", "Transient"), "yes");
+    systemctl(&manager, &["mask", "masked.service"]);
+    assert!(manager.unit_dir().join("masked.service").is_symlink());
+    fs::write(manager.unit_dir().join("late.service"), SLEEPER.1).unwrap();
+    systemctl(&manager, &["daemon-reload"]);
+    systemctl(&manager, &["start", "late.service"]);
+    assert_eq!(show(&manager, "late.service", "SubState"), "running");
+
+    let traces = Traces::of(&manager);
+    manager.stop().await.unwrap();
+    traces.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_private_manager_shows_nothing_of_what_the_machine_has_installed() {
+    let manager = PrivateManager::start(&[SLEEPER]).await.unwrap();
+    let files = systemctl(&manager, &["list-unit-files", "--no-legend", "--type=service,socket"]);
+    let mut names: Vec<_> =
+        files.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    names.sort_unstable();
+    let expected = ["dbus.service", "dbus.socket", "sleeper.service", "systemd-exit.service"];
+    assert_eq!(names, expected);
+    let failed = systemctl(&manager, &["list-units", "--failed", "--no-legend"]);
+    assert_eq!(failed, "");
+    manager.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_private_managers_do_not_know_of_each_other() {
+    let started = tokio::join!(PrivateManager::start(&[SLEEPER]), PrivateManager::start(&[]));
+    let (one, two) = (started.0.unwrap(), started.1.unwrap());
+    assert_ne!(one.pid(), two.pid());
+    assert_ne!(one.cgroup(), two.cgroup());
+    systemctl(&one, &["start", "sleeper.service"]);
+    assert_eq!(show(&one, "sleeper.service", "ActiveState"), "active");
+    assert_eq!(show(&two, "sleeper.service", "LoadState"), "not-found");
+
+    let (traces, other_traces) = (Traces::of(&two), Traces::of(&one));
+    two.stop().await.unwrap();
+    traces.assert_gone();
+    assert_eq!(show(&one, "sleeper.service", "ActiveState"), "active");
+    one.stop().await.unwrap();
+    other_traces.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_can_be_restarted_and_killed() {
+    let manager = PrivateManager::start(&[]).await.unwrap();
+    let first = manager.bus_pid().unwrap();
+    manager.restart_bus().await.unwrap();
+    let second = manager.bus_pid().unwrap();
+    assert_ne!(first, second);
+    kill_process(second, Signal::KILL).unwrap();
+    until("dbus.service failed", || show(&manager, "dbus.service", "ActiveState") == "failed")
+        .await;
+    assert_eq!(manager.bus_pid(), None);
+    manager.restart_bus().await.unwrap();
+    assert!(manager.bus_pid().is_some_and(|third| third != second));
+    manager.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_units_are_in_the_states_they_claim() {
+    let check = async |manager: &PrivateManager, _: demo::Announce| {
+        let is = async |unit: &str, property: &str, value: &str| {
+            let what = format!("{unit} has {property}={value}");
+            until(&what, || show(manager, unit, property) == value).await;
+        };
+        is("demo-healthy.service", "SubState", "running").await;
+        is("demo-failing.service", "ActiveState", "failed").await;
+        is("demo-failing.service", "Result", "exit-code").await;
+        is("demo-failing.timer", "SubState", "waiting").await;
+        is("demo-broken.service", "LoadState", "bad-setting").await;
+        is("demo-masked.service", "LoadState", "masked").await;
+        is("demo-missing.service", "LoadState", "not-found").await;
+        until("the crash loop went round twice", || {
+            show(manager, "demo-crashing.service", "NRestarts").parse::<u32>().unwrap() >= 2
+        })
+        .await;
+
+        // The demo's own visits count too, hence no exact number.
+        let mut visitor = UnixStream::connect(manager.runtime_dir().join("demo-echo")).unwrap();
+        visitor.write_all(b"anybody there?").unwrap();
+        visitor.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        visitor.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "anybody there?");
+        until("the demo itself visited the socket", || {
+            show(manager, "demo-echo.socket", "NAccepted").parse::<u32>().unwrap() >= 2
+        })
+        .await;
+        Ok(())
+    };
+    demo::run(std::future::pending(), check).await.unwrap();
+}
+
+// === ending ===
+
+/// Not a test: the demo as a process of its own, for the tests below to end.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a helper process of other tests"]
+async fn demo_process() {
+    let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let end = async move {
+        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
+    };
+    let serve = async |manager: &PrivateManager, announce: demo::Announce| {
+        println!("manager {} in {}", manager.pid(), manager.cgroup().display());
+        println!("shell {}", manager.shell_pid().unwrap());
+        announce.ready("http://127.0.0.1:1/metrics")?;
+        std::future::pending().await
+    };
+    if let Err(error) = demo::run(end, serve).await {
+        eprintln!("error: {error}");
+        #[expect(clippy::disallowed_methods, reason = "a test has no other exit code to give")]
+        std::process::exit(1);
+    }
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let mut demo = Demo::start();
+    // A terminal sends it to the whole foreground process group.
+    let group = Pid::from_child(&demo.child);
+    rustix::process::kill_process_group(group, Signal::INT).unwrap();
+    assert_eq!(demo.wait().code(), Some(0));
+    demo.traces.assert_gone();
+}
+
+#[test]
+fn sigterm_leaves_nothing_behind() {
+    let mut demo = Demo::start();
+    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
+    assert_eq!(demo.wait().code(), Some(0));
+    demo.traces.assert_gone();
+}
+
+#[tokio::test]
+async fn sigkill_leaves_nothing_behind() {
+    let mut demo = Demo::start();
+    kill_process(Pid::from_child(&demo.child), Signal::KILL).unwrap();
+    demo.wait();
+    // Nobody is left to wait for the shell, so this asks until it is through.
+    until("the shell tidied up", || demo.traces.found().is_empty()).await;
+    demo.traces.assert_gone();
+}
+
+#[test]
+fn a_crash_of_the_manager_ends_the_demo_and_leaves_nothing_behind() {
+    let mut demo = Demo::start();
+    kill_process(demo.manager, Signal::KILL).unwrap();
+    assert_eq!(demo.wait().code(), Some(1));
+    assert!(demo.errors().contains("the demo's private systemd ended by itself"));
+    demo.traces.assert_gone();
+}
+
+#[test]
+fn a_crash_of_the_shell_ends_the_demo_and_leaves_nothing_behind() {
+    let mut demo = Demo::start();
+    kill_process(demo.shell, Signal::KILL).unwrap();
+    assert_eq!(demo.wait().code(), Some(1));
+    demo.traces.assert_gone();
+}
+
+#[test]
+fn a_manager_that_hangs_is_no_obstacle() {
+    let mut demo = Demo::start();
+    kill_process(demo.manager, Signal::STOP).unwrap();
+    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
+    assert_eq!(demo.wait().code(), Some(0));
+    demo.traces.assert_gone();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_manager_goes_away_by_itself() {
+    let manager = PrivateManager::start(&[]).await.unwrap();
+    let traces = Traces::of(&manager);
+    drop(manager);
+    until("the shell tidied up", || traces.found().is_empty()).await;
+}
+
+// === not starting ===
+
+#[test]
+fn a_missing_program_is_named_with_its_package() {
+    let (status, errors) = demo_after("mount --bind /dev/null /usr/bin/dbus-daemon");
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.contains("dbus-daemon is not installed"), "{errors}");
+    assert!(errors.contains("package dbus-daemon in Debian"), "{errors}");
+}
+
+#[test]
+fn a_systemd_that_does_not_start_is_quoted() {
+    let broken = "printf '#!/bin/sh\\necho no, thanks >&2\\nexit 3\\n' >/run/broken \
+                  && chmod +x /run/broken \
+                  && mount --bind /run/broken /usr/lib/systemd/systemd";
+    let (status, errors) = demo_after(&format!("mount -t tmpfs tmpfs /run && {broken}"));
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.contains("the private systemd did not start; it said:"), "{errors}");
+    assert!(errors.contains("no, thanks"), "{errors}");
+}
+
+// === the helpers ===
+
+/// What would be left of a manager.
+struct Traces {
+    directory: PathBuf,
+    cgroup: PathBuf,
+    mounts: String,
+}
+
+/// The demo in a process of its own, ready.
+struct Demo {
+    child: Child,
+    /// Kept open: the demo's last words go there.
+    _output: Lines<BufReader<ChildStdout>>,
+    manager: Pid,
+    shell: Pid,
+    traces: Traces,
+}
+
+impl Traces {
+    fn of(manager: &PrivateManager) -> Self {
+        Self::at(manager.runtime_dir().parent().unwrap(), manager.cgroup())
+    }
+
+    fn at(directory: &Path, cgroup: &Path) -> Self {
+        let traces = Self { directory: directory.into(), cgroup: cgroup.into(), mounts: mounts() };
+        // Or else the search below finds nothing because it cannot.
+        assert_eq!(traces.found().len(), 3, "{:?}", traces.found());
+        traces
+    }
+
+    fn assert_gone(&self) {
+        assert_eq!(self.found(), [] as [String; 0]);
+        assert_eq!(mounts(), self.mounts);
+    }
+
+    fn found(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for path in [&self.directory, &self.cgroup] {
+            if path.exists() {
+                found.push(path.display().to_string());
+            }
+        }
+        // Whatever runs for the manager has its directory in its environment.
+        let needle = self.directory.to_str().unwrap().as_bytes();
+        let runs = fs::read_dir("/proc").unwrap().flatten().any(|process| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            environment.windows(needle.len()).any(|window| window == needle)
+        });
+        if runs {
+            found.push("a process".to_owned());
+        }
+        found
+    }
+}
+
+impl Demo {
+    fn start() -> Self {
+        use std::os::unix::process::CommandExt as _;
+        let mut child = demo_command()
+            .process_group(0)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = |prefix: &str| loop {
+            let line = lines.next().expect("the demo is ready before it ends").unwrap();
+            // The test runner writes its own words in front of the first line.
+            if let Some((_, rest)) = line.split_once(prefix) {
+                return rest.to_owned();
+            }
+        };
+        let pid = |text: &str| Pid::from_raw(text.parse().unwrap()).unwrap();
+        let (manager, cgroup) =
+            line("manager ").split_once(" in ").map(|(a, b)| (pid(a), PathBuf::from(b))).unwrap();
+        let shell = pid(&line("shell "));
+        let told = line("XDG_RUNTIME_DIR=");
+        let runtime_dir = Path::new(told.split(' ').next().unwrap());
+        line("Ctrl-C ends it");
+        let traces = Traces::at(runtime_dir.parent().unwrap(), &cgroup);
+        Self { child, _output: lines, manager, shell, traces }
+    }
+
+    fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        errors
+    }
+}
+
+fn demo_command() -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--ignored", "--exact", "--nocapture", "demo_process"]);
+    command
+}
+
+/// Runs the demo in a mount namespace that `prepare` has made unfit for it.
+fn demo_after(prepare: &str) -> (ExitStatus, String) {
+    let demo = demo_command();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--mount", "sh", "-c", &format!("{prepare} && exec \"$@\""), "sh"]);
+    unshare.arg(demo.get_program()).args(demo.get_args());
+    let output = unshare.stdin(Stdio::null()).output().unwrap();
+    (output.status, String::from_utf8(output.stderr).unwrap())
+}
+
+fn show(manager: &PrivateManager, unit: &str, property: &str) -> String {
+    systemctl(manager, &["show", "--value", "--property", property, unit])
+}
+
+fn systemctl(manager: &PrivateManager, args: &[&str]) -> String {
+    output(manager.systemctl().args(args))
+}
+
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {}: {errors}", output.status);
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+fn mounts() -> String {
+    fs::read_to_string("/proc/self/mountinfo").unwrap()
+}
+
+/// Asks until `condition` holds, which nothing announces.
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
