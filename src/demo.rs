@@ -82,9 +82,15 @@ pub async fn run(
         log = manager.ended() => Err(DemoError::Ended(log)),
         never = visit(manager.runtime_dir()) => match never {},
     };
-    let stopped = manager.stop().await;
-    served?;
-    Ok(stopped?)
+    match (served, manager.stop().await) {
+        (Ok(()), stopped) => Ok(stopped?),
+        (Err(error), stopped) => {
+            if let Err(left) = stopped {
+                tracing::error!("{left}");
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Connects to the sample socket now and then, so that its counters have something to count.

@@ -43,8 +43,10 @@ async fn a_private_manager_answers_on_both_of_its_sockets() {
 
     // Units of its own, transient ones and new ones work like those of any user manager.
     systemctl(&manager, &["start", "sleeper.service"]);
-    assert_eq!(show(&manager, "sleeper.service", "ControlGroup"), "/app.slice/sleeper.service");
-    assert!(manager.cgroup().join("app.slice/sleeper.service").is_dir());
+    let control_group = show(&manager, "sleeper.service", "ControlGroup");
+    let control_group = manager.cgroup_root().join(control_group.strip_prefix('/').unwrap());
+    assert!(control_group.starts_with(manager.cgroup()));
+    assert!(control_group.join("cgroup.procs").is_file());
     let mut transient = manager.command("systemd-run");
     output(transient.args(["--user", "--quiet", "--unit=transient", "sleep", "infinity"]));
     assert_eq!(show(&manager, "transient.service", "Transient"), "yes");
@@ -256,7 +258,7 @@ fn a_systemd_that_does_not_start_is_quoted() {
 struct Traces {
     directory: PathBuf,
     cgroup: PathBuf,
-    mounts: String,
+    mounts: Vec<String>,
 }
 
 /// The demo in a process of its own, ready.
@@ -284,6 +286,8 @@ impl Traces {
     fn assert_gone(&self) {
         assert_eq!(self.found(), [] as [String; 0]);
         assert_eq!(mounts(), self.mounts);
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        assert!(!mountinfo.contains(self.directory.to_str().unwrap()));
     }
 
     fn found(&self) -> Vec<String> {
@@ -376,8 +380,13 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-fn mounts() -> String {
-    fs::read_to_string("/proc/self/mountinfo").unwrap()
+/// What is mounted where managers mount things, outside of their namespaces; the mounts of others
+/// come and go.
+fn mounts() -> Vec<String> {
+    let places = ["/run", "/run/systemd", "/run/udev", "/run/dbus", "/sys/fs/cgroup"];
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let ours = |line: &&str| line.split(' ').nth(4).is_some_and(|at| places.contains(&at));
+    mountinfo.lines().filter(ours).map(str::to_owned).collect()
 }
 
 /// Asks until `condition` holds, which nothing announces.

@@ -48,6 +48,7 @@ pub struct PrivateManager {
     runtime_dir: PathBuf,
     unit_dir: PathBuf,
     cgroup: PathBuf,
+    cgroup_root: PathBuf,
     pid: Pid,
     log: File,
     _journal: Journal,
@@ -156,6 +157,10 @@ impl PrivateManager {
                 runtime_dir: layout.runtime_dir(),
                 unit_dir: layout.unit_dir(),
                 layout,
+                cgroup_root: match programs.way {
+                    Way::Namespaces => cgroup.clone(),
+                    Way::Delegated => cgroup2.mounted_at,
+                },
                 cgroup,
                 pid,
                 log,
@@ -207,9 +212,15 @@ impl PrivateManager {
         &self.unit_dir
     }
 
-    /// Its control group: what its `ControlGroup` properties are relative to.
+    /// Its control group.
     pub fn cgroup(&self) -> &Path {
         &self.cgroup
+    }
+
+    /// The directory that its `ControlGroup` properties are relative to: its own control group,
+    /// or for an ordinary user, who has no namespaces, where the hierarchy is mounted.
+    pub fn cgroup_root(&self) -> &Path {
+        &self.cgroup_root
     }
 
     /// The process id of the manager, for tests that stop or kill it.

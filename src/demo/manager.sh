@@ -46,10 +46,14 @@ manager() {
     echo 0 >"$cgroup/cgroup.procs" || exit 1
     set -- "$systemd" --user --unit=default.target \
         --log-target=journal --log-level=notice --default-standard-output=null
-    [ "$way" = delegated ] && exec "$@"
+    if [ "$way" = delegated ]; then
+        # There is no hiding the journal of the user.
+        echo "what systemd itself said is in: journalctl --user" >&2
+        exec "$@"
+    fi
     exec unshare --mount --cgroup sh -euc '
-        directory=$1
-        shift
+        directory=$1 cgroup=$2
+        shift 2
         # systemd wants to see that systemd booted the machine, which may not be so; and the
         # journal, devices and system bus of the machine are none of its business. Not even an
         # empty directory is made on the real /run.
@@ -59,11 +63,12 @@ manager() {
         done
         mkdir -p /run/systemd/system /run/systemd/journal
         ln -s "$directory/journal" /run/systemd/journal/socket
-        # In its own control group namespace this shows the manager its own part only.
-        mount -t cgroup2 cgroup2 /sys/fs/cgroup
+        # The manager sees its own part only, where the namespace says that the hierarchy begins.
+        # A new mount of cgroup2 would be refused where one is already.
+        mount --bind "$cgroup" /sys/fs/cgroup
         cd /
         exec "$@"
-    ' sh "$directory" "$@"
+    ' sh "$directory" "$cgroup" "$@"
 }
 
 # Caught, not ignored, because what is ignored stays so in every unit; the wait below then ends.

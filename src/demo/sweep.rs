@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 pub(super) async fn sweep(cgroup: Option<&Path>, directory: &Path) -> Result<(), PathBuf> {
     for _ in 0..TRIES {
         let gone = cgroup.is_none_or(|cgroup| remove_cgroup(cgroup).is_ok());
-        if gone && removed(fs::remove_dir_all(directory)) {
+        if gone && is_gone(remove_tree(directory)) {
             return Ok(());
         }
         time::sleep(PAUSE).await;
@@ -65,6 +65,24 @@ fn children(cgroup: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(children)
 }
 
-fn removed(result: io::Result<()>) -> bool {
-    result.err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound)
+/// Unlike the standard library's, also removes empty directories that nobody may look into, of
+/// which systemd makes one.
+fn remove_tree(directory: &Path) -> io::Result<()> {
+    match fs::remove_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+        done => return done,
+    }
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    fs::remove_dir(directory)
+}
+
+fn is_gone(removed: io::Result<()>) -> bool {
+    removed.err().is_none_or(|error| error.kind() == io::ErrorKind::NotFound)
 }
