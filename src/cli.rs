@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, ffi::OsString};
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser, parser::ValueSource};
+use clap::{
+    Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource,
+};
 
 /// The flags' names, without the dashes.
 ///
@@ -39,10 +41,15 @@ pub mod flag {
     after_help = AFTER_HELP
 )]
 pub struct Args {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Give series to the units whose whole name matches.
     #[arg(
         id = flag::UNIT_INCLUDE,
         long = flag::UNIT_INCLUDE,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_INCLUDE",
         value_name = "REGEX",
         default_value = ".+",
@@ -55,6 +62,7 @@ pub struct Args {
     #[arg(
         id = flag::UNIT_EXCLUDE,
         long = flag::UNIT_EXCLUDE,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_EXCLUDE",
         value_name = "REGEX",
         default_value = r".+\.(device)",
@@ -67,6 +75,7 @@ pub struct Args {
     #[arg(
         id = flag::PRIVATE,
         long = flag::PRIVATE,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_PRIVATE",
         value_name = "BOOL",
         num_args = 0..=1,
@@ -83,6 +92,7 @@ pub struct Args {
     #[arg(
         id = flag::USER,
         long = flag::USER,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_USER",
         value_name = "BOOL",
         num_args = 0..=1,
@@ -99,6 +109,7 @@ pub struct Args {
     #[arg(
         id = flag::RESTART_COUNT,
         long = flag::RESTART_COUNT,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_RESTART_COUNT",
         value_name = "BOOL",
         num_args = 0..=1,
@@ -115,6 +126,7 @@ pub struct Args {
     #[arg(
         id = flag::IP_ACCOUNTING,
         long = flag::IP_ACCOUNTING,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_IP_ACCOUNTING",
         value_name = "BOOL",
         num_args = 0..=1,
@@ -132,6 +144,7 @@ pub struct Args {
     #[arg(
         id = flag::RECONCILE_INTERVAL,
         long = flag::RECONCILE_INTERVAL,
+        global = true,
         env = "UNITWATCH_SYSTEMD_COLLECTOR_RECONCILE_INTERVAL",
         value_name = "DURATION",
         default_value = "5m",
@@ -145,6 +158,7 @@ pub struct Args {
     #[arg(
         id = flag::LISTEN_ADDRESS,
         long = flag::LISTEN_ADDRESS,
+        global = true,
         env = "UNITWATCH_WEB_LISTEN_ADDRESS",
         value_name = "ADDRESS",
         default_value = ":9558",
@@ -157,6 +171,7 @@ pub struct Args {
     #[arg(
         id = flag::TELEMETRY_PATH,
         long = flag::TELEMETRY_PATH,
+        global = true,
         env = "UNITWATCH_WEB_TELEMETRY_PATH",
         value_name = "PATH",
         default_value = "/metrics",
@@ -169,6 +184,7 @@ pub struct Args {
     #[arg(
         id = flag::MAX_REQUESTS,
         long = flag::MAX_REQUESTS,
+        global = true,
         env = "UNITWATCH_WEB_MAX_REQUESTS",
         value_name = "NUMBER",
         default_value = "40",
@@ -181,6 +197,7 @@ pub struct Args {
     #[arg(
         id = flag::DISABLE_EXPORTER_METRICS,
         long = flag::DISABLE_EXPORTER_METRICS,
+        global = true,
         env = "UNITWATCH_WEB_DISABLE_EXPORTER_METRICS",
         value_name = "BOOL",
         num_args = 0..=1,
@@ -197,6 +214,7 @@ pub struct Args {
     #[arg(
         id = flag::LOG_LEVEL,
         long = flag::LOG_LEVEL,
+        global = true,
         env = "UNITWATCH_LOG_LEVEL",
         value_name = "LEVEL",
         default_value = "info",
@@ -209,6 +227,7 @@ pub struct Args {
     #[arg(
         id = flag::LOG_FORMAT,
         long = flag::LOG_FORMAT,
+        global = true,
         env = "UNITWATCH_LOG_FORMAT",
         value_name = "FORMAT",
         default_value = "logfmt",
@@ -220,6 +239,22 @@ pub struct Args {
     /// The flags that got their value from the environment.
     #[arg(skip)]
     from_environment: BTreeSet<String>,
+
+    /// Whether somebody chose where to listen.
+    #[arg(skip)]
+    pub listens_by_choice: bool,
+}
+
+/// What to do instead of serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Try it out: serve a private systemd with sample units, and leave nothing behind.
+    ///
+    /// Starts a real `systemd --user` of its own that has nothing to do with the machine's, with
+    /// units that are well, crash, fail on a timer, wait on a socket and do not load, and serves
+    /// its metrics on 127.0.0.1:9558, or on any free port if that is taken. Takes systemd,
+    /// dbus-daemon and util-linux on the machine, and root where systemd did not boot it.
+    Demo,
 }
 
 const SYSTEMD: &str = "What to watch";
@@ -247,7 +282,10 @@ impl Args {
             .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
             .map(str::to_owned)
             .collect();
-        Ok(Self { from_environment, ..Self::from_arg_matches_mut(&mut matches)? })
+        let listening = matches.value_source(flag::LISTEN_ADDRESS);
+        let listens_by_choice = listening != Some(ValueSource::DefaultValue);
+        let args = Self::from_arg_matches_mut(&mut matches)?;
+        Ok(Self { from_environment, listens_by_choice, ..args })
     }
 
     /// Whether this flag's value is from its environment variable.
@@ -268,10 +306,7 @@ pub fn variable(flag: &str) -> String {
 
 /// Turns `--no-switch` into `--switch=false`: every switch of systemd_exporter has that form,
 /// and clap has no such rule.
-fn spell_out_negations(
-    command: &Command,
-    line: impl IntoIterator<Item = OsString>,
-) -> Vec<OsString> {
+fn spell_out_negations(command: &Clap, line: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let is_switch = |name: &str| {
         command.get_arguments().any(|arg| {
             arg.get_long() == Some(name) && arg.get_num_args().is_some_and(|n| n.min_values() == 0)

@@ -25,6 +25,8 @@ pub struct Config {
     pub exporter_metrics: bool,
     /// Where to listen; never empty.
     pub listen: Vec<ListenAddress>,
+    /// Whether that is somebody's choice and not the default, which the demo departs from.
+    pub listens_by_choice: bool,
     /// Where the metrics are.
     pub telemetry_path: TelemetryPath,
     /// How many scrapes are answered at a time; `None` sets no limit.
@@ -80,6 +82,7 @@ impl TryFrom<Args> for Config {
             exporter_metrics: !checked
                 .switch(flag::DISABLE_EXPORTER_METRICS, &args.disable_exporter_metrics)?,
             listen: checked.listen_addresses()?,
+            listens_by_choice: args.listens_by_choice,
             telemetry_path: checked.value(
                 flag::TELEMETRY_PATH,
                 &args.telemetry_path,

@@ -11,27 +11,30 @@ use std::{
 use tokio::sync::oneshot;
 use unitwatch::{
     build,
-    cli::Args,
+    cli::{Args, Command},
     config::Config,
+    demo::{self, Announce, DemoError, PrivateManager},
     exporter::Exporter,
     log,
     signals::Signals,
     systemd::way::Way,
     telemetry::Telemetry,
     watch,
-    web::{BindError, Bound, Drained, Limits, Settings},
+    web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, Settings},
 };
 
 /// Bad usage.
 const USAGE: u8 = 2;
 
-/// What keeps the exporter from serving.
+/// Why the exporter or the demo ended other than by being told to.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
+enum Failure {
     #[error("cannot listen for signals: {0}")]
     Signals(#[source] io::Error),
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error(transparent)]
+    Demo(DemoError),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(end.exit_code()).unwrap_or(USAGE));
         }
     };
+    let command = args.command;
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(invalid) => {
@@ -64,7 +68,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let code = runtime.block_on(serve(config)).unwrap_or_else(|error| {
+    let ended = runtime.block_on(async {
+        match command {
+            None => serve(config).await,
+            Some(Command::Demo) => demonstrate(config).await,
+        }
+    });
+    let code = ended.unwrap_or_else(|error| {
         tracing::error!("{error}");
         ExitCode::FAILURE
     });
@@ -74,30 +84,12 @@ fn main() -> ExitCode {
 }
 
 /// Serves until a signal says to stop.
-async fn serve(config: Config) -> Result<ExitCode, StartError> {
-    let mut signals = Signals::listen().map_err(StartError::Signals)?;
+async fn serve(config: Config) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::listen().map_err(Failure::Signals)?;
     let bound = Bound::bind(&config.listen).await?;
-    tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
-    for address in bound.local_addrs() {
-        tracing::info!(%address, "listening");
-    }
     let ways = Way::to(config.scope(), config.private);
-    let settings =
-        Settings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
-    let telemetry = Arc::new(Telemetry::default());
-    let (watch, watcher) = watch::watch(
-        watch::Settings {
-            ways,
-            admits: Box::new(move |name| config.units.admits(name)),
-            reconcile_interval: config.reconcile_interval,
-        },
-        Arc::clone(&telemetry),
-    );
-    let source = Arc::new(Exporter::new(watch, telemetry, config.exporter_metrics));
-    tokio::spawn(watcher.run());
     let (stop, stopped) = oneshot::channel();
-    let server = bound.serve(source, settings, Limits::default());
-    let serving = server.run(async {
+    let serving = start(bound, ways, config).run(async {
         // A sender that is gone is the end as well.
         let _ = stopped.await;
     });
@@ -121,6 +113,69 @@ async fn serve(config: Config) -> Result<ExitCode, StartError> {
         }
         second = signals.next() => Ok(ExitCode::from(second.exit_code())),
     }
+}
+
+/// Shows a private systemd until a signal says to stop.
+async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
+    let mut first = Signals::listen().map_err(Failure::Signals)?;
+    let mut second = Signals::listen().map_err(Failure::Signals)?;
+    let end = async {
+        first.next().await;
+    };
+    let show = async |manager: &PrivateManager, announce: Announce| {
+        let bound = bind_demo(&config).await?;
+        let url = bound.local_addrs().next().map(|address| match address {
+            LocalAddress::Tcp(address) => {
+                format!("http://{address}{}", config.telemetry_path.as_str())
+            }
+            other => other.to_string(),
+        });
+        announce.ready(&url.unwrap_or_default())?;
+        let ways = Way::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
+        start(bound, ways, config).run(std::future::pending()).await;
+        Ok(())
+    };
+    tokio::select! {
+        ended = demo::run(end, show) => ended.map(|()| ExitCode::SUCCESS).map_err(Failure::Demo),
+        signal = async {
+            second.next().await;
+            second.next().await
+        } => Ok(ExitCode::from(signal.exit_code())),
+    }
+}
+
+/// Listens where the user chose to, or else at the first of the demo's addresses that is free.
+async fn bind_demo(config: &Config) -> Result<Bound, Box<dyn std::error::Error + Send + Sync>> {
+    if config.listens_by_choice {
+        return Ok(Bound::bind(&config.listen).await?);
+    }
+    let [usual, any] = demo::LISTEN_ADDRESSES.map(str::parse::<ListenAddress>);
+    match Bound::bind(&[usual?]).await {
+        Ok(bound) => Ok(bound),
+        Err(_) => Ok(Bound::bind(&[any?]).await?),
+    }
+}
+
+/// Begins to watch systemd, with the sockets open.
+fn start(bound: Bound, ways: Vec<Way>, config: Config) -> Server<Exporter> {
+    tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
+    for address in bound.local_addrs() {
+        tracing::info!(%address, "listening");
+    }
+    let settings =
+        Settings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
+    let telemetry = Arc::new(Telemetry::default());
+    let (watch, watcher) = watch::watch(
+        watch::Settings {
+            ways,
+            admits: Box::new(move |name| config.units.admits(name)),
+            reconcile_interval: config.reconcile_interval,
+        },
+        Arc::clone(&telemetry),
+    );
+    tokio::spawn(watcher.run());
+    let exporter = Exporter::new(watch, telemetry, config.exporter_metrics);
+    bound.serve(Arc::new(exporter), settings, Limits::default())
 }
 
 /// Says one line where logging is not set up yet. Where even stderr is gone, the exit code is

@@ -1,6 +1,9 @@
 //! The ways in to a systemd manager: a bus, or the manager's own socket.
 
-use std::{env, fmt, path::PathBuf};
+use std::{
+    env, fmt,
+    path::{Path, PathBuf},
+};
 
 /// Whose manager is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,22 +32,28 @@ impl Way {
     /// The ways to a manager in the order in which they are tried. Without a bus the manager's own
     /// socket is the way out; with `private` it is the only way.
     pub fn to(scope: Scope, private: bool) -> Vec<Self> {
-        let (address, socket) = match scope {
-            Scope::System => (
-                set("DBUS_SYSTEM_BUS_ADDRESS")
-                    .unwrap_or_else(|| "unix:path=/run/dbus/system_bus_socket".to_owned()),
-                PathBuf::from("/run/systemd/private"),
-            ),
+        match scope {
+            Scope::System => {
+                let address = set("DBUS_SYSTEM_BUS_ADDRESS")
+                    .unwrap_or_else(|| "unix:path=/run/dbus/system_bus_socket".to_owned());
+                Self::both(scope, address, PathBuf::from("/run/systemd/private"), private)
+            }
             Scope::User => {
                 let directory = set("XDG_RUNTIME_DIR")
                     .unwrap_or_else(|| format!("/run/user/{}", rustix::process::getuid().as_raw()));
-                (
-                    set("DBUS_SESSION_BUS_ADDRESS")
-                        .unwrap_or_else(|| format!("unix:path={directory}/bus")),
-                    PathBuf::from(directory).join("systemd/private"),
-                )
+                let address = set("DBUS_SESSION_BUS_ADDRESS")
+                    .unwrap_or_else(|| format!("unix:path={directory}/bus"));
+                Self::to_user(address, Path::new(&directory), private)
             }
-        };
+        }
+    }
+
+    /// The ways to a user's manager with this bus and this `XDG_RUNTIME_DIR`.
+    pub fn to_user(address: String, runtime_dir: &Path, private: bool) -> Vec<Self> {
+        Self::both(Scope::User, address, runtime_dir.join("systemd/private"), private)
+    }
+
+    fn both(scope: Scope, address: String, socket: PathBuf, private: bool) -> Vec<Self> {
         let socket = Self::Private(socket);
         if private { vec![socket] } else { vec![Self::Bus { scope, address }, socket] }
     }
@@ -56,7 +65,7 @@ impl fmt::Display for Way {
             Self::Bus { scope: Scope::System, address } => {
                 write!(f, "the system bus at {address}")
             }
-            Self::Bus { scope: Scope::User, address } => write!(f, "the user's bus at {address}"),
+            Self::Bus { scope: Scope::User, address } => write!(f, "the user bus at {address}"),
             Self::Private(path) => write!(f, "systemd's private socket {}", path.display()),
         }
     }

@@ -1,0 +1,97 @@
+//! Just enough of HTTP and of the text format to read what the exporter serves.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use super::PATIENCE;
+
+/// A sample's name and its labels, sorted.
+pub type Key = (String, BTreeMap<String, String>);
+
+/// What one scrape said.
+#[derive(Debug)]
+pub struct Exposition(pub BTreeMap<Key, f64>);
+
+impl Exposition {
+    pub fn parse(text: &str) -> Self {
+        let mut samples = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let (key, value) = parse_sample(line).unwrap_or_else(|| panic!("bad line {line:?}"));
+            assert!(samples.insert(key, value).is_none(), "twice: {line:?}");
+        }
+        Self(samples)
+    }
+
+    /// The value of a sample.
+    pub fn value(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.0.get(&key(name, labels)).copied()
+    }
+
+    /// The sum of all samples of a name.
+    pub fn sum(&self, name: &str) -> f64 {
+        self.of(name).map(|(_, value)| value).sum()
+    }
+
+    /// All samples of a name.
+    pub fn of<'a>(
+        &'a self,
+        name: &'a str,
+    ) -> impl Iterator<Item = (&'a BTreeMap<String, String>, f64)> {
+        self.0
+            .iter()
+            .filter(move |((this, _), _)| this == name)
+            .map(|((_, labels), value)| (labels, *value))
+    }
+}
+
+pub fn key(name: &str, labels: &[(&str, &str)]) -> Key {
+    let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    (name.to_owned(), labels.collect())
+}
+
+fn parse_sample(line: &str) -> Option<(Key, f64)> {
+    let Some((name, rest)) = line.split_once('{') else {
+        let (name, value) = line.split_once(' ')?;
+        return Some((key(name, &[]), value.parse().ok()?));
+    };
+    let (mut labels, mut rest) = (BTreeMap::new(), rest);
+    loop {
+        if let Some(value) = rest.strip_prefix("} ") {
+            return Some(((name.to_owned(), labels), value.parse().ok()?));
+        }
+        let (label, after) = rest.trim_start_matches(',').split_once("=\"")?;
+        let mut value = String::new();
+        let mut letters = after.char_indices();
+        let end = loop {
+            match letters.next()? {
+                (at, '"') => break at + 1,
+                (_, '\\') => value.push(match letters.next()?.1 {
+                    'n' => '\n',
+                    other => other,
+                }),
+                (_, letter) => value.push(letter),
+            }
+        };
+        labels.insert(label.to_owned(), value);
+        rest = &after[end..];
+    }
+}
+
+/// A GET: status and body.
+pub fn get(address: &str, path: &str, accept: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("the exporter listens");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("a whole response");
+    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
+}

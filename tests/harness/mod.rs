@@ -1,0 +1,205 @@
+//! A real systemd to test against, and the real exporter beside it.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub mod exposition;
+pub mod show;
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+use unitwatch::demo::PrivateManager;
+
+use exposition::Exposition;
+
+/// How long anything that a test waits for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A machine has one system manager, and the tests of one program run side by side.
+static SYSTEM: Mutex<()> = Mutex::const_new(());
+
+/// The manager under test: a private one, or the machine's own where `UNITWATCH_TEST_MANAGER` is
+/// `system`, as in the containers of `tests/run`.
+pub enum Machine {
+    Private(Box<PrivateManager>),
+    System(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>),
+}
+
+/// A running exporter.
+pub struct Exporter {
+    child: Child,
+    address: String,
+    log: Arc<std::sync::Mutex<String>>,
+}
+
+impl Machine {
+    pub async fn start() -> Self {
+        match env::var("UNITWATCH_TEST_MANAGER").as_deref() {
+            Ok("system") => Self::System(SYSTEM.lock().await),
+            Ok(other) => panic!("UNITWATCH_TEST_MANAGER is {other:?}; only `system` is known"),
+            Err(_) => Self::private().await,
+        }
+    }
+
+    /// A manager of one's own to stop, starve and restart: the system's would take the test along.
+    pub async fn private() -> Self {
+        Self::Private(Box::new(PrivateManager::start(&[]).await.expect("a private manager")))
+    }
+
+    /// The private manager, where it is one.
+    pub fn manager(&self) -> &PrivateManager {
+        match self {
+            Self::Private(manager) => manager,
+            Self::System(_) => panic!("the system's manager is not for this test"),
+        }
+    }
+
+    /// Where unit files go.
+    pub fn unit_dir(&self) -> PathBuf {
+        match self {
+            Self::Private(manager) => manager.unit_dir().to_owned(),
+            Self::System(_) => PathBuf::from("/run/systemd/system"),
+        }
+    }
+
+    /// Writes a unit file; systemd reads it at the next daemon-reload.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.unit_dir()).unwrap();
+        fs::write(self.unit_dir().join(name), text).unwrap();
+    }
+
+    /// A program that finds this manager as its own.
+    pub fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Private(manager) => manager.command(program),
+            Self::System(_) => {
+                let mut command = Command::new(program);
+                command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+                command
+            }
+        }
+    }
+
+    /// The flag that makes a program of systemd's, or the exporter, speak to this manager.
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+
+    /// Runs `systemctl` with these words, whatever becomes of it.
+    pub fn systemctl(&self, words: &[&str]) -> Output {
+        let mut command = self.command("systemctl");
+        if self.is_private() {
+            command.arg("--user");
+        }
+        command.arg("--no-pager").args(words).output().expect("systemctl")
+    }
+
+    /// Runs `systemctl`, which must succeed.
+    pub fn must(&self, words: &[&str]) -> String {
+        let output = self.systemctl(words);
+        assert!(output.status.success(), "systemctl {words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `systemd-run` with these words, which must succeed.
+    pub fn run(&self, words: &[&str]) {
+        let mut command = self.command("systemd-run");
+        if self.is_private() {
+            command.arg("--user");
+        }
+        let output = command.arg("--quiet").args(words).output().expect("systemd-run");
+        assert!(output.status.success(), "systemd-run {words:?}: {output:?}");
+    }
+
+    /// Starts the exporter with these flags, and waits until it is ready.
+    pub fn exporter(&self, flags: &[&str]) -> Exporter {
+        let mut command = self.command(env!("CARGO_BIN_EXE_unitwatch"));
+        if self.is_private() {
+            command.arg("--systemd.collector.user");
+        }
+        command.arg("--web.listen-address=127.0.0.1:0").args(flags);
+        let exporter = Exporter::spawn(command);
+        until("the exporter is ready", || {
+            (exporter.get("/-/ready").0 == 200)
+                .then_some(())
+                .ok_or_else(|| exporter.get("/-/ready").1)
+        });
+        exporter
+    }
+}
+
+impl Exporter {
+    /// Starts this command and waits for the address that it says it listens on.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the exporter starts");
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut seen = String::new();
+        let address = loop {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended: {seen}");
+            seen.push_str(&line);
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+            if let Some(address) = word.filter(|_| line.contains("listening")) {
+                break address.trim_start_matches("http://").to_owned();
+            }
+        };
+        // Whoever logs must not stand still because nobody reads.
+        let (kept, lines) = (Arc::new(std::sync::Mutex::new(seen)), log.lines());
+        let log = Arc::clone(&kept);
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+            }
+        });
+        Self { child, address, log }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// A GET: status and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        exposition::get(&self.address, path, "text/plain")
+    }
+
+    /// One scrape, parsed.
+    pub fn scrape(&self) -> Exposition {
+        let (status, body) = self.get("/metrics");
+        assert_eq!(status, 200, "{body}");
+        Exposition::parse(&body)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("the exporter's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Asks until the answer is yes, for what nothing signals to a test; fails with the last no.
+pub fn until<T, E: std::fmt::Debug>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match condition() {
+            Ok(value) => return value,
+            Err(no) => assert!(Instant::now() < deadline, "waited in vain until {what}: {no:#?}"),
+        }
+        #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,85 @@
+//! What `systemctl show` says, with its dates and spans read back into microseconds.
+
+use std::collections::BTreeMap;
+
+use super::Machine;
+
+/// The properties of one unit, or of the manager, as `systemctl show` prints them.
+pub type Properties = BTreeMap<String, String>;
+
+/// Everything that the tests compare.
+const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
+    ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
+    IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
+    NConnections,NRefused,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
+
+/// All units in memory by name.
+pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {
+    let text = machine.must(&["show", "--timestamp=us+utc", "--property", PROPERTIES, "*"]);
+    let units = text.split("\n\n").map(properties).filter(|unit| !unit.is_empty());
+    units.map(|unit| (unit["Id"].clone(), unit)).collect()
+}
+
+/// The manager itself.
+pub fn manager(machine: &Machine) -> Properties {
+    properties(&machine.must(&["show", "--timestamp=us+utc"]))
+}
+
+fn properties(text: &str) -> Properties {
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A number; `None` where systemd says that there is none.
+pub fn number(unit: &Properties, property: &str) -> Option<f64> {
+    match unit.get(property)?.as_str() {
+        "" | "infinity" | "[not set]" | "[no data]" | "18446744073709551615" => None,
+        number => Some(number.parse().unwrap_or_else(|_| panic!("{property}={number}"))),
+    }
+}
+
+/// A point in time in microseconds since the epoch; `None` where it never was.
+pub fn time(unit: &Properties, property: &str) -> Option<f64> {
+    // "Sun 2026-11-22 19:10:39.123456 UTC"
+    let words: Vec<_> = unit.get(property)?.split(' ').collect();
+    let &[_, date, clock, "UTC"] = words.as_slice() else { return None };
+    let date: Vec<i64> = date.split('-').map(|part| part.parse().unwrap()).collect();
+    let clock: Vec<f64> = clock.split(':').map(|part| part.parse().unwrap()).collect();
+    let seconds = days(date[0], date[1], date[2]) * 86_400;
+    let seconds = seconds as f64 + clock[0] * 3_600.0 + clock[1] * 60.0 + clock[2];
+    Some((seconds * 1e6).round())
+}
+
+/// Days from the epoch to a date of the Gregorian calendar.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    // Counted from a March, so that the day a leap year adds is the last of its year.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let leaps = year / 4 - year / 100 + year / 400;
+    365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468
+}
+
+/// A span such as `1h 2min 3.5s`, in microseconds; `None` where there is none.
+pub fn span(unit: &Properties, property: &str) -> Option<f64> {
+    let text = unit.get(property)?;
+    if matches!(text.as_str(), "" | "0" | "infinity") {
+        return None;
+    }
+    let units = [
+        ("month", 2_629_800e6),
+        ("min", 60e6),
+        ("ms", 1e3),
+        ("us", 1.0),
+        ("y", 31_557_600e6),
+        ("w", 604_800e6),
+        ("d", 86_400e6),
+        ("h", 3_600e6),
+        ("s", 1e6),
+    ];
+    let part = |word: &str| {
+        let found =
+            units.iter().find_map(|(unit, length)| Some((word.strip_suffix(unit)?, length)));
+        let (count, length) = found.unwrap_or_else(|| panic!("{property}={text}"));
+        count.parse::<f64>().unwrap() * length
+    };
+    Some(text.split(' ').map(part).sum())
+}

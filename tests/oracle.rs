@@ -1,0 +1,486 @@
+//! The oracle: after thousands of random operations on a real systemd, every exported value
+//! equals what `systemctl show` says of that unit.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::print_stdout,
+    unreachable_pub,
+    clippy::cast_possible_truncation,
+    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+)]
+
+mod harness;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    os::unix::{fs::symlink, net::UnixStream},
+    process::{Child, Stdio},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use harness::{
+    Machine,
+    exposition::{Exposition, Key, key},
+    show::{self, Properties},
+    until,
+};
+
+const CHECKS: usize = 8;
+
+/// Units whose names try everything that a name can have.
+const ESCAPED: [&str; 4] = [
+    r"uw-tmpl@a\x2db\x5cc.service",
+    r"uw-tmpl@:_-.@x.service",
+    r"uw-tmpl@\xc3\xa4.service",
+    "uw-tmpl@1_2e3.service",
+];
+
+fn write_units(machine: &Machine) {
+    let loops = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=on-failure\nRestartSec=80ms\n";
+    let units = [
+        ("uw-simple.service", "[Service]\nExecStart=sleep infinity\nExecReload=true\n".to_owned()),
+        ("uw-other.service", "[Service]\nExecStart=sleep infinity\nTasksMax=7\n".to_owned()),
+        (
+            "uw-once.service",
+            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n".into(),
+        ),
+        ("uw-fail.service", "[Service]\nType=oneshot\nExecStart=sh -c 'exit 3'\n".to_owned()),
+        ("uw-slow.service", "[Service]\nType=oneshot\nExecStart=sleep 0.2\n".to_owned()),
+        ("uw-loop.service", format!("{loops}ExecStart=sh -c 'exit 1'\n")),
+        ("uw-flaky.service", format!("{loops}ExecStart=sh -c 'sleep 0.1; kill -9 $$$$'\n")),
+        ("uw-direct.service", format!("{loops}RestartMode=direct\nExecStart=false\n")),
+        ("uw-limit.service", "[Service]\nExecStart=false\nRestart=always\nRestartSec=0\n".into()),
+        ("uw-tmpl@.service", "[Service]\nExecStart=sleep infinity\n".to_owned()),
+        ("uw-timed.service", "[Service]\nType=oneshot\nExecStart=true\n".to_owned()),
+        (
+            "uw-timed.timer",
+            "[Timer]\nOnActiveSec=1s\nOnUnitActiveSec=1500ms\nAccuracySec=1ms\n".to_owned(),
+        ),
+        ("uw-never.timer", "[Timer]\nUnit=uw-timed.service\nOnCalendar=2099-01-01\n".to_owned()),
+        ("uw-sock.socket", "[Socket]\nListenStream=%t/uw.sock\nAccept=yes\n".to_owned()),
+        ("uw-sock@.service", "[Service]\nExecStart=cat\nStandardInput=socket\n".to_owned()),
+        (
+            "uw-whole.socket",
+            "[Socket]\nListenStream=%t/uw-whole.sock\nService=uw-other.service\n".into(),
+        ),
+        ("uw-net.service", "[Service]\nExecStart=sleep infinity\nIPAccounting=yes\n".to_owned()),
+        ("uw-path.path", "[Path]\nPathExists=/nonexistent\nUnit=uw-timed.service\n".to_owned()),
+        ("uw-all.target", "[Unit]\nWants=uw-simple.service uw-missing.service\n".to_owned()),
+        ("uw-some.slice", "[Slice]\n".to_owned()),
+        ("uw-sliced.service", "[Service]\nExecStart=sleep infinity\nSlice=uw-some.slice\n".into()),
+        ("uw-bad.service", "[Service]\n".to_owned()),
+        ("uw-badtimer.timer", "[Timer]\nOnCalendar=sometime\n".to_owned()),
+        ("uw-changing.service", "[Service]\nExecStart=sleep infinity\n".to_owned()),
+    ];
+    for (name, text) in units {
+        // A manager of another distribution's defaults may have other directories in PATH.
+        let text = text.replace("ExecStart=sleep", "ExecStart=/bin/sleep");
+        let text = text.replace("ExecStart=sh", "ExecStart=/bin/sh");
+        let text = text.replace("ExecStart=cat", "ExecStart=/bin/cat");
+        let text = text.replace("=true\n", "=/bin/true\n").replace("=false\n", "=/bin/false\n");
+        machine.write(name, &text);
+    }
+    let _ = symlink("uw-simple.service", machine.unit_dir().join("uw-alias.service"));
+    machine.must(&["daemon-reload"]);
+}
+
+/// A small generator, so that a failure can be had again from its seed.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % limit
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.below(from.len())]
+    }
+}
+
+/// What the operations keep open.
+#[derive(Default)]
+struct Held {
+    connections: Vec<UnixStream>,
+    scopes: Vec<Child>,
+    transients: usize,
+}
+
+fn operate(machine: &Machine, random: &mut Random, held: &mut Held) {
+    let mut all = vec![
+        "uw-simple.service",
+        "uw-other.service",
+        "uw-once.service",
+        "uw-fail.service",
+        "uw-slow.service",
+        "uw-loop.service",
+        "uw-flaky.service",
+        "uw-direct.service",
+        "uw-limit.service",
+        "uw-timed.service",
+        "uw-timed.timer",
+        "uw-never.timer",
+        "uw-sock.socket",
+        "uw-whole.socket",
+        "uw-net.service",
+        "uw-path.path",
+        "uw-all.target",
+        "uw-some.slice",
+        "uw-sliced.service",
+        "uw-bad.service",
+        "uw-badtimer.timer",
+        "uw-changing.service",
+        "uw-alias.service",
+        "uw-missing.service",
+    ];
+    all.extend(ESCAPED);
+    let unit = random.pick(&all);
+    let does = |words: &[&str]| drop(machine.systemctl(words));
+    match random.below(100) {
+        0..28 => does(&["--no-block", "start", unit]),
+        28..48 => does(&["--no-block", "stop", unit]),
+        48..58 => does(&["--no-block", "restart", unit]),
+        58..62 => does(&["--no-block", "try-restart", unit]),
+        62..68 => does(&["kill", "--signal=KILL", unit]),
+        68..71 => does(&["--no-block", "reload", "uw-simple.service"]),
+        71..74 => does(&["reset-failed", unit]),
+        74..77 => {
+            // Units come into memory when asked about, and leave again.
+            does(&["show", "--property=Id", "uw-nobody.service", unit]);
+        }
+        77..79 => {
+            let limit = format!("TasksMax={}", 3 + random.below(50));
+            does(&["set-property", "--runtime", "uw-other.service", &limit]);
+        }
+        79..82 => {
+            let broken = random.below(2) == 0;
+            let text = if broken { "[Service]\n" } else { "[Service]\nExecStart=/bin/sleep 99\n" };
+            machine.write("uw-changing.service", text);
+            does(&["daemon-reload"]);
+        }
+        82..84 => does(&["mask", "--runtime", "uw-sliced.service"]),
+        84..86 => does(&["unmask", "--runtime", "uw-sliced.service"]),
+        86..88 => does(&["daemon-reload"]),
+        88 if random.below(4) == 0 => does(&["daemon-reexec"]),
+        88..92 => {
+            held.transients += 1;
+            let unit = format!("--unit=uw-run{}", held.transients);
+            let end = random.pick(&["true", "false", "sleep 0.05", "sleep 30"]);
+            machine.run(&[&unit, "--collect", "--no-block", "sh", "-c", end]);
+        }
+        92..94 => {
+            held.transients += 1;
+            let unit = format!("--unit=uw-left{}", held.transients % 5);
+            // The name may still be taken by its last run.
+            let mut command = machine.command("systemd-run");
+            command.args(machine.is_private().then_some("--user"));
+            drop(command.args(["--quiet", "--no-block", &unit, "sh", "-c", "exit 7"]).output());
+        }
+        94..96 => {
+            held.transients += 1;
+            let unit = format!("--unit=uw-scope{}", held.transients);
+            let mut command = machine.command("systemd-run");
+            command.args(machine.is_private().then_some("--user"));
+            command.args(["--quiet", "--scope", &unit, "sleep", "30"]);
+            held.scopes.push(command.stdout(Stdio::null()).spawn().unwrap());
+            if held.scopes.len() > 3 {
+                let mut scope = held.scopes.remove(0);
+                let _ = scope.kill();
+                let _ = scope.wait();
+            }
+        }
+        _ => {
+            let directory = match machine {
+                Machine::Private(manager) => manager.runtime_dir().to_owned(),
+                Machine::System(_) => "/run".into(),
+            };
+            held.connections.extend(UnixStream::connect(directory.join("uw.sock")));
+            if held.connections.len() > 3 {
+                held.connections.remove(0);
+            }
+        }
+    }
+}
+
+/// Microseconds to seconds, as exported.
+fn seconds(usec: Option<f64>) -> Option<f64> {
+    usec.map(|usec| usec / 1e6)
+}
+
+/// The samples that a unit must have, from what systemd says of it.
+fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key, f64> {
+    let mut wanted = BTreeMap::new();
+    let unit_type = name.rsplit('.').next().unwrap();
+    let both = [("name", name), ("type", unit_type)];
+    let mut put = |family: &str, labels: &[(&str, &str)], value: Option<f64>| {
+        wanted.extend(value.map(|value| (key(family, labels), value)));
+    };
+    let state = unit["ActiveState"].as_str();
+    for each in ["active", "activating", "deactivating", "inactive", "failed", state] {
+        let is = f64::from(u8::from(each == state));
+        put("systemd_unit_state", &[both[0], both[1], ("state", each)], Some(is));
+    }
+    for (family, property) in [
+        ("systemd_unit_active_enter_time_seconds", "ActiveEnterTimestamp"),
+        ("systemd_unit_active_exit_time_seconds", "ActiveExitTimestamp"),
+        ("systemd_unit_inactive_enter_time_seconds", "InactiveEnterTimestamp"),
+        ("systemd_unit_inactive_exit_time_seconds", "InactiveExitTimestamp"),
+    ] {
+        put(family, &both, seconds(show::time(unit, property)));
+    }
+    let kind = unit.get("Type").map_or("", String::as_str);
+    match unit_type {
+        "service" => {
+            let info = [both[0], both[1], ("mount_type", ""), ("service_type", kind)];
+            put("systemd_unit_info", &info, Some(1.0));
+            put("systemd_unit_tasks_max", &both, show::number(unit, "TasksMax"));
+            if matches!(state, "active" | "reloading" | "refreshing") {
+                let started = seconds(show::time(unit, "ActiveEnterTimestamp"));
+                put("systemd_unit_start_time_seconds", &both, started);
+            }
+            if unit["IPAccounting"] == "yes" {
+                for (family, property) in [
+                    ("systemd_service_ip_ingress_bytes_total", "IPIngressBytes"),
+                    ("systemd_service_ip_egress_bytes_total", "IPEgressBytes"),
+                    ("systemd_service_ip_ingress_packets_total", "IPIngressPackets"),
+                    ("systemd_service_ip_egress_packets_total", "IPEgressPackets"),
+                ] {
+                    put(family, &both[..1], show::number(unit, property));
+                }
+            }
+        }
+        "mount" => {
+            let info = [both[0], both[1], ("mount_type", kind), ("service_type", "")];
+            put("systemd_unit_info", &info, Some(1.0));
+        }
+        "socket" => {
+            for (family, property) in [
+                ("systemd_socket_accepted_connections_total", "NAccepted"),
+                ("systemd_socket_current_connections", "NConnections"),
+                ("systemd_socket_refused_connections_total", "NRefused"),
+            ] {
+                put(family, &both[..1], show::number(unit, property));
+            }
+        }
+        "timer" => {
+            let last = seconds(show::time(unit, "LastTriggerUSec"));
+            put("systemd_timer_last_trigger_seconds", &both[..1], last);
+            let monotonic = show::span(unit, "NextElapseUSecMonotonic");
+            let monotonic = monotonic.map(|usec| usec + monotonic_offset);
+            let realtime = show::time(unit, "NextElapseUSecRealtime");
+            let next = [monotonic, realtime].into_iter().flatten().reduce(f64::min);
+            put("systemd_timer_next_trigger_seconds", &both[..1], seconds(next));
+        }
+        _ => {}
+    }
+    wanted
+}
+
+/// The families that are compared sample by sample. `NRestarts` is not among them, because the
+/// counter goes on where systemd resets; a test of its own is below.
+fn is_compared(name: &str) -> bool {
+    let unit = ["systemd_unit_", "systemd_service_", "systemd_socket_", "systemd_timer_"];
+    let apart = ["systemd_service_restart_total", "systemd_unit_tasks_current"];
+    unit.iter().any(|prefix| name.starts_with(prefix)) && !apart.contains(&name)
+}
+
+fn same(key: &Key, left: f64, right: f64) -> bool {
+    // The two clocks of a timer are read at two moments.
+    let slack = if key.0 == "systemd_timer_next_trigger_seconds" { 0.2 } else { 5e-6 };
+    (left - right).abs() <= slack
+}
+
+/// Compares one scrape with what systemd said before and after it. Units that changed in between
+/// are left out; returns how many were not.
+fn compare(
+    before: &BTreeMap<String, Properties>,
+    scrape: &Exposition,
+    after: &BTreeMap<String, Properties>,
+    monotonic_offset: f64,
+) -> Result<usize, Vec<String>> {
+    let stable = |name: &str| match (before.get(name), after.get(name)) {
+        (Some(before), Some(after)) => before == after,
+        (None, None) => true,
+        _ => false,
+    };
+    let mut wrong = Vec::new();
+    let exported =
+        |unit: &Properties| unit["LoadState"] == "loaded" && !unit["Id"].ends_with(".device");
+    let mut wanted_samples = BTreeMap::new();
+    let units: Vec<_> = before.iter().filter(|(name, _)| stable(name)).collect();
+    for (name, unit) in units.iter().filter(|(_, unit)| exported(unit)) {
+        wanted_samples.extend(wanted(name, unit, monotonic_offset));
+    }
+    for (key, value) in &wanted_samples {
+        match scrape.0.get(key) {
+            Some(ours) if same(key, *ours, *value) => {}
+            ours => wrong.push(format!("{key:?}: systemd {value}, exported {ours:?}")),
+        }
+    }
+    for (key, value) in &scrape.0 {
+        let name = key.1.get("name").filter(|name| is_compared(&key.0) && stable(name));
+        if name.is_some() && !wanted_samples.contains_key(key) {
+            wrong.push(format!("{key:?}: systemd has none, exported {value}"));
+        }
+    }
+    if wrong.is_empty() { Ok(units.len()) } else { Err(wrong) }
+}
+
+/// Compares what is said of the manager as a whole; only while nothing happens.
+fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut check = |what: &str, exported: Option<f64>, systemd: Option<f64>| {
+        let same = match (exported, systemd) {
+            (Some(exported), Some(systemd)) => (exported - systemd).abs() < 5e-6,
+            (exported, systemd) => exported == systemd,
+        };
+        if !same {
+            wrong.push(format!("{what}: systemd {systemd:?}, exported {exported:?}"));
+        }
+    };
+    let manager = show::manager(machine);
+    let units = show::units(machine);
+    let failed = show::number(&manager, "NFailedUnits");
+    check("failed units", scrape.value("systemd_failed_units", &[]), failed);
+    let running = machine.systemctl(&["is-system-running"]);
+    let running = String::from_utf8(running.stdout).unwrap();
+    let state = scrape.value("systemd_system_state", &[("state", running.trim())]);
+    check(&format!("system state {}", running.trim()), state, Some(1.0));
+    let mut counts = BTreeMap::<(String, String), f64>::new();
+    let mut not_loaded = BTreeMap::<String, f64>::new();
+    for (name, unit) in &units {
+        if unit["LoadState"] == "loaded" {
+            let unit_type = name.rsplit('.').next().unwrap().to_owned();
+            *counts.entry((unit_type, unit["ActiveState"].clone())).or_default() += 1.0;
+        } else {
+            *not_loaded.entry(unit["LoadState"].clone()).or_default() += 1.0;
+        }
+    }
+    for ((unit_type, state), count) in &counts {
+        let labels = [("type", unit_type.as_str()), ("state", state.as_str())];
+        check(&format!("units {labels:?}"), scrape.value("systemd_units", &labels), Some(*count));
+    }
+    check("all units", Some(scrape.sum("systemd_units")), Some(counts.values().sum()));
+    for (state, count) in &not_loaded {
+        let exported = scrape.value("systemd_units_not_loaded", &[("load_state", state)]);
+        check(&format!("units {state}"), exported, Some(*count));
+    }
+    let not_loaded = Some(not_loaded.values().sum());
+    check("all units not loaded", Some(scrape.sum("systemd_units_not_loaded")), not_loaded);
+    for stage in unitwatch::inventory::snapshot::BOOT_STAGES {
+        let time = seconds(show::time(&manager, &format!("{stage}Timestamp")));
+        let exported = scrape.value("systemd_boot_time_seconds", &[("stage", stage)]);
+        check(&format!("boot stage {stage}"), exported, time);
+        let monotonic = scrape.value("systemd_boot_monotonic_seconds", &[("stage", stage)]);
+        check(&format!("boot stage {stage} twice"), monotonic.map(|_| 1.0), time.map(|_| 1.0));
+    }
+    let major: String = manager["Version"].chars().take_while(char::is_ascii_digit).collect();
+    let version = scrape.value("systemd_version", &[("version", &manager["Version"])]);
+    check("version", version, major.parse().ok());
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn monotonic_offset() -> f64 {
+    let realtime = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e6;
+    let monotonic = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    realtime - (monotonic.tv_sec as f64 * 1e6 + monotonic.tv_nsec as f64 / 1e3)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_value_is_what_systemctl_show_says() {
+    let operations: usize = env::var("UNITWATCH_ORACLE_OPERATIONS")
+        .map_or(2_000, |count| count.parse().expect("a number of operations"));
+    let seed = env::var("UNITWATCH_ORACLE_SEED")
+        .map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().expect("a seed"));
+    println!("UNITWATCH_ORACLE_SEED={seed} UNITWATCH_ORACLE_OPERATIONS={operations}");
+    let machine = Machine::start().await;
+    write_units(&machine);
+    machine.must(&["start", "uw-sock.socket", "uw-timed.timer"]);
+    let exporter = machine.exporter(&["--systemd.collector.reconcile-interval=2s"]);
+    let (mut random, mut held) = (Random(seed), Held::default());
+    for check in 1..=CHECKS {
+        for _ in 0..operations / CHECKS {
+            operate(&machine, &mut random, &mut held);
+        }
+        // While everything goes on, what did not change while it was looked at must be right.
+        let compared = until("the exporter says what systemd says", || {
+            let before = show::units(&machine);
+            let scrape = exporter.scrape();
+            compare(&before, &scrape, &show::units(&machine), monotonic_offset())
+        });
+        println!("check {check}: {compared} units are right");
+    }
+
+    // And once nothing goes on, everything must be.
+    held.connections.clear();
+    for mut scope in held.scopes.drain(..) {
+        let _ = scope.kill();
+        let _ = scope.wait();
+    }
+    machine.systemctl(&["stop", "uw-*"]);
+    let units = until("everything is right at rest", || {
+        let before = show::units(&machine);
+        let scrape = exporter.scrape();
+        let after = show::units(&machine);
+        let compared = compare(&before, &scrape, &after, monotonic_offset())?;
+        compare_manager(&machine, &scrape)?;
+        assert_eq!(scrape.value("systemd_up", &[]), Some(1.0));
+        let moved: BTreeSet<_> =
+            before.iter().filter(|(name, unit)| after.get(*name) != Some(unit)).collect();
+        if moved.is_empty() { Ok(compared) } else { Err(vec![format!("still moving: {moved:?}")]) }
+    });
+    println!("at rest: {units} units are right");
+
+    let scrape = exporter.scrape();
+    assert_eq!(scrape.sum("systemd_exporter_drift_total"), 0.0, "{scrape:?}");
+    let resyncs = |reason| scrape.value("systemd_exporter_resyncs_total", &[("reason", reason)]);
+    assert!(resyncs("interval") > Some(1.0), "the comparison that finds drift has run");
+    assert!(resyncs("reload") > Some(1.0));
+    fs::read_dir(machine.unit_dir()).unwrap();
+}
+
+/// Restarts are counted from signals, and equal `NRestarts` for as long as nothing resets it.
+#[tokio::test(flavor = "multi_thread")]
+async fn restarts_equal_nrestarts_until_it_is_reset_and_then_go_on() {
+    let machine = Machine::start().await;
+    machine.write(
+        "uw-count.service",
+        "[Unit]\nStartLimitIntervalSec=0\n[Service]\nExecStart=/bin/sh -c 'exit 1'\n\
+         Restart=on-failure\nRestartSec=50ms\n",
+    );
+    machine.must(&["daemon-reload"]);
+    let exporter = machine.exporter(&[]);
+    let labels = [("name", "uw-count.service")];
+    let exported = || exporter.scrape().value("systemd_service_restart_total", &labels);
+    let counted = || {
+        let text = machine.must(&["show", "--property=NRestarts", "--value", "uw-count.service"]);
+        text.trim().parse::<f64>().ok()
+    };
+    let mut before = 0.0;
+    for _ in 0..2 {
+        machine.must(&["--no-block", "start", "uw-count.service"]);
+        until("it has restarted ten times", || {
+            let count = counted();
+            if count >= Some(10.0) { Ok(()) } else { Err(count) }
+        });
+        machine.must(&["stop", "uw-count.service"]);
+        let since_start = counted().unwrap();
+        until("the counter has them all", || {
+            let exported = exported();
+            let right = exported == Some(before + since_start);
+            if right { Ok(()) } else { Err((exported, before, since_start)) }
+        });
+        before += since_start;
+        machine.systemctl(&["reset-failed", "uw-count.service"]);
+    }
+    until("a reset does not lower it", || {
+        let exported = exported();
+        if exported.is_none_or(|exported| exported == before) { Ok(()) } else { Err(exported) }
+    });
+}
