@@ -16,6 +16,10 @@ pub type UnitFile<'a> = (&'a str, &'a str);
 /// Room for the longest socket under the directory in the 107 bytes of a socket address.
 const MAX_PATH: usize = 60;
 
+/// The shell script around the manager; its head says what it does. In a file and not on the
+/// command line, because newer versions of systemd-run replace what has a `$` there.
+const SCRIPT: &str = include_str!("manager.sh");
+
 /// The bus of the private manager. Its limits are dbus-daemon's own, which are the system bus's,
 /// and not the far higher ones of a session. Nothing can be activated on it.
 const BUS_SERVICE: &str = "\
@@ -63,6 +67,7 @@ impl Layout {
             fs::create_dir_all(directory)?;
         }
         fs::set_permissions(layout.runtime_dir(), fs::Permissions::from_mode(0o700))?;
+        write(&layout.script(), SCRIPT)?;
         layout.install_vendor_units(programs)?;
         for (name, text) in units {
             write(&layout.unit_dir().join(name), text)?;
@@ -160,6 +165,11 @@ impl Layout {
     /// Where a user's own unit files go.
     pub(super) fn unit_dir(&self) -> PathBuf {
         self.path("config/systemd/user")
+    }
+
+    /// The script that runs the manager.
+    pub(super) fn script(&self) -> PathBuf {
+        self.path("manager.sh")
     }
 
     /// Where the manager says that it is ready.

@@ -26,9 +26,6 @@ use super::{
     sweep,
 };
 
-/// The shell around the manager; its head says what it does.
-const SCRIPT: &str = include_str!("manager.sh");
-
 /// How long a start may take. A second is usual; this is for a machine busy with other things.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -317,8 +314,12 @@ fn command(programs: &Programs, cgroup2: &Cgroup2, layout: &Layout) -> Command {
     command.arg("-i").arg(format!("PATH={}", programs.path));
     command.args(layout.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
     command.arg(format!("NOTIFY_SOCKET={}", layout.notify_socket().display()));
-    command.args(["/bin/sh", "-c", SCRIPT, "unitwatch-demo"]);
-    command.arg(layout.root()).arg(&cgroup2.mounted_at).arg(&cgroup2.mounted);
+    command
+        .arg("/bin/sh")
+        .arg(layout.script())
+        .arg(layout.root())
+        .arg(&cgroup2.mounted_at)
+        .arg(&cgroup2.mounted);
     command.arg(&programs.systemd).arg(programs.way.as_str());
     command
 }

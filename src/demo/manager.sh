@@ -33,11 +33,13 @@ cgroup=$base/${directory##*/}
 clean() {
     tries=0
     while [ -d "$cgroup" ] && [ "$tries" -lt 200 ]; do
-        find "$cgroup" -name cgroup.procs -exec cat {} + 2>/dev/null | xargs -r kill -9 2>/dev/null
+        kill -9 $(find "$cgroup" -name cgroup.procs -exec cat {} + 2>/dev/null) 2>/dev/null
         find "$cgroup" -depth -type d -exec rmdir {} + 2>/dev/null && break
         tries=$((tries + 1))
         sleep 0.05
     done
+    # systemd makes directories that not even their owner may change.
+    chmod -R u+rwX "$directory" 2>/dev/null
     rm -rf "$directory"
 }
 

@@ -105,7 +105,7 @@ impl Programs {
         let vendor_units = vendor_units.ok_or_else(|| Missing::VendorUnits(systemd.clone()))?;
         let dbus_daemon = find("dbus-daemon", "dbus-daemon", "dbus-daemon")?;
         let systemctl = find("systemctl", "systemd", "systemd")?;
-        for (program, debian) in [("find", "findutils"), ("xargs", "findutils"), ("sed", "sed")] {
+        for (program, debian) in [("find", "findutils"), ("sed", "sed")] {
             find(program, debian, debian)?;
         }
         let way = if rustix::process::geteuid().is_root() {

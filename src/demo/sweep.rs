@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -65,13 +66,14 @@ fn children(cgroup: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(children)
 }
 
-/// Unlike the standard library's, also removes empty directories that nobody may look into, of
-/// which systemd makes one.
+/// Unlike the standard library's, also removes directories that nobody may look into or change, of
+/// which systemd makes some.
 fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
         done => return done,
     }
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
         if entry.file_type()?.is_dir() {
