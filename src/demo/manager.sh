@@ -74,8 +74,8 @@ manager() {
 }
 
 # Caught, not ignored, because what is ignored stays so in every unit; the wait below then ends.
-trap : HUP INT TERM
-trap '' PIPE
+# The last one is for words that nobody is left to hear.
+trap : HUP INT TERM PIPE
 mkdir "$cgroup" || exit 1
 echo "cgroup $cgroup"
 
