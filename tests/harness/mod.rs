@@ -69,6 +69,14 @@ impl Machine {
         }
     }
 
+    /// What `%t` stands for in unit files.
+    pub fn runtime_dir(&self) -> PathBuf {
+        match self {
+            Self::Private(manager) => manager.runtime_dir().to_owned(),
+            Self::System(_) => PathBuf::from("/run"),
+        }
+    }
+
     /// Writes a unit file; systemd reads it at the next daemon-reload.
     pub fn write(&self, name: &str, text: &str) {
         fs::create_dir_all(self.unit_dir()).unwrap();

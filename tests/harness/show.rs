@@ -15,7 +15,8 @@ const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp
 
 /// All units in memory by name.
 pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {
-    let text = machine.must(&["show", "--timestamp=us+utc", "--property", PROPERTIES, "*"]);
+    let text =
+        machine.must(&["show", "--all", "--timestamp=us+utc", "--property", PROPERTIES, "*"]);
     let units = text.split("\n\n").map(properties).filter(|unit| !unit.is_empty());
     units.map(|unit| (unit["Id"].clone(), unit)).collect()
 }
