@@ -32,6 +32,9 @@ use crate::{
 /// enough for a daemon-reexec or a restart of the bus, too short for a second scrape to see it.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a connection must have lasted for its end not to count as another failure.
+const STEADY: Duration = Duration::from_secs(30);
+
 /// Scrapes that wait for one and the same round of questions.
 const MAX_WAITING: usize = 1024;
 
@@ -181,14 +184,16 @@ impl Watcher {
                 lock(&self.shared.inventory).disconnect();
                 failures.push(format!("over {way}: {end}"));
                 if was_in_step {
-                    backoff = Backoff::default();
+                    // One that fails again and again soon after is not asked in haste.
+                    if began.elapsed() > STEADY {
+                        backoff = Backoff::default();
+                    }
                     break;
                 }
             }
-            let tried = began.elapsed();
             self.shared.out_of_step(format!("cannot reach systemd: {}", failures.join("; ")));
             let pause = backoff.next();
-            debug!(?pause, ?tried, "trying again after a pause");
+            debug!(?pause, "trying again after a pause");
             sleep(pause).await;
         }
     }

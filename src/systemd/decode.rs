@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use tracing::warn;
 use zbus::{Message, ObjectPath, Variant};
 
 use super::{
@@ -171,19 +172,20 @@ pub(super) fn owner(reply: &Message) -> Result<String, Malformed> {
 /// Takes the rows out of a reply to `ListUnits`.
 ///
 /// # Errors
-/// [`Malformed`] if the reply is of another type, or names something that is not a unit.
+/// [`Malformed`] if the reply is of another type.
 pub(super) fn units(reply: &Message) -> Result<Vec<ListedUnit>, Malformed> {
     let body = reply.body();
     let rows: Vec<UnitRow<'_>> = body.deserialize()?;
     let listed = |row: UnitRow<'_>| {
-        Ok(ListedUnit {
-            name: unit_name(row.name)?,
+        Some(ListedUnit {
+            // One odd name is no reason to know of none.
+            name: unit_name(row.name).inspect_err(|error| warn!(%error, "left out")).ok()?,
             load_state: row.load_state.into(),
             active_state: row.active_state.into(),
             sub_state: row.sub_state.into(),
         })
     };
-    rows.into_iter().map(listed).collect()
+    Ok(rows.into_iter().filter_map(listed).collect())
 }
 
 /// Takes the rows out of a reply to `ListJobs`.

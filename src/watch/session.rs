@@ -273,6 +273,12 @@ impl<'a> Session<'a> {
             }
             Heard::Overflow => {
                 warn!("signals came faster than they were taken in: reading everything anew");
+                // What was dropped may have been the end of a reload, or who speaks for systemd.
+                self.reload = None;
+                lock(&self.shared.inventory).apply(Event::Reloading(false));
+                if self.link.is_on_bus() {
+                    self.ask(Question::Owner)?;
+                }
                 self.want_listing(Reason::Overflow)
             }
         }
@@ -306,7 +312,7 @@ impl<'a> Session<'a> {
                 None
             }
             Event::StartupFinished => {
-                self.manager.extend(boot_stages());
+                self.manager = facts().collect();
                 None
             }
             _ => None,
@@ -541,12 +547,8 @@ fn facts() -> impl Iterator<Item = ManagerProperty> {
         P::FailedUnits,
         P::WatchdogDevice,
     ];
-    words.into_iter().chain(boot_stages())
-}
-
-fn boot_stages() -> impl Iterator<Item = ManagerProperty> {
-    let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
-    BOOT_STAGES.into_iter().flat_map(both)
+    let both = |stage| [P::Stage(stage), P::StageMonotonic(stage)];
+    words.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
 }
 
 // === impl Reason ===
