@@ -20,7 +20,7 @@ use std::{
     env, fs,
     os::unix::{fs::symlink, net::UnixStream},
     process::{Child, Stdio},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use harness::{
@@ -30,7 +30,8 @@ use harness::{
     until,
 };
 
-const CHECKS: usize = 8;
+/// Operations between two comparisons.
+const BETWEEN_CHECKS: usize = 250;
 
 /// Units whose names try everything that a name can have.
 const ESCAPED: [&str; 4] = [
@@ -76,6 +77,10 @@ fn write_units(machine: &Machine) {
         ("uw-bad.service", "[Service]\n".to_owned()),
         ("uw-badtimer.timer", "[Timer]\nOnCalendar=sometime\n".to_owned()),
         ("uw-changing.service", "[Service]\nExecStart=sleep infinity\n".to_owned()),
+        (
+            "by-stander@.service",
+            "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=true\n".to_owned(),
+        ),
     ];
     for (name, text) in units {
         // A manager of another distribution's defaults may have other directories in PATH.
@@ -387,21 +392,35 @@ fn monotonic_offset() -> f64 {
     realtime - (monotonic.tv_sec as f64 * 1e6 + monotonic.tv_nsec as f64 / 1e3)
 }
 
+/// A number that the environment may choose.
+fn chosen(what: &str) -> Option<u64> {
+    let variable = format!("UNITWATCH_ORACLE_{what}");
+    let text = env::var(&variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is {text:?}, which is no number")))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_value_is_what_systemctl_show_says() {
-    let operations: usize = env::var("UNITWATCH_ORACLE_OPERATIONS")
-        .map_or(2_000, |count| count.parse().expect("a number of operations"));
-    let seed = env::var("UNITWATCH_ORACLE_SEED")
-        .map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().expect("a seed"));
-    println!("UNITWATCH_ORACLE_SEED={seed} UNITWATCH_ORACLE_OPERATIONS={operations}");
+    // An hour among a thousand units: UNITWATCH_ORACLE_UNITS=1100 UNITWATCH_ORACLE_MINUTES=60
+    let operations = chosen("OPERATIONS").unwrap_or(2_000);
+    let (minutes, bystanders) = (chosen("MINUTES").unwrap_or(0), chosen("UNITS").unwrap_or(0));
+    let seed = chosen("SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("UNITWATCH_ORACLE_SEED={seed}");
     let machine = Machine::start().await;
     write_units(&machine);
     machine.must(&["start", "uw-sock.socket", "uw-timed.timer"]);
+    let bystanders: Vec<_> = (0..bystanders).map(|at| format!("by-stander@{at}.service")).collect();
+    for some in bystanders.chunks(100) {
+        machine
+            .must(&[&["start"][..], &some.iter().map(String::as_str).collect::<Vec<_>>()].concat());
+    }
     let exporter = machine.exporter(&["--systemd.collector.reconcile-interval=2s"]);
     let (mut random, mut held) = (Random(seed), Held::default());
-    for check in 1..=CHECKS {
-        for _ in 0..operations / CHECKS {
+    let (began, mut done) = (Instant::now(), 0);
+    while done < operations || began.elapsed() < Duration::from_secs(minutes * 60) {
+        for _ in 0..BETWEEN_CHECKS {
             operate(&machine, &mut random, &mut held);
+            done += 1;
         }
         // While everything goes on, what did not change while it was looked at must be right.
         let compared = until("the exporter says what systemd says", || {
@@ -409,7 +428,7 @@ async fn every_value_is_what_systemctl_show_says() {
             let scrape = exporter.scrape();
             compare(&before, &scrape, &show::units(&machine), monotonic_offset())
         });
-        println!("check {check}: {compared} units are right");
+        println!("after {done} operations: {compared} units are right");
     }
 
     // And once nothing goes on, everything must be.
@@ -430,14 +449,13 @@ async fn every_value_is_what_systemctl_show_says() {
             before.iter().filter(|(name, unit)| after.get(*name) != Some(unit)).collect();
         if moved.is_empty() { Ok(compared) } else { Err(vec![format!("still moving: {moved:?}")]) }
     });
-    println!("at rest: {units} units are right");
+    println!("at rest: {units} units are right after {done} operations");
 
     let scrape = exporter.scrape();
     assert_eq!(scrape.sum("systemd_exporter_drift_total"), 0.0, "{scrape:?}");
     let resyncs = |reason| scrape.value("systemd_exporter_resyncs_total", &[("reason", reason)]);
     assert!(resyncs("interval") > Some(1.0), "the comparison that finds drift has run");
     assert!(resyncs("reload") > Some(1.0));
-    fs::read_dir(machine.unit_dir()).unwrap();
 }
 
 /// Restarts are counted from signals: as many as `NRestarts` says, and on from there when systemd
