@@ -304,6 +304,17 @@ impl ManagerProperty {
         name.to_owned()
     }
 
+    /// Whether it changes and systemd never signals that, so that it is true only when asked for.
+    pub fn is_volatile(self) -> bool {
+        matches!(
+            self,
+            Self::SystemState
+                | Self::WatchdogRuntime
+                | Self::WatchdogLastPing
+                | Self::WatchdogLastPingMonotonic
+        )
+    }
+
     /// Takes the property's value out of a D-Bus variant.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub(super) struct Pulse {
     to_ask: VecDeque<Question>,
     under_way: Vec<Question>,
     waiting: Vec<oneshot::Sender<()>>,
+    /// Something was not answered.
+    failed: bool,
 }
 
 // === impl Pulse ===
@@ -56,21 +58,25 @@ impl Pulse {
         Some(question)
     }
 
-    /// A question, of this round or not, has been answered or has failed.
-    pub(super) fn answered(&mut self, question: &Question) {
+    /// A question, of this round or not, was answered or not.
+    pub(super) fn answered(&mut self, question: &Question, answered: bool) {
+        let before = self.under_way.len();
         self.under_way.retain(|asked| asked != question);
+        self.failed |= !answered && self.under_way.len() < before;
     }
 
-    /// Tells those who wait if the round is over; returns whether it is.
+    /// If the round is over, tells those who wait, unless something was not answered: they are
+    /// dropped then. Returns whether it is over.
     pub(super) fn end(&mut self) -> bool {
-        let over = self.is_idle();
-        if over {
-            for waiting in self.waiting.drain(..) {
-                // Whoever has gone away no longer needs it.
-                let _ = waiting.send(());
-            }
+        if !self.is_idle() {
+            return false;
         }
-        over
+        let failed = std::mem::take(&mut self.failed);
+        for waiting in self.waiting.drain(..).filter(|_| !failed) {
+            // Whoever has gone away no longer needs it.
+            let _ = waiting.send(());
+        }
+        true
     }
 
     /// Asks no more, and tells those who wait that there will be no answer.

@@ -1,0 +1,217 @@
+//! What a session makes of what it hears.
+
+use std::time::Instant;
+
+use tracing::{debug, warn};
+
+use super::{
+    End, Handshake, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE, Session, Settle, facts,
+};
+use crate::{
+    systemd::{
+        event::Event,
+        link::Heard,
+        property::Value,
+        question::{Answer, CallError, ListedUnit, Question},
+    },
+    telemetry::Word,
+    watch::lock,
+};
+
+impl Session<'_> {
+    /// Takes one thing that was heard, and asks what follows from it.
+    pub(super) fn take(&mut self, heard: Heard) -> Result<(), End> {
+        match heard {
+            Heard::Signal { member, at, event } => {
+                self.speaks();
+                match event {
+                    Ok(Some(event)) => self.apply(event)?,
+                    Ok(None) => {}
+                    Err(error) => {
+                        warn!(signal = member, %error, "systemd sent what cannot be read");
+                        self.unreadable = true;
+                    }
+                }
+                let mut totals = self.shared.telemetry.totals();
+                *totals.events.entry(Word::Borrowed(member)).or_default() += 1;
+                totals.event_lag.observe(at.elapsed());
+                Ok(())
+            }
+            Heard::Answer(question, answer) => {
+                match &answer {
+                    Err(CallError::Deadline) => self.falls_silent(),
+                    _ => self.speaks(),
+                }
+                if let Err(error) = &answer {
+                    debug!(?question, %error, "a call brought nothing");
+                    let mut totals = self.shared.telemetry.totals();
+                    totals.count_call_error(question.method(), error.name());
+                }
+                self.take_answer(question, answer)
+            }
+            Heard::Overflow => {
+                warn!("signals came faster than they were taken in: reading everything anew");
+                // What was dropped may have been the end of a reload, or who speaks for systemd.
+                self.reload = None;
+                lock(&self.shared.inventory).apply(Event::Reloading(false));
+                if self.link.is_on_bus() {
+                    self.ask(Question::Owner)?;
+                }
+                self.want_listing(Reason::Overflow)
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event) -> Result<(), End> {
+        let then = match &event {
+            Event::Reloading(true) => {
+                let until = Instant::now() + RELOAD_LIMIT;
+                self.reload = Some(Reload { until, reason: Reason::Reload });
+                None
+            }
+            Event::Reloading(false) => {
+                Some(self.reload.take().map_or(Reason::Reload, |reload| reload.reason))
+            }
+            Event::OwnerChanged { present: true } => {
+                self.handshake = Handshake::UnderWay;
+                self.ask(Question::Subscribe)?;
+                match &mut self.reload {
+                    // The end of a re-execution is announced like that of a reload.
+                    Some(reload) => {
+                        let until = Instant::now() + REEXEC_LIMIT;
+                        *reload = Reload { until, reason: Reason::Reexec };
+                        None
+                    }
+                    None => Some(Reason::Reexec),
+                }
+            }
+            Event::OwnerChanged { present: false } => {
+                self.handshake = Handshake::Absent;
+                None
+            }
+            Event::StartupFinished => {
+                self.manager = facts().collect();
+                None
+            }
+            _ => None,
+        };
+        let queued = matches!(event, Event::JobNew { .. });
+        lock(&self.shared.inventory).apply(event);
+        if queued && !self.jobs.under_way {
+            self.ask_jobs()?;
+        } else if queued {
+            self.jobs.wanted = true;
+        }
+        then.map_or(Ok(()), |reason| self.want_listing(reason))
+    }
+
+    fn take_answer(
+        &mut self,
+        question: Question,
+        answer: Result<Answer, CallError>,
+    ) -> Result<(), End> {
+        let passing = answer.as_ref().is_err_and(CallError::is_passing);
+        self.pulse.answered(&question, !passing);
+        let method = question.method();
+        match (question, answer) {
+            (Question::Subscribe, Ok(_)) => self.handshake = Handshake::Done,
+            (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
+                if self.handshake == Handshake::UnderWay {
+                    self.handshake = Handshake::Wanted;
+                }
+            }
+            (Question::Units, Ok(Answer::Units(units))) => self.take_listing(units)?,
+            (Question::Units, Err(error)) if self.seeded && error.is_passing() => {
+                // Asked for again with the next tick.
+                let lost = self.listing.under_way.take();
+                self.listing.wanted = self.listing.wanted.or(lost);
+            }
+            (Question::Jobs, Ok(Answer::Jobs(jobs))) => {
+                self.jobs.under_way = false;
+                let gone = lock(&self.shared.inventory).adopt_jobs(jobs);
+                if std::mem::take(&mut self.jobs.comparing) {
+                    self.count_drift("job", gone);
+                }
+                let unknown = lock(&self.shared.inventory).has_unknown_jobs();
+                if self.jobs.wanted || unknown {
+                    self.ask_jobs()?;
+                }
+            }
+            (Question::Jobs, Err(error)) if self.seeded && error.is_passing() => {
+                self.jobs.under_way = false;
+                self.jobs.wanted = true;
+            }
+            (Question::Unit(unit, property), answer) => {
+                let value = match answer {
+                    Ok(Answer::Value(value)) => Ok(value),
+                    Ok(_) => Ok(Value::Nothing),
+                    Err(error) => Err(error),
+                };
+                lock(&self.shared.inventory).answer(&unit, property, value);
+            }
+            (Question::Manager(property), answer) => {
+                // Also for those of a pulse, of which there is none before all has been read.
+                self.manager_under_way = self.manager_under_way.saturating_sub(1);
+                if passing && !property.is_volatile() {
+                    self.manager_later.push(property);
+                } else {
+                    let value = match answer {
+                        Ok(Answer::Value(value)) => value,
+                        // This systemd does not have it, or what it said before is no longer true.
+                        _ => Value::Nothing,
+                    };
+                    lock(&self.shared.inventory).learn_manager(property, &value);
+                }
+            }
+            (_, Err(error)) => return Err(End::Refused { method, error }),
+            (_, Ok(_)) => {}
+        }
+        self.end_pulse();
+        Ok(())
+    }
+
+    fn take_listing(&mut self, units: Vec<ListedUnit>) -> Result<(), End> {
+        let Some(reason) = self.listing.under_way.take() else { return Ok(()) };
+        if reason == Reason::Interval {
+            let gone = lock(&self.shared.inventory).compare(units);
+            self.count_drift("presence", gone);
+            self.settle = Some(Settle::At(Instant::now() + SETTLE));
+        } else {
+            lock(&self.shared.inventory).adopt(units);
+            self.manager = facts().collect();
+        }
+        let reason = Word::Borrowed(reason.as_str());
+        *self.shared.telemetry.totals().resyncs.entry(reason).or_default() += 1;
+        self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted))
+    }
+
+    fn count_drift(&self, field: &'static str, count: usize) {
+        if count > 0 {
+            warn!(field, count, "the table had drifted from what systemd says");
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            let mut totals = self.shared.telemetry.totals();
+            *totals.drift.entry(Word::Borrowed(field)).or_default() += count;
+        }
+    }
+
+    fn end_pulse(&mut self) {
+        if self.pulse.end() && matches!(self.settle, Some(Settle::WithPulse)) {
+            self.settle = None;
+            for field in lock(&self.shared.inventory).take_suspects() {
+                self.count_drift(field, 1);
+            }
+        }
+    }
+
+    fn falls_silent(&mut self) {
+        // A manager that reloads says so first, and answers afterwards.
+        if self.reload.is_none() {
+            self.silent_since.get_or_insert_with(Instant::now);
+            self.pulse.give_up();
+        }
+    }
+
+    fn speaks(&mut self) {
+        self.silent_since = None;
+    }
+}
