@@ -261,12 +261,12 @@ impl Inventory {
     fn add(&mut self, name: UnitName) {
         if let Some(entry) = self.units.get_mut(&name) {
             entry.suspects.clear();
+            // A listing or an answer spoke of it before systemd announced it, and what it did in
+            // between was never signalled.
+            entry.missing = entry.missing.union(PropertySet::STATE).union(entry.wanted());
             if entry.echo {
                 self.deferred.push(name);
             } else {
-                // A listing named it before systemd announced it, and what it did in between was
-                // never signalled.
-                entry.missing = entry.missing.union(PropertySet::STATE).union(entry.wanted());
                 enqueue(&mut self.unread, &name, entry);
             }
             return;

@@ -285,6 +285,58 @@ fn restarts(inventory: &Inventory, of: &str) -> Option<u64> {
     service.restarts
 }
 
+/// Lives through a history to its end, and compares.
+fn live_through(steps: &[Step]) {
+    let (mut systemd, mut inventory) = (Systemd::default(), inventory());
+    for step in steps {
+        systemd.step(step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    let real: BTreeMap<_, _> = systemd
+        .units
+        .iter()
+        .filter(|(name, _)| !name.as_str().ends_with(".device"))
+        .map(|(name, real)| {
+            let entered = Some(real.entered).filter(|at| *at > 0);
+            (name.clone(), (real.load.clone(), real.active.clone(), entered))
+        })
+        .collect();
+    assert_eq!(shown(&inventory), real);
+    assert!(inventory.is_complete());
+
+    let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
+    let counted: u64 = inventory.snapshot().loaded.values().sum();
+    assert_eq!(counted, loaded as u64, "hidden units are counted too");
+
+    inventory.take_suspects();
+    assert_eq!(inventory.compare(systemd.list()), 0);
+    assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+}
+
+/// A unit that changes after a listing named it and before its `UnitNew` is sent: the change is
+/// never signalled.
+#[test]
+fn a_unit_that_was_listed_before_it_was_announced_is_read_anew() {
+    use Step::{Change, Deliver, Load, Reload};
+    live_through(&[Load(0, false), Reload, Load(4, true), Deliver(4), Change(4, 155)]);
+}
+
+/// The same after an answer spoke of it, because it had left and come back while the question was
+/// under way.
+#[test]
+fn a_unit_that_an_answer_brought_back_is_read_anew() {
+    use Step::{Ask, Change, Collect, Deliver, Load, Signal};
+    live_through(&[
+        Load(3, false),
+        Signal,
+        Deliver(1),
+        Collect(3),
+        Load(3, true),
+        Ask(2),
+        Change(3, 7),
+    ]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -292,30 +344,7 @@ proptest! {
     /// table says what systemd says, and a comparison finds nothing to explain.
     #[test]
     fn the_table_ends_as_systemd_is(steps in vec(step(), 0..120)) {
-        let (mut systemd, mut inventory) = (Systemd::default(), inventory());
-        for step in &steps {
-            systemd.step(step, &mut inventory);
-        }
-        systemd.settle(&mut inventory);
-        let real: BTreeMap<_, _> = systemd
-            .units
-            .iter()
-            .filter(|(name, _)| !name.as_str().ends_with(".device"))
-            .map(|(name, real)| {
-                let entered = Some(real.entered).filter(|at| *at > 0);
-                (name.clone(), (real.load.clone(), real.active.clone(), entered))
-            })
-            .collect();
-        prop_assert_eq!(shown(&inventory), real);
-        prop_assert!(inventory.is_complete());
-
-        let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
-        let counted: u64 = inventory.snapshot().loaded.values().sum();
-        prop_assert_eq!(counted, loaded as u64, "hidden units are counted too");
-
-        inventory.take_suspects();
-        prop_assert_eq!(inventory.compare(systemd.list()), 0);
-        prop_assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+        live_through(&steps);
     }
 
     /// Whatever a systemd gone mad may send: no panic, no counter that goes down, and the next
