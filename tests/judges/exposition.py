@@ -71,7 +71,7 @@ def await_status(url: str, wanted: int, seconds: float) -> None:
             return
         if time.monotonic() > deadline:
             raise Unacceptable(f"{url}: still {answer} and not {wanted} after {seconds} s")
-        time.sleep(0.1)
+        time.sleep(0.02)
 
 
 def judge(verdict) -> None:
