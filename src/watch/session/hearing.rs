@@ -28,8 +28,10 @@ impl Session<'_> {
                     Ok(Some(event)) => self.apply(event)?,
                     Ok(None) => {}
                     Err(error) => {
-                        warn!(signal = member, %error, "systemd sent what cannot be read");
-                        self.unreadable = true;
+                        // Once a tick, however many there are.
+                        if !std::mem::replace(&mut self.unreadable, true) {
+                            warn!(signal = member, %error, "systemd sent what cannot be read");
+                        }
                     }
                 }
                 let mut totals = self.shared.telemetry.totals();
