@@ -23,6 +23,7 @@ use tokio::{
 pub use self::{
     layout::UnitFile,
     manager::{BusError, PrivateManager, StartError, StopError},
+    owner::NoOwner,
     requirements::Missing,
 };
 

@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     journal::{self, Journal},
     layout::{Layout, UnitFile},
-    owner,
+    owner::{self, NoOwner},
     requirements::{Cgroup2, Missing, Programs, Way},
     shell::Shell,
     sweep,
@@ -79,7 +79,7 @@ pub enum StartError {
     Deadline(String),
     /// Its bus does not work.
     #[error("the private systemd is not on its bus: {0}{1}")]
-    Bus(#[source] zbus::Error, String),
+    Bus(#[source] NoOwner, String),
 }
 
 /// Why the private bus is not back.
@@ -90,7 +90,7 @@ pub enum BusError {
     Restart(String),
     /// The bus is there, and systemd is not on it.
     #[error("the private systemd is not on its bus: {0}")]
-    Owner(#[from] zbus::Error),
+    Owner(#[from] NoOwner),
     /// It took too long.
     #[error("the private systemd is not on its bus after {} s", BUS_DEADLINE.as_secs())]
     Deadline,
@@ -112,7 +112,7 @@ struct Said {
 enum Unready {
     Hear(io::Error),
     Ended,
-    Bus(zbus::Error),
+    Bus(NoOwner),
 }
 
 // === impl PrivateManager ===
@@ -263,7 +263,7 @@ impl PrivateManager {
                 let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
                 return Err(BusError::Restart(words));
             }
-            Ok(owner::of_systemd(&self.bus_address()).await?)
+            Ok(owner::of_systemd(self.bus_address()).await?)
         };
         time::timeout(BUS_DEADLINE, restarted).await.map_err(|_| BusError::Deadline)?
     }
@@ -295,7 +295,7 @@ impl Said {
                 break;
             }
         }
-        owner::of_systemd(&bus_address).await.map_err(Unready::Bus)
+        owner::of_systemd(bus_address).await.map_err(Unready::Bus)
     }
 }
 

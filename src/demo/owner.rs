@@ -1,36 +1,45 @@
 //! Waits for the manager's name on its bus: it says it is ready before it has asked for the name.
 
-use futures_util::StreamExt as _;
-use zbus::{Connection, MatchRule, MessageStream, connection::Builder, message};
+use crate::systemd::{
+    event::Event,
+    link::{Heard, Link, Lost, OpenError},
+    question::{CallError, MATCH_RULES, Question},
+    way::{Scope, Way},
+};
 
-const BUS: &str = "org.freedesktop.DBus";
-const NAME: &str = "org.freedesktop.systemd1";
+/// Why nobody owns systemd's name on a bus.
+#[derive(Debug, thiserror::Error)]
+pub enum NoOwner {
+    /// There is no bus.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The bus went away.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// The bus does not answer.
+    #[error(transparent)]
+    Silent(CallError),
+}
 
 /// Returns once somebody on the bus at `address` owns systemd's name. The caller sets the time.
-pub(super) async fn of_systemd(address: &str) -> zbus::Result<()> {
-    let connection: Connection = Builder::address(address).build().await?;
-    let rule = MatchRule::builder()
-        .msg_type(message::Type::Signal)
-        .sender(BUS)
-        .interface(BUS)
-        .member("NameOwnerChanged")
-        .arg(0, NAME)
-        .build()?;
+pub(super) async fn of_systemd(address: String) -> Result<(), NoOwner> {
+    let mut link = Link::open(&Way::Bus { scope: Scope::User, address }).await?;
     // Listening first and asking then misses no change in between.
-    let mut changes = MessageStream::for_match_rule(rule, &connection, None).await?;
-    let owned = connection
-        .call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "NameHasOwner", &NAME)
-        .await?;
-    if owned.body().deserialize::<bool>()? {
-        return Ok(());
+    for rule in MATCH_RULES {
+        link.ask(Question::Match(rule))?;
     }
-    while let Some(change) = changes.next().await {
-        let change = change?;
-        let body = change.body();
-        let (_, _, new) = body.deserialize::<(&str, &str, &str)>()?;
-        if !new.is_empty() {
-            break;
+    link.ask(Question::Owner)?;
+    loop {
+        match link.hear().await? {
+            Heard::Answer(Question::Owner, Ok(_))
+            | Heard::Signal { event: Ok(Some(Event::OwnerChanged { present: true })), .. } => {
+                return Ok(());
+            }
+            Heard::Answer(_, Err(error @ CallError::Deadline)) => {
+                return Err(NoOwner::Silent(error));
+            }
+            // Nobody yet.
+            _ => {}
         }
     }
-    Ok(())
 }
