@@ -44,7 +44,7 @@ pub enum DemoError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// The manager ended under the demo.
-    #[error("the demo's private systemd ended by itself{0}")]
+    #[error("the private systemd of the demo ended by itself{0}")]
     Ended(String),
     /// The metrics could not be served.
     #[error(transparent)]
@@ -76,6 +76,12 @@ pub async fn run(
         // What was started so far goes away by itself.
         () = &mut end => return Ok(()),
     };
+    tracing::debug!(
+        manager = manager.pid().as_raw_nonzero().get(),
+        shell = manager.shell_pid().map(|pid| pid.as_raw_nonzero().get()),
+        cgroup = %manager.cgroup().display(),
+        "a private systemd runs"
+    );
     let announce = Announce { runtime_dir: manager.runtime_dir().display().to_string() };
     let served = tokio::select! {
         () = end => Ok(()),

@@ -4,8 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
+    clippy::panic,
     reason = "helpers of tests are tests"
 )]
 
@@ -14,12 +13,11 @@ use std::{
     io::{BufRead as _, BufReader, Lines, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
 use unitwatch::demo::{self, PrivateManager};
 
 /// For conditions that nothing announces; generous, because a machine may be busy.
@@ -147,28 +145,6 @@ async fn the_sample_units_are_in_the_states_they_claim() {
 
 // === ending ===
 
-/// Not a test: the demo as a process of its own, for the tests below to end.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "a helper process of other tests"]
-async fn demo_process() {
-    let mut interrupt = signal(SignalKind::interrupt()).unwrap();
-    let mut terminate = signal(SignalKind::terminate()).unwrap();
-    let end = async move {
-        tokio::select! { _ = interrupt.recv() => {} _ = terminate.recv() => {} }
-    };
-    let serve = async |manager: &PrivateManager, announce: demo::Announce| {
-        println!("manager {} in {}", manager.pid(), manager.cgroup().display());
-        println!("shell {}", manager.shell_pid().unwrap());
-        announce.ready("http://127.0.0.1:1/metrics")?;
-        std::future::pending().await
-    };
-    if let Err(error) = demo::run(end, serve).await {
-        eprintln!("error: {error}");
-        #[expect(clippy::disallowed_methods, reason = "a test has no other exit code to give")]
-        std::process::exit(1);
-    }
-}
-
 #[test]
 fn ctrl_c_leaves_nothing_behind() {
     let mut demo = Demo::start();
@@ -202,7 +178,7 @@ fn a_crash_of_the_manager_ends_the_demo_and_leaves_nothing_behind() {
     let mut demo = Demo::start();
     kill_process(demo.manager, Signal::KILL).unwrap();
     assert_eq!(demo.wait().code(), Some(1));
-    assert!(demo.errors().contains("the demo's private systemd ended by itself"));
+    assert!(demo.errors().contains("the private systemd of the demo ended by itself"));
     demo.traces.assert_gone();
 }
 
@@ -266,6 +242,7 @@ struct Demo {
     child: Child,
     /// Kept open: the demo's last words go there.
     _output: Lines<BufReader<ChildStdout>>,
+    log: BufReader<ChildStderr>,
     manager: Pid,
     shell: Pid,
     traces: Traces,
@@ -319,23 +296,29 @@ impl Demo {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut line = |prefix: &str| loop {
-            let line = lines.next().expect("the demo is ready before it ends").unwrap();
-            // The test runner writes its own words in front of the first line.
-            if let Some((_, rest)) = line.split_once(prefix) {
-                return rest.to_owned();
-            }
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut started = String::new();
+        while !started.contains("a private systemd runs") {
+            assert!(log.read_line(&mut started).unwrap() > 0, "the demo ended: {started}");
+        }
+        let said = |key: &str| {
+            let value = started.split_whitespace().rev().find_map(|word| word.strip_prefix(key));
+            value.unwrap_or_else(|| panic!("no {key} in {started}"))
         };
-        let pid = |text: &str| Pid::from_raw(text.parse().unwrap()).unwrap();
-        let (manager, cgroup) =
-            line("manager ").split_once(" in ").map(|(a, b)| (pid(a), PathBuf::from(b))).unwrap();
-        let shell = pid(&line("shell "));
+        let pid = |key| Pid::from_raw(said(key).parse().unwrap()).unwrap();
+        let (manager, shell, cgroup) = (pid("manager="), pid("shell="), said("cgroup="));
+        let cgroup = PathBuf::from(cgroup.trim_matches('"'));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut line = |prefix: &str| {
+            let line = lines.find(|line| line.as_ref().unwrap().contains(prefix));
+            line.expect("the demo is ready before it ends").unwrap()
+        };
         let told = line("XDG_RUNTIME_DIR=");
-        let runtime_dir = Path::new(told.split(' ').next().unwrap());
+        let told = told.split_whitespace().find_map(|word| word.strip_prefix("XDG_RUNTIME_DIR="));
+        let runtime_dir = Path::new(told.unwrap());
         line("Ctrl-C ends it");
         let traces = Traces::at(runtime_dir.parent().unwrap(), &cgroup);
-        Self { child, _output: lines, manager, shell, traces }
+        Self { child, _output: lines, log, manager, shell, traces }
     }
 
     fn wait(&mut self) -> ExitStatus {
@@ -344,14 +327,14 @@ impl Demo {
 
     fn errors(&mut self) -> String {
         let mut errors = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        self.log.read_to_string(&mut errors).unwrap();
         errors
     }
 }
 
 fn demo_command() -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "demo_process"]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
+    command.args(["demo", "--web.listen-address=127.0.0.1:0", "--log.level=debug"]);
     command
 }
 

@@ -66,7 +66,7 @@ impl fmt::Display for Way {
                 write!(f, "the system bus at {address}")
             }
             Self::Bus { scope: Scope::User, address } => write!(f, "the user bus at {address}"),
-            Self::Private(path) => write!(f, "systemd's private socket {}", path.display()),
+            Self::Private(path) => write!(f, "the private socket {}", path.display()),
         }
     }
 }
