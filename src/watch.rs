@@ -180,7 +180,12 @@ impl Watcher {
                 // Whoever still waits would wait in vain.
                 while self.requests.try_recv().is_ok() {}
                 let (was_in_step, was_reloading) = session.ended();
-                reason = if was_reloading { Reason::Reexec } else { Reason::Connect };
+                reason = match (was_reloading, was_in_step) {
+                    (true, _) => Reason::Reexec,
+                    (false, true) => Reason::Connect,
+                    // Nothing was read, so that is still to be done for the same reason.
+                    (false, false) => reason,
+                };
                 lock(&self.shared.inventory).disconnect();
                 failures.push(format!("over {way}: {end}"));
                 if was_in_step {
