@@ -78,15 +78,14 @@ impl Source for Exporter {
 
     fn overview(&self) -> Overview {
         let mut facts = Vec::new();
-        match self.watch.standing() {
-            Standing::InStep { way } => facts.push(("In step with systemd over", way)),
-            Standing::OutOfStep { why, .. } => facts.push(("Out of step with systemd", why)),
+        if let Standing::InStep { way } = self.watch.standing() {
+            facts.push(("connected over", way));
         }
         let mut failed_units = Vec::new();
         if let Some(snapshot) = self.watch.snapshot() {
-            facts.extend(snapshot.manager.version.map(|version| ("systemd", version.into())));
+            facts.extend(snapshot.manager.version.map(|version| ("version", version.into())));
             let loaded: u64 = snapshot.loaded.values().sum();
-            facts.push(("Loaded units", loaded.to_string()));
+            facts.push(("loaded units", loaded.to_string()));
             let failed = snapshot.units.iter().filter(|it| it.active_state == ActiveState::Failed);
             failed_units.extend(failed.map(|unit| unit.name.to_string()));
         }

@@ -8,7 +8,7 @@ use std::{
     thread::available_parallelism,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 use unitwatch::{
     build,
     cli::{Args, Command},
@@ -89,7 +89,8 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let bound = Bound::bind(&config.listen).await?;
     let ways = Way::to(config.scope(), config.private);
     let (stop, stopped) = oneshot::channel();
-    let serving = start(bound, ways, config).run(async {
+    let (server, _watching) = start(bound, ways, config);
+    let serving = server.run(async {
         // A sender that is gone is the end as well.
         let _ = stopped.await;
     });
@@ -132,7 +133,8 @@ async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
         });
         announce.ready(&url.unwrap_or_default())?;
         let ways = Way::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
-        start(bound, ways, config).run(std::future::pending()).await;
+        let (server, _watching) = start(bound, ways, config);
+        server.run(std::future::pending()).await;
         Ok(())
     };
     tokio::select! {
@@ -156,8 +158,8 @@ async fn bind_demo(config: &Config) -> Result<Bound, Box<dyn std::error::Error +
     }
 }
 
-/// Begins to watch systemd, with the sockets open.
-fn start(bound: Bound, ways: Vec<Way>, config: Config) -> Server<Exporter> {
+/// Begins to watch systemd, with the sockets open. It is watched until the second is dropped.
+fn start(bound: Bound, ways: Vec<Way>, config: Config) -> (Server<Exporter>, JoinSet<()>) {
     tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
@@ -173,9 +175,10 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config) -> Server<Exporter> {
         },
         Arc::clone(&telemetry),
     );
-    tokio::spawn(watcher.run());
+    let mut watching = JoinSet::new();
+    watching.spawn(watcher.run());
     let exporter = Exporter::new(watch, telemetry, config.exporter_metrics);
-    bound.serve(Arc::new(exporter), settings, Limits::default())
+    (bound.serve(Arc::new(exporter), settings, Limits::default()), watching)
 }
 
 /// Says one line where logging is not set up yet. Where even stderr is gone, the exit code is
