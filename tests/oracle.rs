@@ -476,6 +476,32 @@ async fn consult(operations: u64, flags: &[&str]) {
     assert!(scrape.value(RESYNCS, &[("reason", "reload")]) > Some(1.0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_boot_took_what_systemd_analyze_says() {
+    let machine = Machine::start().await;
+    // "Startup finished in 1.2s (kernel) + 3.4s (userspace) = 4.6s", and perhaps another line
+    let said = machine.analyze_time();
+    let line = said.lines().next().unwrap().strip_prefix("Startup finished in ").unwrap();
+    let (phases, total) = line.split_once(" = ").unwrap_or((line, ""));
+    let phases = phases.split(" + ").map(|phase| phase.trim().split_once(" (").unwrap());
+    let mut wanted: BTreeMap<_, _> =
+        phases.map(|(took, phase)| (phase.trim_end_matches(')').trim(), took)).collect();
+    let only = wanted.values().next().copied().unwrap();
+    wanted.insert("total", if total.is_empty() { only } else { total.trim() });
+
+    let scrape = machine.exporter(&[]).scrape();
+    let exported: BTreeMap<_, _> = scrape
+        .of("systemd_boot_duration_seconds")
+        .map(|(labels, took)| (labels["phase"].as_str(), took))
+        .collect();
+    assert_eq!(exported.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{said}");
+    for (phase, took) in wanted {
+        let took = show::microseconds(took.trim()) / 1e6;
+        // It says milliseconds, and cuts off what is less.
+        assert!((exported[phase] - took).abs() < 2e-3, "{phase}: {exported:?}, {said}");
+    }
+}
+
 /// Restarts are counted from signals: as many as `NRestarts` says, and on from there when systemd
 /// begins anew.
 #[tokio::test(flavor = "multi_thread")]

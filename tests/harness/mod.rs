@@ -109,6 +109,19 @@ impl Machine {
         command.arg("--no-pager").args(words).output().expect("systemctl")
     }
 
+    /// What `systemd-analyze time` says of the boot, once it is over.
+    pub fn analyze_time(&self) -> String {
+        until("the boot is over", || {
+            let mut command = self.command("systemd-analyze");
+            let output = command.args(self.is_private().then_some("--user")).arg("time").output();
+            let output = output.expect("systemd-analyze");
+            match output.status.success() {
+                true => Ok(String::from_utf8(output.stdout).unwrap()),
+                false => Err(output),
+            }
+        })
+    }
+
     /// Runs `systemctl`, which must succeed.
     pub fn must(&self, words: &[&str]) -> String {
         let output = self.systemctl(words);

@@ -59,12 +59,14 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
-/// A span such as `1h 2min 3.5s`, in microseconds; `None` where there is none.
+/// A span in microseconds; `None` where there is none.
 pub fn span(unit: &Properties, property: &str) -> Option<f64> {
-    let text = unit.get(property)?;
-    if matches!(text.as_str(), "" | "0" | "infinity") {
-        return None;
-    }
+    let text = unit.get(property)?.as_str();
+    (!matches!(text, "" | "0" | "infinity")).then(|| microseconds(text))
+}
+
+/// Reads a span such as `1h 2min 3.5s`.
+pub fn microseconds(text: &str) -> f64 {
     let units = [
         ("month", 2_629_800e6),
         ("min", 60e6),
@@ -79,8 +81,8 @@ pub fn span(unit: &Properties, property: &str) -> Option<f64> {
     let part = |word: &str| {
         let found =
             units.iter().find_map(|(unit, length)| Some((word.strip_suffix(unit)?, length)));
-        let (count, length) = found.unwrap_or_else(|| panic!("{property}={text}"));
+        let (count, length) = found.unwrap_or_else(|| panic!("{text:?} is no span"));
         count.parse::<f64>().unwrap() * length
     };
-    Some(text.split(' ').map(part).sum())
+    text.split(' ').map(part).sum()
 }
