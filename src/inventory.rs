@@ -104,11 +104,7 @@ impl Inventory {
         match answer {
             Ok(value) => self.change_one(name, property, &value),
             Err(error) if error.is_passing() => self.deferred.push(name.clone()),
-            // Without its state a unit stays hidden. Anything else is then simply absent.
-            Err(_) => {
-                entry.missing = entry.missing.without(one.without(PropertySet::STATE));
-                entry.forget(property);
-            }
+            Err(_) => entry.refuse(property),
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Entry {
     pub(super) known: bool,
     /// What is wanted of it and not known, or perhaps true no longer.
     pub(super) missing: PropertySet,
+    /// What systemd would not tell; asking again would be idle.
+    refused: PropertySet,
     /// What of it has been asked for and not answered.
     pub(super) asked: PropertySet,
     /// Whether it waits in `unread`.
@@ -57,6 +59,7 @@ impl Entry {
             admitted,
             known: false,
             missing: PropertySet::STATE,
+            refused: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
             echo: false,
@@ -110,6 +113,7 @@ impl Entry {
             unit.sub_state = listed.sub_state;
         }
         self.missing = self.missing.without(PropertySet::STATE);
+        self.refused = self.refused.without(PropertySet::STATE);
         self.known = true;
         if !was_exported || !changed.is_empty() {
             self.missing = self.missing.union(self.wanted());
@@ -125,8 +129,10 @@ impl Entry {
         value: &Value,
         departed: impl FnOnce() -> u64,
     ) -> bool {
-        self.missing = self.missing.without(PropertySet::of(&[property]));
-        self.known |= !self.missing.intersects(PropertySet::STATE);
+        let one = PropertySet::of(&[property]);
+        self.missing = self.missing.without(one);
+        self.refused = self.refused.without(one);
+        self.known |= !self.missing.union(self.refused).intersects(PropertySet::STATE);
         let was_exported = self.is_exported();
         match property {
             UnitProperty::Restarts => self.learn_restarts(value.number(), departed),
@@ -172,9 +178,13 @@ impl Entry {
         }
     }
 
-    /// Drops a value that systemd no longer has.
-    pub(super) fn forget(&mut self, property: UnitProperty) {
-        if !PropertySet::STATE.intersects(PropertySet::of(&[property]))
+    /// Takes in that systemd will not tell a value. A unit whose state is not told stays hidden;
+    /// anything else is then absent.
+    pub(super) fn refuse(&mut self, property: UnitProperty) {
+        let one = PropertySet::of(&[property]);
+        self.missing = self.missing.without(one);
+        self.refused = self.refused.union(one);
+        if !one.intersects(PropertySet::STATE)
             && property != UnitProperty::Restarts
             && !self.unit.holds(property, &Value::Nothing)
         {

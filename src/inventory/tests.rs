@@ -410,6 +410,25 @@ proptest! {
     }
 }
 
+/// A unit that may not be asked about is asked once, and stays hidden.
+#[test]
+fn what_is_refused_is_not_asked_for_again() {
+    let mut inventory = inventory();
+    inventory.apply(Event::UnitNew(name(0)));
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        assert!(asked.len() < 10, "asked again and again: {asked:?}");
+        asked.push(property);
+        let refusal = CallError::Refused {
+            name: "org.freedesktop.DBus.Error.AccessDenied".into(),
+            text: "no".into(),
+        };
+        inventory.answer(&unit, property, Err(refusal));
+    }
+    assert_eq!(asked.len(), 3);
+    assert!(inventory.snapshot().units.is_empty());
+}
+
 #[test]
 fn restarts_go_on_counting_over_a_reset_and_a_departure() {
     let mut inventory = inventory();
