@@ -476,6 +476,51 @@ async fn consult(operations: u64, flags: &[&str]) {
     assert!(scrape.value(RESYNCS, &[("reason", "reload")]) > Some(1.0));
 }
 
+/// The job queue is the one that `systemctl list-jobs` prints, with jobs in it and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_job_queue_is_what_systemctl_lists() {
+    let machine = Machine::start().await;
+    let released = machine.runtime_dir().join("uw-released");
+    let _ = fs::remove_file(&released);
+    machine.write(
+        "uw-hold.service",
+        "[Service]\nType=oneshot\n\
+         ExecStart=/bin/sh -c 'until [ -e %t/uw-released ]; do sleep 0.05; done'\n",
+    );
+    machine.write(
+        "uw-after.service",
+        "[Unit]\nAfter=uw-hold.service\n[Service]\nType=oneshot\nExecStart=/bin/true\n",
+    );
+    machine.must(&["daemon-reload"]);
+    let exporter = machine.exporter(&[]);
+    let right = |jobs: usize| {
+        let mut listed = BTreeMap::<_, f64>::new();
+        for line in machine.must(&["list-jobs", "--no-legend", "--plain"]).lines() {
+            let words: Vec<_> = line.split_whitespace().collect();
+            let labels = [("type", words[2]), ("state", words[3])];
+            *listed.entry(key("systemd_jobs", &labels)).or_default() += 1.0;
+        }
+        let scrape = exporter.scrape();
+        let exported: BTreeMap<_, _> = scrape
+            .0
+            .into_iter()
+            .filter(|((name, _), count)| name == "systemd_jobs" && *count > 0.0)
+            .collect();
+        let same = exported == listed && listed.values().sum::<f64>() == jobs as f64;
+        if same { Ok(()) } else { Err((listed, exported)) }
+    };
+    until("nothing is queued", || right(0));
+    machine.must(&["--no-block", "start", "uw-hold.service", "uw-after.service"]);
+    until("one job runs and one waits", || right(2));
+    let scrape = exporter.scrape();
+    for state in ["running", "waiting"] {
+        let labels = [("type", "start"), ("state", state)];
+        assert_eq!(scrape.value("systemd_jobs", &labels), Some(1.0), "{state}");
+    }
+    fs::write(released, "").unwrap();
+    until("nothing is queued again", || right(0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_boot_took_what_systemd_analyze_says() {
     let machine = Machine::start().await;
