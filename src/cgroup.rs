@@ -130,7 +130,9 @@ fn read_count(group: &Path) -> io::Result<Option<u64>> {
 
 #[cfg(test)]
 mod tests {
-    use std::{env, fs, process, sync::Arc};
+    use std::{fs, sync::Arc};
+
+    use tempfile::TempDir;
 
     use super::*;
     use crate::{
@@ -139,31 +141,27 @@ mod tests {
     };
 
     /// A made-up mount of control groups that goes away with the test.
-    struct Mount(PathBuf);
+    struct Mount(TempDir);
 
     impl Mount {
-        fn new(test: &str) -> Self {
-            let path = env::temp_dir().join(format!("unitwatch-{test}-{}", process::id()));
-            fs::create_dir(&path).unwrap();
-            Self(path)
+        fn new() -> Self {
+            Self(TempDir::new().unwrap())
         }
 
-        fn unified(test: &str) -> Self {
-            let mount = Self::new(test);
-            fs::write(mount.0.join("cgroup.controllers"), "cpu io memory pids\n").unwrap();
+        fn path(&self) -> &Path {
+            self.0.path()
+        }
+
+        fn unified() -> Self {
+            let mount = Self::new();
+            fs::write(mount.path().join("cgroup.controllers"), "cpu io memory pids\n").unwrap();
             mount
         }
 
         fn group(&self, path: &str, count: &str) {
-            let group = self.0.join(path);
+            let group = self.path().join(path);
             fs::create_dir_all(&group).unwrap();
             fs::write(group.join("pids.current"), count).unwrap();
-        }
-    }
-
-    impl Drop for Mount {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
         }
     }
 
@@ -173,8 +171,8 @@ mod tests {
 
     #[test]
     fn slices_nest_by_their_dashes_and_names_of_the_kernel_are_escaped() {
-        let mount = Mount::unified("nest");
-        let tasks = Tasks::below(&mount.0, "");
+        let mount = Mount::unified();
+        let tasks = Tasks::below(mount.path(), "");
         for (unit, slice, path) in [
             ("a.service", "-.slice", "a.service"),
             ("b.service", "system.slice", "system.slice/b.service"),
@@ -198,8 +196,8 @@ mod tests {
 
     #[test]
     fn a_version_that_escapes_fewer_names_is_understood() {
-        let mount = Mount::unified("fewer");
-        let tasks = Tasks::below(&mount.0, "");
+        let mount = Mount::unified();
+        let tasks = Tasks::below(mount.path(), "");
         mount.group("system.slice/blkio.service", "3\n");
         assert_eq!(tasks.current(&name("blkio.service"), &name("system.slice")), Some(3));
         // This is `foo.service` escaped by nobody, and not `_foo.service`.
@@ -209,28 +207,28 @@ mod tests {
 
     #[test]
     fn a_users_manager_is_looked_for_below_its_own_control_group() {
-        let mount = Mount::unified("user");
+        let mount = Mount::unified();
         let root = "user.slice/user-1000.slice/user@1000.service";
         mount.group(&format!("{root}/app.slice/a.service"), "12\n");
-        let tasks = Tasks::below(&mount.0, &format!("/{root}"));
+        let tasks = Tasks::below(mount.path(), &format!("/{root}"));
         assert_eq!(tasks.current(&name("a.service"), &name("app.slice")), Some(12));
-        let system = Tasks::below(&mount.0, "");
+        let system = Tasks::below(mount.path(), "");
         assert_eq!(system.current(&name("a.service"), &name("app.slice")), None);
     }
 
     #[test]
     fn the_hybrid_layout_has_a_hierarchy_for_the_controller() {
-        let mount = Mount::new("hybrid");
+        let mount = Mount::new();
         mount.group("pids/system.slice/a.service", "5\n");
         mount.group("unified/system.slice/a.service", "6\n");
-        let tasks = Tasks::below(&mount.0, "/");
+        let tasks = Tasks::below(mount.path(), "/");
         assert_eq!(tasks.current(&name("a.service"), &name("system.slice")), Some(5));
     }
 
     #[test]
     fn what_is_not_a_number_is_absent() {
-        let mount = Mount::unified("number");
-        let tasks = Tasks::below(&mount.0, "");
+        let mount = Mount::unified();
+        let tasks = Tasks::below(mount.path(), "");
         for text in ["", "max\n", "-1\n", "1 2\n", "18446744073709551616\n"] {
             mount.group("a.service", text);
             assert_eq!(tasks.current(&name("a.service"), &name("-.slice")), None, "{text:?}");
@@ -257,7 +255,7 @@ mod tests {
         let service = |slice: Option<&str>| {
             Details::Service(Service { slice: slice.map(name), ..Service::default() })
         };
-        let mount = Mount::unified("services");
+        let mount = Mount::unified();
         for path in ["a.service", "b.service", "system.slice/c.mount"] {
             mount.group(path, "1\n");
         }
@@ -267,7 +265,7 @@ mod tests {
             unit("c.mount", Details::Plain),
             unit("d.service", service(Some("-.slice"))),
         ];
-        let counted = Tasks::below(&mount.0, "").of(units.iter().map(|unit| &**unit));
+        let counted = Tasks::below(mount.path(), "").of(units.iter().map(|unit| &**unit));
         assert_eq!(counted, HashMap::from([(name("a.service"), 1)]));
     }
 }
