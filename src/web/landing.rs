@@ -11,6 +11,7 @@ use super::{
     Overview, path,
     respond::{Response, respond},
 };
+use crate::build;
 
 /// How many failed units are named; the others are counted.
 const MAX_FAILED: usize = 100;
@@ -59,7 +60,7 @@ pub(super) fn page(
 
 impl fmt::Display for Page<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = env!("CARGO_PKG_VERSION");
+        let version = build::VERSION;
         write!(
             f,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
