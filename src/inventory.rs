@@ -273,10 +273,8 @@ impl Inventory {
     }
 
     fn remove(&mut self, name: &UnitName) {
-        if let Some(entry) = self.units.remove(name)
-            && let Details::Service(service) = &entry.unit.details
-        {
-            self.departed.keep(name, service.restarts);
+        if let Some(entry) = self.units.remove(name) {
+            self.departed.keep(&entry.unit);
         }
     }
 
@@ -332,10 +330,8 @@ impl Inventory {
             }
         }
         let gone = before.values().filter(|entry| !entry.echo).count();
-        for (name, entry) in before {
-            if let Details::Service(service) = &entry.unit.details {
-                self.departed.keep(&name, service.restarts);
-            }
+        for entry in before.values() {
+            self.departed.keep(&entry.unit);
         }
         gone
     }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::unit::{Details, Unit};
 use crate::systemd::name::UnitName;
 
 /// How many units are remembered. Only those that were restarted at all are, so even a host that
@@ -23,8 +24,10 @@ pub(super) struct Departed {
 
 impl Departed {
     /// Remembers the counters of a unit that leaves; the unit that left first makes way.
-    pub(super) fn keep(&mut self, name: &UnitName, restarts: Option<u64>) {
-        let Some(restarts) = restarts.filter(|restarts| *restarts > 0) else { return };
+    pub(super) fn keep(&mut self, unit: &Unit) {
+        let Details::Service(service) = &unit.details else { return };
+        let Some(restarts) = service.restarts.filter(|restarts| *restarts > 0) else { return };
+        let name = &unit.name;
         self.take(name);
         self.departures += 1;
         self.units.insert(name.clone(), (restarts, self.departures));
@@ -46,14 +49,20 @@ impl Departed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::inventory::{entry::Entry, unit::Service};
 
     #[test]
     fn the_first_to_leave_makes_way() {
         let mut departed = Departed::default();
         let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
-            departed.keep(&name(number), Some(7));
+            let mut unit = Entry::new(name(number), true).unit;
+            let details = &mut Arc::make_mut(&mut unit).details;
+            *details = Details::Service(Service { restarts: Some(7), ..Service::default() });
+            departed.keep(&unit);
         }
         assert_eq!(departed.order.len(), CAPACITY);
         assert_eq!(departed.take(&name(0)), 0);
