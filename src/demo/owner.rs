@@ -32,7 +32,7 @@ pub(super) async fn of_systemd(address: String) -> Result<(), NoOwner> {
     loop {
         match link.hear().await? {
             Heard::Answer(Question::Owner, Ok(_))
-            | Heard::Signal { event: Ok(Some(Event::OwnerChanged { present: true })), .. } => {
+            | Heard::Signal { event: Ok(Some(Event::OwnerChanged { owner: Some(_) })), .. } => {
                 return Ok(());
             }
             Heard::Answer(_, Err(error @ CallError::Deadline)) => {

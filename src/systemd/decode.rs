@@ -107,19 +107,11 @@ pub fn signal(message: &Message) -> Result<Option<Event>, Malformed> {
         "UnitFilesChanged" => Event::UnitFilesChanged,
         "NameOwnerChanged" => {
             let (_, _, new) = body.deserialize::<(&str, &str, &str)>()?;
-            Event::OwnerChanged { present: !new.is_empty() }
+            Event::OwnerChanged { owner: Some(new.to_owned()).filter(|new| !new.is_empty()) }
         }
         _ => return Ok(None),
     };
     Ok(Some(event))
-}
-
-/// The new owner that a `NameOwnerChanged` names; empty for none.
-///
-/// # Errors
-/// [`Malformed`] if the body is not that of this signal.
-pub fn new_owner(message: &Message) -> Result<String, Malformed> {
-    Ok(message.body().deserialize::<(&str, &str, &str)>()?.2.to_owned())
 }
 
 fn properties_changed(message: &Message, path: &str) -> Result<Option<Event>, Malformed> {

@@ -42,7 +42,7 @@ pub enum Event {
     UnitFilesChanged,
     /// Another process, or none, now answers for systemd on the bus.
     OwnerChanged {
-        /// Whether there is one.
-        present: bool,
+        /// The unique name of its connection.
+        owner: Option<String>,
     },
 }

@@ -246,8 +246,8 @@ impl Link {
             return None;
         }
         let event = decode::signal(message);
-        if let Ok(owner) = decode::new_owner(message) {
-            self.owner = Some(owner).filter(|owner| !owner.is_empty());
+        if let Ok(Some(Event::OwnerChanged { owner })) = &event {
+            self.owner.clone_from(owner);
         }
         Some(Heard::Signal { member, at, event })
     }

@@ -74,7 +74,7 @@ impl Session<'_> {
             Event::Reloading(false) => {
                 Some(self.reload.take().map_or(Reason::Reload, |reload| reload.reason))
             }
-            Event::OwnerChanged { present: true } => {
+            Event::OwnerChanged { owner: Some(_) } => {
                 self.handshake = Handshake::UnderWay;
                 self.ask(Question::Subscribe)?;
                 match &mut self.reload {
@@ -87,7 +87,7 @@ impl Session<'_> {
                     None => Some(Reason::Reexec),
                 }
             }
-            Event::OwnerChanged { present: false } => {
+            Event::OwnerChanged { owner: None } => {
                 self.handshake = Handshake::Absent;
                 None
             }
