@@ -241,15 +241,11 @@ mod tests {
     fn only_services_with_a_slice_and_a_control_group_are_counted() {
         let unit = |unit: &str, details| {
             Arc::new(Unit {
-                name: name(unit),
                 load_state: LoadState::Loaded,
                 active_state: ActiveState::Active,
                 sub_state: "running".into(),
-                active_enter: None,
-                active_exit: None,
-                inactive_enter: None,
-                inactive_exit: None,
                 details,
+                ..Unit::new(name(unit))
             })
         };
         let service = |slice: Option<&str>| {

@@ -19,6 +19,9 @@ pub mod flag {
     pub const RESTART_COUNT: &str = "systemd.collector.enable-restart-count";
     pub const IP_ACCOUNTING: &str = "systemd.collector.enable-ip-accounting";
     pub const RECONCILE_INTERVAL: &str = "systemd.collector.reconcile-interval";
+    pub const UNIT_FILE_STATE: &str = "collector.unit-file-state";
+    pub const RETENTION: &str = "retention";
+    pub const MAX_SERIES: &str = "max-series";
     pub const LISTEN_ADDRESS: &str = "web.listen-address";
     pub const TELEMETRY_PATH: &str = "web.telemetry-path";
     pub const MAX_REQUESTS: &str = "web.max-requests";
@@ -152,6 +155,50 @@ pub struct Args {
         help_heading = SYSTEMD
     )]
     pub reconcile_interval: String,
+
+    /// Serve the state of each unit file too: enabled, disabled, static, masked and so on.
+    #[arg(
+        id = flag::UNIT_FILE_STATE,
+        long = flag::UNIT_FILE_STATE,
+        global = true,
+        env = "UNITWATCH_COLLECTOR_UNIT_FILE_STATE",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value = "false",
+        hide_default_value = true,
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub unit_file_state: String,
+
+    /// Keep the counters of a unit that is gone for this long (0s to 24h).
+    #[arg(
+        id = flag::RETENTION,
+        long = flag::RETENTION,
+        global = true,
+        env = "UNITWATCH_RETENTION",
+        value_name = "DURATION",
+        default_value = "15m",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub retention: String,
+
+    /// Let no metric have more series than this: units that would go beyond it have none at
+    /// all, first those that are not loaded, then the last by name; 0 sets no limit.
+    #[arg(
+        id = flag::MAX_SERIES,
+        long = flag::MAX_SERIES,
+        global = true,
+        env = "UNITWATCH_MAX_SERIES",
+        value_name = "NUMBER",
+        default_value = "100000",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub max_series: String,
 
     /// Listen here: `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or
     /// `unix:@name`; may be given several times, in the variable with commas between.
@@ -335,7 +382,8 @@ mod tests {
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
         let mut flags = 0;
-        for arg in command.get_arguments().filter(|arg| arg.get_id().as_str().contains('.')) {
+        let ours = |id: &str| !["help", "version"].contains(&id);
+        for arg in command.get_arguments().filter(|arg| ours(arg.get_id().as_str())) {
             let flag = arg.get_long().unwrap();
             assert_eq!(arg.get_id().as_str(), flag);
             assert_eq!(arg.get_env().unwrap().to_str().unwrap(), variable(flag));
@@ -343,7 +391,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 13);
+        assert_eq!(flags, 16);
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub struct Config {
     pub user: bool,
     /// How often the whole table is compared with systemd: 1 s to 24 h.
     pub reconcile_interval: Duration,
+    /// Serve the state of each unit file too.
+    pub unit_file_state: bool,
+    /// How long the series of a unit that is gone stay: up to 24 h.
+    pub retention: Duration,
+    /// How many series of one family there may be; `None` sets no limit.
+    pub max_series: Option<NonZeroUsize>,
     /// Serve the metrics about the exporter itself.
     pub exporter_metrics: bool,
     /// Where to listen; never empty.
@@ -44,11 +50,14 @@ pub struct Invalid {
     reason: String,
 }
 
-/// The shortest interval: less would be polling.
+/// The shortest reconcile interval: less would be polling.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest interval: more would leave a mistake standing for days.
+/// The longest reconcile interval: more would leave a mistake standing for days.
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest retention: more would be a database.
+const MAX_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 // === impl Config ===
 
@@ -79,6 +88,11 @@ impl TryFrom<Args> for Config {
                 &args.reconcile_interval,
                 interval,
             )?,
+            unit_file_state: checked.switch(flag::UNIT_FILE_STATE, &args.unit_file_state)?,
+            retention: checked.value(flag::RETENTION, &args.retention, retention)?,
+            max_series: checked
+                .value(flag::MAX_SERIES, &args.max_series, str::parse::<usize>)
+                .map(NonZeroUsize::new)?,
             exporter_metrics: !checked
                 .switch(flag::DISABLE_EXPORTER_METRICS, &args.disable_exporter_metrics)?,
             listen: checked.listen_addresses()?,
@@ -136,9 +150,25 @@ impl Checker<'_> {
     }
 }
 
-/// Reads a duration as Prometheus writes it (`1h30m`, `5m`, `30s`), within its bounds.
+/// Reads how often to reconcile.
 fn interval(text: &str) -> Result<Duration, &'static str> {
+    let interval = duration(text)?;
+    let allowed = (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval);
+    allowed.then_some(interval).ok_or("must be between 1s and 24h")
+}
+
+/// Reads how long to keep what is gone.
+fn retention(text: &str) -> Result<Duration, &'static str> {
+    let retention = duration(text)?;
+    (retention <= MAX_RETENTION).then_some(retention).ok_or("must be between 0s and 24h")
+}
+
+/// Reads a duration as Prometheus writes it: `1h30m`, `5m`, `30s`.
+fn duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "not a duration; write it like \"90s\", \"5m\" or \"1h30m\"";
+    if text.is_empty() {
+        return Err(FORM);
+    }
     let mut seconds: u64 = 0;
     let mut rest = text;
     let mut smallest = u64::MAX;
@@ -160,11 +190,7 @@ fn interval(text: &str) -> Result<Duration, &'static str> {
         let number: u64 = number.parse().map_err(|_| FORM)?;
         seconds = seconds.saturating_add(number.saturating_mul(unit));
     }
-    match Duration::from_secs(seconds) {
-        _ if text.is_empty() => Err(FORM),
-        interval if (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval) => Ok(interval),
-        _ => Err("must be between 1s and 24h"),
-    }
+    Ok(Duration::from_secs(seconds))
 }
 
 #[cfg(test)]
@@ -187,19 +213,35 @@ mod tests {
         assert_eq!(config.telemetry_path.as_str(), "/metrics");
         assert_eq!(config.max_requests, NonZeroUsize::new(40));
         assert_eq!(config.reconcile_interval, Duration::from_secs(300));
+        assert_eq!(config.retention, Duration::from_secs(900));
+        assert_eq!(config.max_series, NonZeroUsize::new(100_000));
         assert!(config.exporter_metrics);
-        assert!(!config.private && !config.user);
+        assert!(!config.private && !config.user && !config.unit_file_state);
     }
 
     #[test]
     fn a_limit_of_zero_is_none() {
         assert_eq!(config(&["--web.max-requests=0"]).unwrap().max_requests, None);
+        assert_eq!(config(&["--max-series=0"]).unwrap().max_series, None);
     }
 
     #[test]
     fn a_comma_separates_in_the_variable_only() {
         let error = config(&["--web.listen-address=:1,:2"]).unwrap_err();
         assert!(error.to_string().starts_with("--web.listen-address \":1,:2\": "), "{error}");
+    }
+
+    #[test]
+    fn what_is_gone_may_be_kept_for_no_time_or_a_day() {
+        for (text, seconds) in [("0s", 0), ("0h0m0s", 0), ("15m", 900), ("24h", 86400)] {
+            assert_eq!(retention(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["24h1s", "99999999999999999h"] {
+            assert_eq!(retention(text), Err("must be between 0s and 24h"), "{text}");
+        }
+        for text in ["", "0", "1d"] {
+            assert!(retention(text).unwrap_err().starts_with("not a duration"), "{text}");
+        }
     }
 
     #[test]

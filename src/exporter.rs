@@ -1,15 +1,22 @@
 //! One scrape: where what is known of systemd, what the kernel says and what the exporter counted
 //! meet and are worded.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::task::spawn_blocking;
+use tracing::{info, warn};
 
 use crate::{
     cgroup::Tasks,
-    inventory::unit::Usec,
-    metrics::{self, Clocks, Scrape, format::Format},
+    clock,
+    metrics::{self, Clocks, Page, Scrape, format::Format},
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
@@ -24,6 +31,10 @@ pub struct Exporter {
     telemetry: Arc<Telemetry>,
     /// Whether the exporter's own metrics are served.
     own_metrics: bool,
+    /// The most series of a family with some for each unit.
+    max_series: Option<NonZeroUsize>,
+    /// Whether units were left out for that at the last scrape.
+    dropping: AtomicBool,
     process: Observer,
 }
 
@@ -31,8 +42,32 @@ pub struct Exporter {
 
 impl Exporter {
     /// An exporter of what `watch` knows and `telemetry` counts.
-    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, own_metrics: bool) -> Self {
-        Self { watch, telemetry, own_metrics, process: Observer::new() }
+    pub fn new(
+        watch: Watch,
+        telemetry: Arc<Telemetry>,
+        own_metrics: bool,
+        max_series: Option<NonZeroUsize>,
+    ) -> Self {
+        let dropping = AtomicBool::new(false);
+        Self { watch, telemetry, own_metrics, max_series, dropping, process: Observer::new() }
+    }
+
+    /// Says that units are left out when that begins, and when it is over.
+    fn note_dropped(&self, units: usize) {
+        let dropping = units > 0;
+        if self.dropping.swap(dropping, Ordering::Relaxed) == dropping {
+            return;
+        }
+        if dropping {
+            warn!(
+                units,
+                max_series = self.max_series,
+                "too many series: units are left out, first those that are not loaded, then the \
+                 last by name; let fewer pass the unit filters or raise --max-series"
+            );
+        } else {
+            info!("no unit is left out any more");
+        }
     }
 }
 
@@ -42,9 +77,9 @@ impl Source for Exporter {
         // In step is who answers: a manager that hangs is found out by asking.
         let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
         let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
-        let (own_metrics, process) = (self.own_metrics, self.process);
+        let (own_metrics, max_series, process) = (self.own_metrics, self.max_series, self.process);
         // Files are read and a long text is written: not on the threads that hear systemd.
-        let text = spawn_blocking(move || {
+        let page = spawn_blocking(move || {
             let mut snapshot = watch.snapshot();
             if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
                 // What is only true when asked for is not known now.
@@ -61,12 +96,17 @@ impl Source for Exporter {
                 tasks: tasks.unwrap_or_default(),
                 telemetry: own_metrics.then(|| telemetry.totals().clone()),
                 process: own_metrics.then(|| process.observe()),
+                max_series,
             };
             metrics::encode(scrape, format)
         });
-        let text = text.await.map_err(|error| ScrapeError(error.into()))?;
+        let page = page.await.map_err(|error| ScrapeError(error.into()))?;
         self.telemetry.totals().scrapes.observe(began.elapsed());
-        text.map_err(|error| ScrapeError(error.into()))
+        let Page { text, dropped } = page.map_err(|error| ScrapeError(error.into()))?;
+        if let Some(units) = dropped {
+            self.note_dropped(units);
+        }
+        Ok(text)
     }
 
     fn ready(&self) -> Result<(), String> {
@@ -94,12 +134,5 @@ impl Source for Exporter {
 }
 
 fn clocks() -> Clocks {
-    Clocks { realtime: usec(ClockId::Realtime), monotonic: usec(ClockId::Monotonic) }
-}
-
-fn usec(clock: ClockId) -> Usec {
-    let now = clock_gettime(clock);
-    // Before 1970 nothing runs.
-    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000) + u64::try_from(now.tv_nsec).unwrap_or(0) / 1_000
+    Clocks { realtime: clock::realtime(), monotonic: clock::monotonic() }
 }

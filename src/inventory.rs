@@ -1,80 +1,146 @@
 //! What is known of systemd: units, jobs and the manager, kept as a pure state machine.
 //!
 //! No clock, no I/O, no waiting: events, answers and listings go in, in the order in which
-//! systemd sent them, and a [`Snapshot`] comes out. Because that order is the order of truth (see
-//! [`crate::systemd`]), whatever comes later simply overwrites what came before.
+//! systemd sent them, and a [`Snapshot`](snapshot::Snapshot) comes out. Because that order is the
+//! order of truth (see [`crate::systemd`]), whatever comes later simply overwrites what came
+//! before.
 //!
 //! A row also knows what is not known of it yet. [`Inventory::next_question`] hands that out
 //! piece by piece, and a signal that brings a value makes the question for it needless.
 
+mod counted;
 mod departed;
 mod entry;
+mod files;
+pub mod history;
 mod jobs;
 mod manager;
+pub mod record;
 pub mod snapshot;
+pub mod tally;
 pub mod unit;
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map},
     fmt,
-    sync::Arc,
 };
 
-use self::{departed::Departed, entry::Entry, jobs::Jobs, snapshot::Snapshot, unit::Details};
+use self::{
+    counted::Counted,
+    departed::{Departed, Past},
+    entry::{Counting, Entry, Word},
+    files::Files,
+    history::{Gain, Totals},
+    jobs::{Jobs, Standing},
+    unit::{Details, Usec},
+};
 use crate::systemd::{
     event::Event,
     name::UnitName,
     property::{ManagerProperty, PropertySet, UnitProperty, Value},
-    question::{CallError, ListedJob, ListedUnit},
-    state::LoadState,
+    question::{CallError, ListedFile, ListedJob, ListedUnit},
+    state::{ActiveState, LoadState},
 };
 
 /// Which units are exported; the others are only counted.
 pub type Admits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// The table of everything that is known.
+///
+/// Times that it is given are in microseconds since boot.
 pub struct Inventory {
     admits: Admits,
+    /// How long the counters of a unit that has left are served.
+    retention: Usec,
     units: BTreeMap<UnitName, Entry>,
     /// Units of which something is to be read, each once.
     unread: VecDeque<UnitName>,
     /// Units to look at again after a pause: asking about them at once could go on for ever.
     deferred: Vec<UnitName>,
+    /// Units to count after a pause, should no signal make it clearer what happened to them.
+    uncounted: Vec<UnitName>,
+    /// The same, with the pause all but over.
+    overdue: Vec<UnitName>,
     departed: Departed,
+    files: Files,
+    /// Whether the states of unit files are served.
+    file_states: bool,
+    /// The units of an earlier life of the exporter, until a listing says which are still there.
+    recalled: BTreeMap<UnitName, Past>,
+    /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
+    /// table before was loaded since.
+    seen_all: bool,
+    totals: Totals,
     jobs: Jobs,
     manager: snapshot::Manager,
+    /// When the manager began, which tells it from the one before.
+    instance: Option<Usec>,
     /// Between the two `Reloading` signals, when every unit seems to leave and come back.
     reloading: bool,
+    /// Rises with everything that is counted.
+    generation: u64,
+}
+
+/// Of what a listing is the whole truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Of everything: signals may have been missed.
+    Everything,
+    /// Of what changes without a signal when systemd reloads: every change of a state was heard.
+    Settings,
 }
 
 // === impl Inventory ===
 
 impl Inventory {
-    /// An empty table that exports the units that `admits` lets through.
-    pub fn new(admits: Admits) -> Self {
+    /// An empty table that exports the units that `admits` lets through, the counters of those
+    /// that have left for `retention` microseconds, and the states of unit files if so wanted.
+    pub fn new(admits: Admits, retention: Usec, file_states: bool) -> Self {
         Self {
             admits,
+            retention,
+            files: Files::default(),
+            file_states,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
             deferred: Vec::new(),
+            uncounted: Vec::new(),
+            overdue: Vec::new(),
             departed: Departed::default(),
+            recalled: BTreeMap::new(),
+            seen_all: false,
+            totals: Totals::default(),
             jobs: Jobs::default(),
             manager: snapshot::Manager::default(),
+            instance: None,
             reloading: false,
+            generation: 0,
         }
     }
 
-    /// Takes in what systemd signalled.
-    pub fn apply(&mut self, event: Event) {
+    /// Takes in what systemd signalled, and when.
+    pub fn apply(&mut self, event: Event, now: Usec) {
         match event {
             // During a reload every unit goes and comes back. The listing that follows the end of
-            // the reload says which of them really did.
-            Event::UnitNew(_) | Event::UnitRemoved(_) if self.reloading => {}
+            // the reload says which of them really did; what a new one does until then counts.
+            Event::UnitNew(name) if self.reloading && self.is_announced(&name) => {}
+            Event::UnitRemoved(_) if self.reloading => {}
             Event::UnitNew(name) => self.add(name),
-            Event::UnitRemoved(name) => self.remove(&name),
+            Event::UnitRemoved(name) => self.remove(&name, now),
             Event::UnitChanged(name, facts) => self.change(&name, facts),
-            Event::JobNew { id } => self.jobs.add(id),
-            Event::JobRemoved { id } => self.jobs.remove(id),
+            Event::JobNew { id, unit } => {
+                let before = self.standing(&unit);
+                self.jobs.add(id, unit, before, now);
+            }
+            Event::JobRemoved { id, unit, result } => {
+                let finished = self.jobs.remove(id, &result, self.standing(&unit), now);
+                self.totals.add_job(finished.job_type, &result, finished.took);
+                self.generation += 1;
+                if let Some(entry) = self.units.get_mut(&unit).filter(|_| finished.refused) {
+                    let gain = entry.count_refusal();
+                    self.add_up(&unit, &gain);
+                }
+            }
             Event::JobChanged { id, state } => self.jobs.change(id, state),
             Event::ManagerChanged(facts) => {
                 for (property, value) in facts {
@@ -93,18 +159,30 @@ impl Inventory {
         property: UnitProperty,
         answer: Result<Value, CallError>,
     ) {
-        if answer.is_ok() && !self.units.contains_key(name) {
-            let mut echo = self.entry(name.clone());
+        let here = self.units.contains_key(name);
+        if !here && property == UnitProperty::ServiceType && self.files.is_dormant(name) {
+            self.files.learn(name, answer.as_ref().ok());
+            return;
+        }
+        if answer.is_ok() && !here {
+            let mut echo = self.loaded(name.clone());
             echo.echo = true;
+            echo.announced = false;
             self.units.insert(name.clone(), echo);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
         let one = PropertySet::of(&[property]);
         entry.asked = entry.asked.without(one);
         match answer {
-            Ok(value) => self.change_one(name, property, &value),
+            Ok(value) => {
+                entry.learn(property, &value);
+                self.count_after_gap(name);
+            }
             Err(error) if error.is_passing() => self.deferred.push(name.clone()),
-            Err(_) => entry.refuse(property),
+            Err(_) => {
+                entry.refuse(property);
+                self.count_after_gap(name);
+            }
         }
     }
 
@@ -113,7 +191,7 @@ impl Inventory {
         loop {
             let name = self.unread.front()?;
             if let Some(entry) = self.units.get_mut(name) {
-                if let Some(property) = entry.missing.without(entry.asked).iter().next() {
+                if let Some(property) = entry.missing().iter().next() {
                     entry.asked = entry.asked.union(PropertySet::of(&[property]));
                     return Some((name.clone(), property));
                 }
@@ -123,11 +201,17 @@ impl Inventory {
         }
     }
 
-    /// Whether everything that is wanted is known.
-    pub fn is_complete(&self) -> bool {
-        self.unread.is_empty()
-            && self.deferred.is_empty()
-            && self.units.values().all(|entry| entry.asked.is_empty())
+    /// Whether everything has been known, at one time or another, of each unit that the last listing
+    /// of all told of. Those that came later do not count, and what changes again is read again:
+    /// or there might be no end of it.
+    pub fn is_complete(&mut self) -> bool {
+        for entry in self.units.values_mut().filter(|entry| entry.is_seed) {
+            if !entry.is_read() {
+                return false;
+            }
+            entry.is_seed = false;
+        }
+        true
     }
 
     /// Makes what was put off due again. To be called now and then.
@@ -138,53 +222,121 @@ impl Inventory {
                 enqueue(&mut self.unread, &name, entry);
             }
         }
+        // Each waits for one pause at least.
+        let uncounted = std::mem::take(&mut self.uncounted);
+        for name in std::mem::replace(&mut self.overdue, uncounted) {
+            self.count(&name, Word::Silence);
+        }
     }
 
-    /// Forgets which questions are under way: the connection that they were asked on is gone.
+    /// Forgets which questions are under way: the connection that they were asked on is gone, and
+    /// with it what would have been signalled on it.
     pub fn disconnect(&mut self) {
         self.reloading = false;
-        for (name, entry) in &mut self.units {
+        for entry in self.units.values_mut() {
             entry.asked = PropertySet::EMPTY;
+        }
+        self.doubt_everything();
+    }
+
+    /// Holds nothing for certain from now on, because signals have been missed. What is signalled
+    /// before everything has been read anew already counts as what follows a gap.
+    pub fn doubt_everything(&mut self) {
+        for (name, entry) in &mut self.units {
+            entry.doubt_everything();
             enqueue(&mut self.unread, name, entry);
         }
     }
 
-    /// Takes a listing for the whole truth, and makes all that is not in it unknown: after a
-    /// reload, or a time during which nothing was heard.
-    pub fn adopt(&mut self, listing: Vec<ListedUnit>) {
-        self.place(listing, |_, _| {});
-        for (name, entry) in &mut self.units {
+    /// Takes a listing for the whole truth, and makes unknown what may have changed unheard: after
+    /// a reload, or a time during which nothing was heard.
+    pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
+        self.place(listing, now, |_, _| {});
+        for (name, past) in std::mem::take(&mut self.recalled) {
+            self.departed.keep(&name, Past { left: now, ..past });
+        }
+        self.seen_all = true;
+        let names: Vec<_> = self.units.keys().cloned().collect();
+        for name in &names {
+            let Some(entry) = self.units.get_mut(name) else { continue };
             entry.suspects.clear();
-            entry.missing = entry.missing.union(entry.wanted());
-            enqueue(&mut self.unread, name, entry);
+            match extent {
+                Extent::Everything => {
+                    entry.doubt_everything();
+                    entry.is_seed = true;
+                }
+                Extent::Settings => {
+                    let details = PropertySet::details_of(name.unit_type());
+                    let triggers = PropertySet::of(&[UnitProperty::TriggeredBy]);
+                    entry.doubt(details.union(PropertySet::PRESUMED).union(triggers));
+                }
+            }
+            entry.hold_listed();
+            self.count_after_gap(name);
         }
     }
 
     /// Compares the table with a listing and corrects it, remembering what had to be corrected
     /// until a signal explains it: systemd may answer before it has sent the signal of a change.
     /// Returns how many units are gone without a signal; that signal is never late.
-    pub fn compare(&mut self, listing: Vec<ListedUnit>) -> usize {
-        let gone = self.place(listing, |entry, field| entry.suspects.push(field));
-        for (name, entry) in &mut self.units {
-            // Set without a signal, so to be read anew now and then.
-            if entry.is_exported() {
-                let silent = entry.wanted_details(PropertySet::SILENT_SETTINGS);
-                entry.missing = entry.missing.union(silent);
-                enqueue(&mut self.unread, name, entry);
-            }
-        }
+    pub fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
+        let gone = self.place(listing, now, |entry, field| entry.suspects.push(field));
+        self.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::PRESUMED));
         gone
     }
 
-    /// The fields that a comparison corrected and that no signal has explained since: drift.
+    /// Looks whether the units' files are newer than what is loaded, for which nothing waits.
+    pub fn look_at_files(&mut self) {
+        self.doubt(PropertySet::PRESUMED);
+    }
+
+    fn doubt(&mut self, some: PropertySet) {
+        for (name, entry) in &mut self.units {
+            if entry.is_exported() {
+                entry.doubt(some);
+                enqueue(&mut self.unread, name, entry);
+            }
+        }
+    }
+
+    /// The fields that a comparison corrected and that no signal has explained since: drift. What
+    /// else is known of such a unit may be wrong as well, and is read anew.
     pub fn take_suspects(&mut self) -> Vec<&'static str> {
-        self.units.values_mut().flat_map(|entry| std::mem::take(&mut entry.suspects)).collect()
+        let mut suspects = Vec::new();
+        for (name, entry) in &mut self.units {
+            if !entry.suspects.is_empty() {
+                suspects.append(&mut entry.suspects);
+                entry.doubt_everything();
+                entry.hold_listed();
+                enqueue(&mut self.unread, name, entry);
+            }
+        }
+        suspects
     }
 
     /// Takes a listing for the whole truth about the job queue. Returns how many jobs had left
     /// without a signal.
-    pub fn adopt_jobs(&mut self, listing: Vec<ListedJob>) -> usize {
-        self.jobs.adopt(listing)
+    pub fn adopt_jobs(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
+        self.jobs.adopt(listing, now)
+    }
+
+    /// Counts a daemon-reload that is over.
+    pub fn count_reload(&mut self) {
+        self.totals.reloads += 1;
+        self.generation += 1;
+    }
+
+    /// Takes a listing for the whole truth about unit files. Returns what is to be asked of the
+    /// enabled ones that are not in systemd's memory.
+    pub fn adopt_files(&mut self, listing: Vec<ListedFile>) -> Vec<(UnitName, UnitProperty)> {
+        let admits = |name: &UnitName| (self.admits)(name.as_str());
+        let listing = listing.into_iter().filter(|file| admits(&file.name)).collect();
+        let ask = self.files.adopt(listing, |name| self.units.contains_key(name));
+        for (name, entry) in &mut self.units {
+            entry.enabled = self.files.is_enabled(name);
+            enqueue(&mut self.unread, name, entry);
+        }
+        ask.into_iter().map(|name| (name, UnitProperty::ServiceType)).collect()
     }
 
     /// Whether a job has been queued of which only its number is known.
@@ -194,6 +346,14 @@ impl Inventory {
 
     /// Takes in a property of the manager; [`Value::Nothing`] also for one it does not have.
     pub fn learn_manager(&mut self, property: ManagerProperty, value: &Value) {
+        if property == ManagerProperty::Stage("Userspace")
+            && let Some(began) = value.number()
+            && self.instance.replace(began).is_some_and(|before| before != began)
+        {
+            // Another manager: none of its units has done anything before it began.
+            self.units.values_mut().for_each(Entry::begin_anew);
+            self.recalled.values_mut().for_each(|past| past.counted = Counted::fresh());
+        }
         self.manager.learn(property, value);
     }
 
@@ -224,42 +384,33 @@ impl Inventory {
         self.units.values().filter(|entry| entry.is_exported()).count()
     }
 
-    /// Everything at this moment.
-    pub fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot {
-            jobs: self.jobs.counts(),
-            manager: self.manager.clone(),
-            ..Snapshot::default()
-        };
-        for entry in self.units.values() {
-            let unit = &entry.unit;
-            if !entry.known || entry.echo {
-                continue;
-            }
-            if unit.load_state == LoadState::Loaded {
-                let key = (unit.name.unit_type(), unit.active_state.clone());
-                *snapshot.loaded.entry(key).or_default() += 1;
-            } else {
-                *snapshot.not_loaded.entry(unit.load_state.clone()).or_default() += 1;
-            }
-            if entry.admitted {
-                snapshot.units.push(Arc::clone(unit));
-            }
-        }
-        snapshot
+    /// A row for a unit that systemd has just loaded.
+    fn loaded(&mut self, name: UnitName) -> Entry {
+        self.entry(name, Counted::fresh())
     }
 
-    fn entry(&self, name: UnitName) -> Entry {
+    fn entry(&mut self, name: UnitName, otherwise: Counted) -> Entry {
         let admitted = (self.admits)(name.as_str());
-        Entry::new(name, admitted)
+        if let Some(past) = self.recalled.remove(&name) {
+            return Entry::recalled(name, admitted, past);
+        }
+        let past = self.departed.take(&name);
+        let enabled = self.files.is_enabled(&name);
+        let mut entry = Entry::new(name, admitted, otherwise);
+        entry.enabled = enabled;
+        if let Some(past) = past {
+            entry.succeed(past);
+        }
+        entry
     }
 
     fn add(&mut self, name: UnitName) {
         if let Some(entry) = self.units.get_mut(&name) {
             entry.suspects.clear();
+            entry.announced = true;
             // A listing or an answer spoke of it before systemd announced it, and what it did in
             // between was never signalled.
-            entry.missing = entry.missing.union(PropertySet::STATE).union(entry.wanted());
+            entry.doubt_everything();
             if entry.echo {
                 self.deferred.push(name);
             } else {
@@ -267,40 +418,83 @@ impl Inventory {
             }
             return;
         }
-        let entry = self.entry(name.clone());
+        let mut entry = self.loaded(name.clone());
+        if self.files.is_dormant(&name) {
+            // Asking about its file has made systemd load it, most likely, and drop it again.
+            entry.echo = true;
+            self.deferred.push(name.clone());
+        }
         let entry = self.units.entry(name.clone()).or_insert(entry);
         enqueue(&mut self.unread, &name, entry);
     }
 
-    fn remove(&mut self, name: &UnitName) {
+    fn remove(&mut self, name: &UnitName, now: Usec) {
+        // No further signal will tell more.
+        self.count(name, Word::Silence);
         if let Some(entry) = self.units.remove(name) {
-            self.departed.keep(&entry.unit);
+            self.departed.keep(name, entry.leave(now));
         }
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>) {
-        for (property, value) in &facts {
-            self.change_one(name, *property, value);
-        }
         let Some(entry) = self.units.get_mut(name) else { return };
+        for (property, value) in &facts {
+            entry.learn(*property, value);
+        }
+        // The signal of the unit follows the one of its type, and the two belong together.
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
             entry.suspects.clear();
+            // Nothing happens to an echo.
+            entry.echo = false;
             // A unit can be loaded after all, for example when a missing file has come; systemd
             // signals that it changed, but not to what.
             if entry.unit.load_state != LoadState::Loaded {
-                entry.missing = entry.missing.union(PropertySet::of(&[UnitProperty::LoadState]));
-                enqueue(&mut self.unread, name, entry);
+                entry.doubt(PropertySet::of(&[UnitProperty::LoadState]));
             }
+            let reloading =
+                matches!(entry.unit.active_state, ActiveState::Reloading | ActiveState::Refreshing);
+            if reloading {
+                self.jobs.see_reloading(name);
+            }
+            self.count(name, Word::Signal);
         }
     }
 
-    fn change_one(&mut self, name: &UnitName, property: UnitProperty, value: &Value) {
+    /// Counts what has happened to a unit, and asks for what is missing for that.
+    fn count(&mut self, name: &UnitName, word: Word) {
         let Some(entry) = self.units.get_mut(name) else { return };
-        let wanted = entry.learn(property, value, || self.departed.take(name));
-        if wanted {
+        let counting = entry.count(word);
+        enqueue(&mut self.unread, name, entry);
+        match counting {
+            Counting::Nothing => {}
+            Counting::Gain(gain) => self.add_up(name, &gain),
+            Counting::Later => self.uncounted.push(name.clone()),
+        }
+    }
+
+    /// The same where signals may have been missed. Otherwise a signal will tell: what was listed
+    /// or answered may be of a moment between two that are yet to be signalled.
+    fn count_after_gap(&mut self, name: &UnitName) {
+        let Some(entry) = self.units.get_mut(name) else { return };
+        if entry.is_after_gap() {
+            self.count(name, Word::Answer);
+        } else {
             enqueue(&mut self.unread, name, entry);
         }
+    }
+
+    fn add_up(&mut self, name: &UnitName, gain: &Gain) {
+        self.totals.add(name.unit_type(), gain);
+        self.generation += 1;
+    }
+
+    fn is_announced(&self, name: &UnitName) -> bool {
+        self.units.get(name).is_some_and(|entry| entry.announced)
+    }
+
+    fn standing(&self, unit: &UnitName) -> Option<Standing> {
+        self.units.get(unit).map(Entry::standing)
     }
 
     /// Puts the states of a listing into the table, saying which were others before, and returns
@@ -308,6 +502,7 @@ impl Inventory {
     fn place(
         &mut self,
         listing: Vec<ListedUnit>,
+        now: Usec,
         mut corrected: impl FnMut(&mut Entry, &'static str),
     ) -> usize {
         let mut before = std::mem::take(&mut self.units);
@@ -315,7 +510,14 @@ impl Inventory {
             let name = listed.name.clone();
             let known = before.remove(&name);
             let was_known = known.is_some();
-            let mut entry = known.unwrap_or_else(|| self.entry(name.clone()));
+            // Of what was there before anybody looked nothing is known to have happened.
+            let new = if self.seen_all { Counted::fresh() } else { Counted::default() };
+            let mut entry = known.unwrap_or_else(|| {
+                let announced = !self.seen_all;
+                let mut entry = self.entry(name.clone(), new);
+                entry.announced = announced;
+                entry
+            });
             let visible = entry.known && !entry.echo;
             entry.echo = false;
             let changed = entry.place(listed);
@@ -330,8 +532,11 @@ impl Inventory {
             }
         }
         let gone = before.values().filter(|entry| !entry.echo).count();
-        for entry in before.values() {
-            self.departed.keep(&entry.unit);
+        for (name, mut entry) in before {
+            if let Counting::Gain(gain) = entry.count(Word::Silence) {
+                self.add_up(&name, &gain);
+            }
+            self.departed.keep(&name, entry.leave(now));
         }
         gone
     }
@@ -348,9 +553,13 @@ impl fmt::Debug for Inventory {
 }
 
 fn enqueue(unread: &mut VecDeque<UnitName>, name: &UnitName, entry: &mut Entry) {
-    if !entry.queued && !entry.missing.without(entry.asked).is_empty() && !entry.echo {
+    if !entry.queued && !entry.missing().is_empty() && !entry.echo {
         entry.queued = true;
-        unread.push_back(name.clone());
+        // Before all that has come since, or a storm of new units would keep it waiting.
+        match entry.is_seed {
+            true => unread.push_front(name.clone()),
+            false => unread.push_back(name.clone()),
+        }
     }
 }
 

@@ -13,6 +13,8 @@
 //! and [`watch`] keeps it true; [`metrics`] words it, together with what [`cgroup`] and
 //! [`process`] read from the kernel and what [`telemetry`] counts of the exporter itself; [`web`]
 //! answers over HTTP and knows nothing of units. [`exporter`] is where they meet for one scrape.
+//! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
+//! outlives the exporter [`keeper`] puts into the file of [`state`].
 //!
 //! [`cli`] is every flag as it was typed, and [`config`] the same checked. [`demo`] runs a private
 //! systemd to look at, which is also what the tests run against.
@@ -22,15 +24,19 @@
 pub mod build;
 pub mod cgroup;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod exporter;
 pub mod filter;
+pub mod histogram;
 pub mod inventory;
+pub mod keeper;
 pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod signals;
+pub mod state;
 pub mod systemd;
 pub mod telemetry;
 pub mod watch;

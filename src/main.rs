@@ -8,6 +8,7 @@ use std::{
     thread::available_parallelism,
 };
 
+use futures_util::future::OptionFuture;
 use tokio::{sync::oneshot, task::JoinSet};
 use unitwatch::{
     build,
@@ -15,11 +16,13 @@ use unitwatch::{
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
     exporter::Exporter,
+    inventory::record::Record,
+    keeper::{self, Keeper},
     log,
     signals::Signals,
     systemd::way::Way,
     telemetry::Telemetry,
-    watch,
+    watch::{self, Watch},
     web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, Settings},
 };
 
@@ -89,16 +92,23 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let bound = Bound::bind(&config.listen).await?;
     let ways = Way::to(config.scope(), config.private);
     let (stop, stopped) = oneshot::channel();
-    let (server, _watching) = start(bound, ways, config);
+    let (file, record) = keeper::open(config.scope().as_str()).unzip();
+    let Started { server, watch, telemetry, watching: _watching } =
+        start(bound, ways, config, record.flatten());
+    let mut keeper = file.map(|file| Keeper::new(file, watch, telemetry));
     let serving = server.run(async {
         // A sender that is gone is the end as well.
         let _ = stopped.await;
     });
     tokio::pin!(serving);
 
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        _ = &mut serving => return Ok(ExitCode::SUCCESS),
+    let signal = {
+        let keeping = OptionFuture::from(keeper.as_mut().map(Keeper::run));
+        tokio::select! {
+            signal = signals.next() => signal,
+            _ = &mut serving => return Ok(ExitCode::SUCCESS),
+            Some(()) = keeping => return Ok(ExitCode::SUCCESS),
+        }
     };
     tracing::info!(signal = signal.name(), "stopping; a second signal stops at once");
     let _ = stop.send(());
@@ -109,6 +119,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
                 Drained::CutOff(connections) => {
                     tracing::warn!(connections, "stopped before all clients had their answer");
                 }
+            }
+            if let Some(keeper) = keeper {
+                keeper.finish().await;
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -133,7 +146,7 @@ async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
         });
         announce.ready(&url.unwrap_or_default())?;
         let ways = Way::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
-        let (server, _watching) = start(bound, ways, config);
+        let Started { server, watching: _watching, .. } = start(bound, ways, config, None);
         server.run(std::future::pending()).await;
         Ok(())
     };
@@ -158,8 +171,17 @@ async fn bind_demo(config: &Config) -> Result<Bound, Box<dyn std::error::Error +
     }
 }
 
-/// Begins to watch systemd, with the sockets open. It is watched until the second is dropped.
-fn start(bound: Bound, ways: Vec<Way>, config: Config) -> (Server<Exporter>, JoinSet<()>) {
+/// An exporter at work.
+struct Started {
+    server: Server<Exporter>,
+    watch: Watch,
+    telemetry: Arc<Telemetry>,
+    /// Systemd is watched until this is dropped.
+    watching: JoinSet<()>,
+}
+
+/// Begins to watch systemd, with the sockets open, and goes on from what was kept.
+fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -> Started {
     tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
@@ -172,13 +194,22 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config) -> (Server<Exporter>, Joi
             ways,
             admits: Box::new(move |name| config.units.admits(name)),
             reconcile_interval: config.reconcile_interval,
+            retention: config.retention,
+            file_states: config.unit_file_state,
+            record,
         },
         Arc::clone(&telemetry),
     );
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
-    let exporter = Exporter::new(watch, telemetry, config.exporter_metrics);
-    (bound.serve(Arc::new(exporter), settings, Limits::default()), watching)
+    let exporter = Exporter::new(
+        watch.clone(),
+        Arc::clone(&telemetry),
+        config.exporter_metrics,
+        config.max_series,
+    );
+    let server = bound.serve(Arc::new(exporter), settings, Limits::default());
+    Started { server, watch, telemetry, watching }
 }
 
 /// Says one line where logging is not set up yet. Where even stderr is gone, the exit code is

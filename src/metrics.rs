@@ -3,7 +3,12 @@
 //! Each module below holds one subject: the words of its families, declared once in a
 //! `families!` block, and beneath them how their samples are found in the data.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    num::NonZeroUsize,
+    sync::{Arc, OnceLock},
+};
 
 use prometheus_client::{
     collector::Collector,
@@ -17,13 +22,19 @@ use crate::{
     systemd::name::UnitName,
     telemetry::Totals,
 };
-use family::{Exposition, families};
+use cap::Cut;
+use family::{Exposition, Tally, families};
 use format::Format;
+use units::Row;
 
 mod boot;
+mod cap;
+mod events;
 mod exporter;
 mod family;
 pub mod format;
+mod history;
+mod jobs;
 mod manager;
 mod process;
 mod services;
@@ -48,6 +59,18 @@ pub struct Scrape {
     pub telemetry: Option<Totals>,
     /// What the exporter's process uses; `None` where its own metrics are switched off.
     pub process: Option<Process>,
+    /// The most series that a family with some for each unit may have; `None` sets no limit.
+    pub max_series: Option<NonZeroUsize>,
+}
+
+/// A scrape in writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The whole document.
+    pub text: String,
+    /// How many units are left out because there would be too many series; `None` where the units
+    /// are withheld altogether.
+    pub dropped: Option<usize>,
 }
 
 /// The two clocks, read together, that turn a monotonic time into a date.
@@ -64,6 +87,8 @@ families! {
         "1 while the exporter is connected to systemd and in step with it, 0 otherwise; what is out of step is withheld.";
     EXPORTED: Gauge "systemd_exporter_units" []
         "Loaded units that pass the unit filters: 0 betrays a filter that matches nothing.";
+    DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
+        "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those that are not loaded, then the last by name.";
 }
 
 /// Every family that is ever served, in the order in which they are.
@@ -71,8 +96,11 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
     [
         ALL,
         manager::ALL,
+        jobs::ALL,
         boot::ALL,
+        events::ALL,
         units::ALL,
+        history::ALL,
         services::ALL,
         sockets::ALL,
         timers::ALL,
@@ -88,56 +116,105 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
 ///
 /// # Errors
 /// None that is known: writing to a string does not fail.
-pub fn encode(scrape: Scrape, format: Format) -> Result<String, fmt::Error> {
-    let units = scrape.snapshot.as_ref().map_or(0, |snapshot| snapshot.units.len());
-    let mut text = String::with_capacity(FIXED_BYTES + units * BYTES_PER_UNIT);
-    // The registry wants to own what it collects, so it lives for one scrape.
+pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
+    let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
+        snapshot.units.len() * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
+    });
+    let mut text = String::with_capacity(FIXED_BYTES + units);
+    // The registry wants to own what it collects, so it lives for one scrape, and what is found
+    // on the way comes back through a cell.
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Document { scrape, format }));
+    let dropped = Arc::default();
+    registry.register_collector(Box::new(Document {
+        scrape,
+        format,
+        dropped: Arc::clone(&dropped),
+    }));
     text::encode_registry(&mut text, &registry)?;
     if format == Format::OpenMetrics {
         text::encode_eof(&mut text)?;
     }
-    Ok(text)
+    Ok(Page { text, dropped: dropped.get().copied() })
 }
 
 /// What to reserve for the families that do not grow with the units.
-const FIXED_BYTES: usize = 32 * 1024;
+const FIXED_BYTES: usize = 40 * 1024;
 
 /// What a unit takes, roughly: growing a long text step by step copies it many times over.
-const BYTES_PER_UNIT: usize = 1_200;
+const BYTES_PER_UNIT: usize = 1_600;
+
+/// What one takes that has left: its history and nothing else.
+const BYTES_PER_DEPARTED: usize = 700;
 
 /// A scrape on its way to paper.
 #[derive(Debug)]
 struct Document {
     scrape: Scrape,
     format: Format,
+    dropped: Arc<OnceLock<usize>>,
 }
 
 impl Collector for Document {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Scrape { up, snapshot, clocks, tasks, telemetry, process } = &self.scrape;
+        let scrape = &self.scrape;
         let mut out = Exposition::new(encoder, self.format);
-        out.single(&UP, Some(u64::from(*up)))?;
-        if let Some(snapshot) = snapshot {
+        out.single(&UP, Some(u64::from(scrape.up)))?;
+        if let Some(snapshot) = &scrape.snapshot {
             let rows = units::rows(snapshot);
-            out.single(&EXPORTED, u64::try_from(rows.len()).ok())?;
+            let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
+                let mut tally = Tally::new();
+                per_unit(rows, scrape, &mut Exposition::tally(&mut tally))?;
+                Ok(tally)
+            })?;
+            let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
+            self.dropped.get_or_init(|| dropped.len());
+            let loaded = rows.iter().filter(|row| row.unit.is_some()).count();
+            out.single(&EXPORTED, u64::try_from(loaded).ok())?;
+            let mut samples = out.family(&DROPPED);
+            for (family, series) in withheld {
+                samples.add([family], series)?;
+            }
             manager::encode(snapshot, &mut out)?;
+            jobs::encode(snapshot, scrape.clocks, &mut out)?;
             boot::encode(&snapshot.manager.boot, &mut out)?;
-            units::encode(&rows, &mut out)?;
-            services::encode(&rows, tasks, &mut out)?;
-            sockets::encode(&rows, &mut out)?;
-            timers::encode(&rows, *clocks, &mut out)?;
+            events::encode(&snapshot.totals, &mut out)?;
+            per_unit(told, scrape, &mut out)?;
         }
         exporter::encode_build(&mut out)?;
-        if let Some(totals) = telemetry {
+        if let Some(totals) = &scrape.telemetry {
             exporter::encode(totals, &mut out)?;
         }
-        if let Some(process) = process {
+        if let Some(process) = &scrape.process {
             process::encode(process, &mut out)?;
         }
         Ok(())
     }
+}
+
+/// Tells all that there is of each unit. What has series for each unit is told here and nowhere
+/// else, because this is also what the cap counts.
+fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
+    units::encode(rows, out)?;
+    history::encode(rows, out)?;
+    services::encode(rows, &scrape.tasks, out)?;
+    sockets::encode(rows, out)?;
+    timers::encode(rows, scrape.clocks, out)
+}
+
+/// What is counted, and 0 for what always has a series: a counter that begins with its first event
+/// does not show that it rose, and a gauge that comes and goes is hard to add up.
+fn from_zero<K: Ord>(
+    always: impl IntoIterator<Item = K>,
+    counted: impl IntoIterator<Item = (K, u64)>,
+) -> BTreeMap<K, u64> {
+    let mut counts: BTreeMap<K, u64> = always.into_iter().map(|key| (key, 0)).collect();
+    counts.extend(counted.into_iter().filter(|(_, count)| *count > 0));
+    counts
+}
+
+/// The counts of a table of the snapshot, as [`from_zero`] takes them.
+fn owned<K: Clone>(counts: &BTreeMap<K, u64>) -> impl Iterator<Item = (K, u64)> {
+    counts.iter().map(|(key, count)| (key.clone(), *count))
 }
 
 /// Microseconds as seconds: exact to the microsecond for the next two centuries.

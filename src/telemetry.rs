@@ -4,8 +4,9 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
+
+use crate::histogram::{self, Histogram};
 
 /// A label value of one of the counters below.
 pub type Word = std::borrow::Cow<'static, str>;
@@ -15,7 +16,7 @@ pub type Word = std::borrow::Cow<'static, str>;
 pub struct Telemetry(Mutex<Totals>);
 
 /// The counters at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Totals {
     /// Signals taken in, by member.
     pub events: BTreeMap<Word, u64>,
@@ -29,18 +30,10 @@ pub struct Totals {
     pub calls: BTreeMap<Word, u64>,
     /// D-Bus calls that failed, by method and error name.
     pub call_errors: BTreeMap<(Word, Word), u64>,
+    /// Attempts to write the state file that failed; `None` where there is none.
+    pub state_errors: Option<u64>,
     /// Scrapes, from request to encoded body.
     pub scrapes: Histogram,
-}
-
-/// A histogram over fixed bounds from 10 µs to 10 s.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Histogram {
-    /// Observations at or under each of [`Histogram::BOUNDS`] and over the bound before it; the
-    /// last place holds what is over all of them.
-    pub buckets: [u64; Histogram::BOUNDS.len() + 1],
-    /// The sum of all observations, in seconds.
-    pub sum: f64,
 }
 
 /// How many different errors are told apart; error names come from outside.
@@ -69,20 +62,17 @@ impl Totals {
     }
 }
 
-// === impl Histogram ===
-
-impl Histogram {
-    /// Upper bounds in seconds.
-    pub const BOUNDS: [f64; 13] =
-        [1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 5.0, 10.0];
-
-    /// Adds one duration.
-    pub fn observe(&mut self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        let place = Self::BOUNDS.iter().position(|bound| seconds <= *bound);
-        if let Some(count) = self.buckets.get_mut(place.unwrap_or(Self::BOUNDS.len())) {
-            *count += 1;
+impl Default for Totals {
+    fn default() -> Self {
+        Self {
+            events: BTreeMap::new(),
+            event_lag: Histogram::new(histogram::SHORT),
+            resyncs: BTreeMap::new(),
+            drift: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            call_errors: BTreeMap::new(),
+            state_errors: None,
+            scrapes: Histogram::new(histogram::SHORT),
         }
-        self.sum += seconds;
     }
 }

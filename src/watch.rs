@@ -23,7 +23,8 @@ use self::{
     session::{Reason, Session},
 };
 use crate::{
-    inventory::{Admits, Inventory, snapshot::Snapshot},
+    clock,
+    inventory::{Admits, Inventory, record::Record, snapshot::Snapshot},
     systemd::{link::Link, way::Way},
     telemetry::{Telemetry, Word},
 };
@@ -49,6 +50,12 @@ pub struct Settings {
     pub admits: Admits,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
+    /// How long the counters of a unit that has left are served.
+    pub retention: Duration,
+    /// Whether the states of unit files are served.
+    pub file_states: bool,
+    /// What an earlier life of the exporter has kept.
+    pub record: Option<Record>,
 }
 
 /// What is known, for whoever wants to see it. Cheap to clone.
@@ -106,8 +113,13 @@ pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) 
         why: "starting".to_owned(),
         was_in_step: false,
     };
+    let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
+    let mut inventory = Inventory::new(settings.admits, retention, settings.file_states);
+    if let Some(record) = settings.record {
+        inventory.recall(record);
+    }
     let shared = Arc::new(Shared {
-        inventory: Mutex::new(Inventory::new(settings.admits)),
+        inventory: Mutex::new(inventory),
         standing: Mutex::new(standing),
         telemetry,
     });
@@ -142,6 +154,12 @@ impl Watch {
         lock(&self.shared.standing).clone()
     }
 
+    /// What is to be kept beyond this life of the exporter, and its generation; `None` if nothing
+    /// has been counted since that generation.
+    pub fn record(&self, since: Option<u64>) -> Option<(Record, u64)> {
+        lock(&self.shared.inventory).record(since)
+    }
+
     /// All that is known, unless it has not been true for longer than the grace time.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let servable = match &*lock(&self.shared.standing) {
@@ -150,7 +168,7 @@ impl Watch {
                 *was_in_step && since.elapsed() < GRACE
             }
         };
-        servable.then(|| lock(&self.shared.inventory).snapshot())
+        servable.then(|| lock(&self.shared.inventory).snapshot(clock::monotonic()))
     }
 }
 
@@ -175,8 +193,9 @@ impl Watcher {
                 if !failures.is_empty() {
                     debug!(%way, failed = failures.join("; "), "trying another way in");
                 }
-                let mut session = Session::new(link, &self.shared, way.to_string(), &failures);
-                let end = session.run(reason, &mut self.requests, self.reconcile_interval).await;
+                let mut session =
+                    Session::new(link, &self.shared, way.to_string(), &failures, reason);
+                let end = session.run(&mut self.requests, self.reconcile_interval).await;
                 // Whoever still waits would wait in vain.
                 while self.requests.try_recv().is_ok() {}
                 let (was_in_step, was_reloading) = session.ended();

@@ -31,7 +31,7 @@ fn refusal(output: &Output) -> String {
 }
 
 /// Values that no flag takes: the flag, the value, what the line says after both.
-const WRONG: [(&str, &str, &str); 21] = [
+const WRONG: [(&str, &str, &str); 26] = [
     ("systemd.collector.unit-include", "(", "not a regular expression: unclosed group"),
     ("systemd.collector.unit-exclude", "a)|(b", "not a regular expression: unopened group"),
     ("systemd.collector.unit-exclude", "*", "not a regular expression: "),
@@ -41,6 +41,11 @@ const WRONG: [(&str, &str, &str); 21] = [
     ("systemd.collector.enable-ip-accounting", "yes", "must be true or false"),
     ("systemd.collector.reconcile-interval", "5 minutes", "not a duration"),
     ("systemd.collector.reconcile-interval", "0s", "must be between 1s and 24h"),
+    ("collector.unit-file-state", "on", "must be true or false"),
+    ("retention", "a while", "not a duration"),
+    ("retention", "25h", "must be between 0s and 24h"),
+    ("max-series", "-1", "invalid digit"),
+    ("max-series", "100k", "invalid digit"),
     ("web.listen-address", "9558", "it has no port"),
     ("web.listen-address", "::1:9558", "an IPv6 address must stand in brackets"),
     ("web.listen-address", ":99999", "the port must be a number"),
@@ -145,7 +150,9 @@ fn the_help_lists_every_flag_with_its_default_and_variable() {
         assert!(help.contains(&format!("--{flag}")), "{flag}");
         assert!(help.contains(&format!("[env: {}]", unitwatch::cli::variable(flag))), "{flag}");
     }
-    for default in [".+", r".+\.(device)", "5m", ":9558", "/metrics", "40", "info", "logfmt"] {
+    for default in
+        [".+", r".+\.(device)", "5m", "15m", "100000", ":9558", "/metrics", "40", "info", "logfmt"]
+    {
         assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
     }
     // What a variable holds may be nobody's business.

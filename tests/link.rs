@@ -12,7 +12,7 @@ use std::{
 use futures_util::StreamExt;
 use unitwatch::systemd::{
     event::Event,
-    link::{Heard, Link, Lost},
+    link::{CALL_DEADLINE, Heard, Link, Lost},
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
     question::{Answer, CallError, Question},
@@ -68,13 +68,14 @@ impl Peer {
         self.send(signal.unwrap()).await;
     }
 
+    /// A signal as long as the longest ones are.
     async fn unit_new(&self) {
         let signal = Message::signal(
             "/org/freedesktop/systemd1",
             "org.freedesktop.systemd1.Manager",
             "UnitNew",
         );
-        let path = zbus::ObjectPath::try_from("/a").unwrap();
+        let path = zbus::ObjectPath::try_from(format!("/{}", "a".repeat(3000))).unwrap();
         self.send(signal.build(&(UNIT, path)).unwrap()).await;
     }
 }
@@ -126,6 +127,24 @@ async fn a_call_that_is_not_answered_ends_at_its_deadline_and_its_late_answer_is
     peer.reply(&call, "active").await;
     peer.signal("failed").await;
     assert_eq!(state(link.hear().await.unwrap()), "failed");
+}
+
+/// What counts is when an answer came, and not when it was heard: behind many signals an answer
+/// may wait for long.
+#[tokio::test]
+async fn answers_that_wait_to_be_heard_are_in_time_if_they_came_in_time() {
+    let (mut peer, mut link) = Peer::meet().await;
+    link.ask(question()).unwrap();
+    link.ask(question()).unwrap();
+    let (first, second) = (peer.call().await, peer.call().await);
+    peer.reply(&first, "active").await;
+    tokio::time::sleep(CALL_DEADLINE).await;
+    peer.reply(&second, "failed").await;
+    peer.signal("inactive").await;
+    assert_eq!(state(link.hear().await.unwrap()), "(active)");
+    let heard = link.hear().await.unwrap();
+    assert!(matches!(heard, Heard::Answer(_, Err(CallError::Deadline))), "{heard:?}");
+    assert_eq!(state(link.hear().await.unwrap()), "inactive");
 }
 
 #[tokio::test]

@@ -121,6 +121,15 @@ impl PrivateManager {
     /// Starts a manager that finds `units` in its unit directory, and waits until it has reached
     /// `basic.target` and owns its name on its bus. Takes a minute at most.
     pub async fn start(units: &[UnitFile<'_>]) -> Result<Self, StartError> {
+        Self::start_in(&[], units).await
+    }
+
+    /// The same with more in the environment of the manager and all that it runs, for tests that
+    /// preload a library.
+    pub async fn start_in(
+        environment: &[(&str, &str)],
+        units: &[UnitFile<'_>],
+    ) -> Result<Self, StartError> {
         let (programs, cgroup2) = (Programs::find()?, Cgroup2::find()?);
         let (made, layout) = Layout::create(&programs, units).map_err(StartError::Directory)?;
         let open = || {
@@ -132,7 +141,7 @@ impl PrivateManager {
         let journal = Journal::listen(&layout.journal_socket(), open()?);
         let journal = journal.map_err(StartError::Hear)?;
 
-        let mut command = command(&programs, &cgroup2, &layout);
+        let mut command = command(&programs, &cgroup2, &layout, environment);
         command.stderr(Stdio::from(open()?));
         let program = command.get_program().to_string_lossy().into_owned();
         let (shell, output) =
@@ -300,7 +309,12 @@ impl Said {
 }
 
 /// The shell around a manager, not started yet.
-fn command(programs: &Programs, cgroup2: &Cgroup2, layout: &Layout) -> Command {
+fn command(
+    programs: &Programs,
+    cgroup2: &Cgroup2,
+    layout: &Layout,
+    environment: &[(&str, &str)],
+) -> Command {
     let mut command = match programs.way {
         Way::Namespaces => Command::new("env"),
         Way::Delegated => {
@@ -314,6 +328,7 @@ fn command(programs: &Programs, cgroup2: &Cgroup2, layout: &Layout) -> Command {
     command.arg("-i").arg(format!("PATH={}", programs.path));
     command.args(layout.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
     command.arg(format!("NOTIFY_SOCKET={}", layout.notify_socket().display()));
+    command.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
     command
         .arg("/bin/sh")
         .arg(layout.script())

@@ -1,36 +1,47 @@
-//! The counters of units that have left systemd's memory, so that a unit that comes back goes on
-//! counting and none of its counters ever goes down.
+//! The units that have left systemd's memory, so that what happened to them can still be scraped
+//! for a while, and one that comes back goes on counting.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use super::unit::{Details, Unit};
+use super::{counted::Counted, history::History, unit::Usec};
 use crate::systemd::name::UnitName;
 
-/// How many units are remembered. Only those that were restarted at all are, so even a host that
-/// runs a million short-lived units a day seldom comes near.
+/// How many units are remembered, longer than their series are served. Whoever runs a million
+/// short-lived units a day has their series for some ten minutes, and no more memory taken.
 const CAPACITY: usize = 10_000;
 
 /// What is remembered of units that have left.
 #[derive(Debug, Default)]
 pub(super) struct Departed {
-    /// Restarts, and the number of the departure.
-    units: BTreeMap<UnitName, (u64, u64)>,
+    /// With the number of the departure.
+    units: BTreeMap<UnitName, (Past, u64)>,
     /// The same units by the number of their departure.
     order: BTreeMap<u64, UnitName>,
     departures: u64,
 }
 
+/// What is remembered of one unit.
+#[derive(Clone, Debug)]
+pub(super) struct Past {
+    pub(super) history: Arc<History>,
+    pub(super) counted: Counted,
+    /// Whether it passes the filter.
+    pub(super) admitted: bool,
+    /// When it left, in microseconds since boot.
+    pub(super) left: Usec,
+}
+
 // === impl Departed ===
 
 impl Departed {
-    /// Remembers the counters of a unit that leaves; the unit that left first makes way.
-    pub(super) fn keep(&mut self, unit: &Unit) {
-        let Details::Service(service) = &unit.details else { return };
-        let Some(restarts) = service.restarts.filter(|restarts| *restarts > 0) else { return };
-        let name = &unit.name;
+    /// Remembers a unit that leaves; the one that left first makes way.
+    pub(super) fn keep(&mut self, name: &UnitName, past: Past) {
         self.take(name);
+        if past.history.is_empty() && !past.counted.ever_ran() {
+            return;
+        }
         self.departures += 1;
-        self.units.insert(name.clone(), (restarts, self.departures));
+        self.units.insert(name.clone(), (past, self.departures));
         self.order.insert(self.departures, name.clone());
         if self.order.len() > CAPACITY
             && let Some((_, first)) = self.order.pop_first()
@@ -39,35 +50,44 @@ impl Departed {
         }
     }
 
-    /// Gives back, and forgets, the restarts of a unit that has come back; 0 if none are known.
-    pub(super) fn take(&mut self, name: &UnitName) -> u64 {
-        let Some((restarts, departure)) = self.units.remove(name) else { return 0 };
+    /// Gives back, and forgets, what is remembered of a unit.
+    pub(super) fn take(&mut self, name: &UnitName) -> Option<Past> {
+        let (past, departure) = self.units.remove(name)?;
         self.order.remove(&departure);
-        restarts
+        Some(past)
+    }
+
+    /// All of them, in the order in which they left.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&UnitName, &Past)> {
+        self.order.values().filter_map(|name| Some((name, &self.units.get(name)?.0)))
+    }
+
+    /// Those whose series are served: admitted, something happened to them, and they left after
+    /// that time. In the order of their names.
+    pub(super) fn served_since(&self, time: Usec) -> impl Iterator<Item = (&UnitName, &Past)> {
+        let all = self.units.iter().map(|(name, (past, _))| (name, past));
+        all.filter(move |(_, past)| past.admitted && past.left > time && !past.history.is_empty())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::inventory::{entry::Entry, unit::Service};
 
     #[test]
     fn the_first_to_leave_makes_way() {
         let mut departed = Departed::default();
         let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
-            let mut unit = Entry::new(name(number), true).unit;
-            let details = &mut Arc::make_mut(&mut unit).details;
-            *details = Details::Service(Service { restarts: Some(7), ..Service::default() });
-            departed.keep(&unit);
+            let history = Arc::new(History { starts: 7, ..History::default() });
+            let (counted, left) = (Counted::fresh(), number as u64);
+            departed.keep(&name(number), Past { history, counted, admitted: true, left });
         }
         assert_eq!(departed.order.len(), CAPACITY);
-        assert_eq!(departed.take(&name(0)), 0);
-        assert_eq!(departed.take(&name(CAPACITY)), 7);
-        assert_eq!(departed.take(&name(CAPACITY)), 0, "given back once");
+        assert!(departed.take(&name(0)).is_none());
+        assert_eq!(departed.served_since(CAPACITY as u64 - 3).count(), 3);
+        assert_eq!(departed.take(&name(CAPACITY)).unwrap().history.starts, 7);
+        assert!(departed.take(&name(CAPACITY)).is_none(), "given back once");
         assert_eq!((departed.units.len(), departed.order.len()), (CAPACITY - 1, CAPACITY - 1));
     }
 }

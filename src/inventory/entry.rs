@@ -1,13 +1,20 @@
-//! A unit's row together with what is not known of it yet.
+//! A unit's row together with what is not known of it yet and what of it has been counted.
 
 use std::sync::Arc;
 
-use super::unit::{Details, IpCounters, Unit};
+use super::{
+    counted::{Between, Counted, Facts},
+    departed::Past,
+    files::Rest,
+    history::{Exit, Gain},
+    jobs::Standing,
+    unit::{Details, IpCounters, Unit, Usec},
+};
 use crate::systemd::{
-    name::UnitName,
+    name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
     question::ListedUnit,
-    state::{ActiveState, LoadState},
+    state::{ActiveState, ExitCode, LoadState, RunResult},
 };
 
 /// A unit and what is known about the knowledge of it.
@@ -16,10 +23,17 @@ pub(super) struct Entry {
     pub(super) unit: Arc<Unit>,
     /// Whether it passes the filter.
     pub(super) admitted: bool,
+    /// It was listed when everything was last read, and has not been known in full since: the table
+    /// is not whole without it.
+    pub(super) is_seed: bool,
+    /// Its `UnitNew` has been heard, or was sent before anybody listened.
+    pub(super) announced: bool,
+    /// Whether its file is enabled.
+    pub(super) enabled: bool,
     /// Its state has been known at least once; until then it is not shown.
     pub(super) known: bool,
-    /// What is wanted of it and not known, or perhaps true no longer.
-    pub(super) missing: PropertySet,
+    /// What is known of it and certainly still true.
+    held: PropertySet,
     /// What systemd would not tell; asking again would be idle.
     refused: PropertySet,
     /// What of it has been asked for and not answered.
@@ -29,44 +43,132 @@ pub(super) struct Entry {
     /// It is in the table only because an answer about it came after it had gone: systemd loads a
     /// unit to answer for it. Its `UnitNew` is our own echo.
     pub(super) echo: bool,
-    /// `NRestarts` as last seen, under the restarts that are counted from it.
-    last_restarts: Option<u64>,
+    run: Run,
+    /// Signals may have been missed since it was last counted.
+    after_gap: bool,
+    /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
+    /// tells that no success is followed by one.
+    unseen: u64,
+    counted: Counted,
+    /// What was answered of its runs after a gap, to be answered again before it is counted.
+    confirming: Option<Box<Facts>>,
+    /// What was counted of the unit of this name that left last: should this be the same one
+    /// after all, counting goes on from there.
+    before: Option<Box<Counted>>,
+    /// When the unit of its name left that it goes on from, as long as it is not known to be back.
+    left: Option<Usec>,
     pub(super) accepts_connections: bool,
     pub(super) counts_ip: bool,
     /// Fields that a comparison had to correct, until a signal explains why.
     pub(super) suspects: Vec<&'static str>,
 }
 
+/// What is known of a unit's runs and not shown as it is.
+#[derive(Debug, Default)]
+struct Run {
+    invocation: u128,
+    restarts: u64,
+    exit_time: Option<Usec>,
+    exit_code: Option<ExitCode>,
+    exit_status: u64,
+    has_job: bool,
+    /// When its conditions were last looked at, which is when it was last to be started; on the
+    /// monotonic clock, and as far as that is known.
+    tested: Option<Usec>,
+    conditions_met: bool,
+    triggered: bool,
+    /// `Restart` is one of those that follow a failure only.
+    after_failure: bool,
+    /// `RestartForceExitStatus` may make a success one that is followed by a restart as well.
+    forced: bool,
+}
+
+/// What makes a unit be counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    /// A signal: everything in it is of one moment.
+    Signal,
+    /// An answer, or a listing.
+    Answer,
+    /// No signal has come for a while.
+    Silence,
+}
+
+/// What came of counting.
+#[derive(Debug)]
+pub(super) enum Counting {
+    /// Nothing has happened, or not enough is known.
+    Nothing,
+    /// This has happened.
+    Gain(Gain),
+    /// What is known can be read in two ways: the next signal tells, or that none comes.
+    Later,
+}
+
 // === impl Entry ===
 
 impl Entry {
-    /// A unit of which nothing but its name is known.
-    pub(super) fn new(name: UnitName, admitted: bool) -> Self {
-        let details = Details::of(name.unit_type());
-        let unit = Unit {
-            name,
-            load_state: LoadState::Stub,
-            active_state: ActiveState::Inactive,
-            sub_state: Box::default(),
-            active_enter: None,
-            active_exit: None,
-            inactive_enter: None,
-            inactive_exit: None,
-            details,
-        };
+    /// A unit of which nothing but its name is known, and what was counted of it, or of one of its
+    /// name.
+    pub(super) fn new(name: UnitName, admitted: bool, counted: Counted) -> Self {
         Self {
-            unit: Arc::new(unit),
+            unit: Arc::new(Unit::new(name)),
             admitted,
+            announced: true,
+            is_seed: false,
+            enabled: false,
             known: false,
-            missing: PropertySet::STATE,
+            held: PropertySet::PRESUMED,
             refused: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
             echo: false,
-            last_restarts: None,
+            run: Run::default(),
+            after_gap: true,
+            unseen: 0,
+            counted,
+            confirming: None,
+            before: None,
+            left: None,
             accepts_connections: false,
             counts_ip: false,
             suspects: Vec::new(),
+        }
+    }
+
+    /// Lets it go on from what is remembered of a unit of its name.
+    pub(super) fn succeed(&mut self, past: Past) {
+        Arc::make_mut(&mut self.unit).history = past.history;
+        self.before = Some(Box::new(past.counted));
+        self.left = Some(past.left);
+    }
+
+    /// A unit that an earlier life of the exporter knew, and what was counted of it then.
+    pub(super) fn recalled(name: UnitName, admitted: bool, past: Past) -> Self {
+        let mut entry = Self::new(name, admitted, past.counted);
+        Arc::make_mut(&mut entry.unit).history = past.history;
+        entry
+    }
+
+    /// Takes it for a unit of a manager that has just begun.
+    pub(super) fn begin_anew(&mut self) {
+        self.counted = Counted::fresh();
+        self.before = None;
+    }
+
+    /// What has been counted of it.
+    pub(super) fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
+    /// What is to be remembered of it when it leaves.
+    pub(super) fn leave(&self, now: Usec) -> Past {
+        let was_back = self.known && !self.echo;
+        Past {
+            history: Arc::clone(&self.unit.history),
+            counted: self.counted.clone(),
+            admitted: self.admitted,
+            left: self.left.filter(|_| !was_back).unwrap_or(now),
         }
     }
 
@@ -74,22 +176,133 @@ impl Entry {
         self.admitted && self.unit.load_state == LoadState::Loaded
     }
 
-    /// What is wanted of it besides its state.
-    pub(super) fn wanted(&self) -> PropertySet {
-        if !self.is_exported() {
-            return PropertySet::EMPTY;
+    /// How it stands, as far as that tells what a job does to it.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            state: self.unit.active_state.clone(),
+            // A restart of its own, since version 254, is a start.
+            restarting: &*self.unit.sub_state == "auto-restart",
+            invocation: self.run.invocation,
+            tested: self.run.tested,
         }
-        let mut wanted = PropertySet::details_of(self.unit.name.unit_type());
+    }
+
+    /// What tells, besides its row, whether it is at rest by design.
+    pub(super) fn rest(&self, has_job: bool) -> Rest {
+        let known = |property, is: bool| self.held.has(property).then_some(is);
+        let tested = self.run.tested.is_some();
+        Rest {
+            has_job,
+            unmet: known(UnitProperty::ConditionTime, tested && !self.run.conditions_met)
+                .filter(|_| self.held.has(UnitProperty::ConditionResult)),
+            triggered: known(UnitProperty::TriggeredBy, self.run.triggered),
+        }
+    }
+
+    /// Counts a start that was refused because there were too many: systemd tells that of the
+    /// unit only if it had not failed before.
+    pub(super) fn count_refusal(&mut self) -> Gain {
+        let mut gain = Gain::default();
+        gain.failures.add(&RunResult::StartLimitHit, 1);
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
+        gain
+    }
+
+    /// What is to be asked.
+    pub(super) fn missing(&self) -> PropertySet {
+        self.wanted().without(self.held).without(self.refused).without(self.asked)
+    }
+
+    /// Whether all that is wanted of it is known, or will never be.
+    pub(super) fn is_read(&self) -> bool {
+        self.wanted().without(self.held).without(self.refused).is_empty()
+    }
+
+    /// What is wanted of it.
+    fn wanted(&self) -> PropertySet {
+        let mut wanted = PropertySet::STATE;
+        let failed_to_load =
+            matches!(self.unit.load_state, LoadState::Error | LoadState::BadSetting);
+        if self.admitted && failed_to_load && self.held.has(UnitProperty::LoadState) {
+            wanted = wanted.with(UnitProperty::LoadError);
+        }
+        if !self.is_exported() {
+            return wanted;
+        }
+        let unit_type = self.unit.name.unit_type();
+        wanted = wanted
+            .union(PropertySet::details_of(unit_type))
+            .union(self.wanted_of_runs(unit_type))
+            .union(PropertySet::PRESUMED);
         if self.counts_ip {
             wanted = wanted.union(PropertySet::IP_COUNTERS);
+        }
+        if self.enabled && self.unit.active_state == ActiveState::Inactive {
+            wanted = wanted.union(PropertySet::RESTING);
         }
         wanted
     }
 
-    /// Those of the given properties that a unit of its type has.
-    pub(super) fn wanted_details(&self, some: PropertySet) -> PropertySet {
-        let wanted = self.wanted();
-        wanted.without(wanted.without(some))
+    fn wanted_of_runs(&self, unit_type: UnitType) -> PropertySet {
+        let mut wanted = PropertySet::run_of(unit_type);
+        if unit_type != UnitType::Service {
+            return wanted;
+        }
+        if self.run.exit_time.is_some() {
+            wanted = wanted.with(UnitProperty::ExitCode).with(UnitProperty::ExitStatus);
+        }
+        // Told by each signal, and of interest only where one was missed.
+        if &*self.unit.sub_state == "auto-restart" {
+            wanted = wanted.with(UnitProperty::Job);
+        }
+        if self.unseen > 0 {
+            wanted = wanted.union(PropertySet::RESTARTING);
+        }
+        wanted
+    }
+
+    /// Whether signals may have been missed since it was last counted, or what they left open is
+    /// still asked for.
+    pub(super) fn is_after_gap(&self) -> bool {
+        self.after_gap || self.unseen > 0
+    }
+
+    /// Holds nothing for true any longer: signals may have been missed.
+    pub(super) fn doubt_everything(&mut self) {
+        self.confirming = None;
+        self.held = PropertySet::PRESUMED;
+        self.refused = PropertySet::EMPTY;
+        self.after_gap = true;
+    }
+
+    /// Holds for true what has just been listed, and what follows from it and so need not be
+    /// asked.
+    pub(super) fn hold_listed(&mut self) {
+        self.held = self.held.union(PropertySet::STATE);
+        self.refused = self.refused.without(PropertySet::STATE);
+        let unit = &self.unit;
+        let unit_type = unit.name.unit_type();
+        if unit.active_state != ActiveState::Active || !self.is_exported() {
+            return;
+        }
+        // Each start begins with a success, and a failure ends it.
+        let result = PropertySet::result_of(unit_type).without(self.held);
+        for property in result.iter() {
+            self.learn(property, &Value::Text(RunResult::Success.as_str().into()));
+        }
+        // A start also forgets how the main process ended before, and this one has not.
+        if unit_type == UnitType::Service
+            && &*self.unit.sub_state == "running"
+            && !self.held.has(UnitProperty::ExitTime)
+        {
+            self.learn(UnitProperty::ExitTime, &Value::Nothing);
+        }
+    }
+
+    /// Holds nothing for true that may have changed without a signal.
+    pub(super) fn doubt(&mut self, some: PropertySet) {
+        self.held = self.held.without(some);
+        self.refused = self.refused.without(some);
     }
 
     /// Takes a row of a listing; returns the fields that were others before.
@@ -112,39 +325,47 @@ impl Entry {
             unit.active_state = listed.active_state;
             unit.sub_state = listed.sub_state;
         }
-        self.missing = self.missing.without(PropertySet::STATE);
-        self.refused = self.refused.without(PropertySet::STATE);
-        self.known = true;
-        if !was_exported || !changed.is_empty() {
-            self.missing = self.missing.union(self.wanted());
+        // How it was before it was loaded, nobody knows.
+        if !was_exported && self.is_exported() {
+            self.doubt_everything();
         }
+        self.hold_listed();
+        self.known = true;
         changed
     }
 
-    /// Takes one value; returns whether something else is wanted because of it. `departed` gives
-    /// the restarts that were counted before the unit last left.
-    pub(super) fn learn(
-        &mut self,
-        property: UnitProperty,
-        value: &Value,
-        departed: impl FnOnce() -> u64,
-    ) -> bool {
+    /// Takes one value.
+    pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         let one = PropertySet::of(&[property]);
-        self.missing = self.missing.without(one);
+        self.held = self.held.union(one);
         self.refused = self.refused.without(one);
-        self.known |= !self.missing.union(self.refused).intersects(PropertySet::STATE);
-        let was_exported = self.is_exported();
+        self.known |= self.held.union(self.refused).contains(PropertySet::STATE);
         match property {
-            UnitProperty::Restarts => self.learn_restarts(value.number(), departed),
+            UnitProperty::Invocation => {
+                self.run.invocation = if let Value::Id(id) = value { *id } else { 0 };
+            }
+            UnitProperty::Restarts => self.run.restarts = value.number().unwrap_or(0),
+            UnitProperty::ExitTime => self.run.exit_time = value.number(),
+            UnitProperty::ExitCode => {
+                self.run.exit_code = value.number().and_then(ExitCode::from_number);
+            }
+            UnitProperty::ExitStatus => self.run.exit_status = value.number().unwrap_or(0),
+            UnitProperty::Job => self.run.has_job = value.number().is_some(),
+            UnitProperty::ConditionResult => self.run.conditions_met = *value == Value::Flag(true),
+            UnitProperty::TriggeredBy => self.run.triggered = *value == Value::Flag(true),
+            UnitProperty::ConditionTime => self.run.tested = value.number(),
+            UnitProperty::RestartPolicy => {
+                self.run.after_failure = value.text().is_some_and(|it| {
+                    matches!(it, "on-failure" | "on-abnormal" | "on-abort" | "on-watchdog")
+                });
+            }
+            UnitProperty::RestartForced => self.run.forced = *value == Value::Flag(true),
             UnitProperty::Accept => self.accepts_connections = *value == Value::Flag(true),
             UnitProperty::IpAccounting => {
-                let counts_ip = *value == Value::Flag(true);
-                if counts_ip && !self.counts_ip {
-                    self.missing = self.missing.union(PropertySet::IP_COUNTERS);
-                } else if !counts_ip {
+                self.counts_ip = *value == Value::Flag(true);
+                if !self.counts_ip {
                     self.set_ip(None);
                 }
-                self.counts_ip = counts_ip;
             }
             // A row is shared with the snapshots that hold it: write only what differs.
             _ if !self.unit.holds(property, value) => {
@@ -152,43 +373,121 @@ impl Entry {
             }
             _ => {}
         }
-        if self.is_exported() && !was_exported {
-            self.missing = self.missing.union(self.wanted());
-        } else if !self.is_exported() {
-            self.missing = self.missing.without(self.missing.without(PropertySet::STATE));
-        }
-        !self.missing.without(self.asked).is_empty()
-    }
-
-    fn learn_restarts(&mut self, now: Option<u64>, departed: impl FnOnce() -> u64) {
-        let Some(now) = now else { return };
-        let more = match self.last_restarts {
-            // What systemd counts from zero again after a reset has happened since then.
-            Some(last) if now < last => now,
-            Some(last) => now - last,
-            None => now.saturating_add(departed()),
-        };
-        self.last_restarts = Some(now);
-        let Details::Service(service) = &self.unit.details else { return };
-        if more > 0 || service.restarts.is_none() {
-            let sum = service.restarts.unwrap_or(0).saturating_add(more);
-            if let Details::Service(service) = &mut Arc::make_mut(&mut self.unit).details {
-                service.restarts = Some(sum);
-            }
-        }
     }
 
     /// Takes in that systemd will not tell a value. A unit whose state is not told stays hidden;
     /// anything else is then absent.
     pub(super) fn refuse(&mut self, property: UnitProperty) {
         let one = PropertySet::of(&[property]);
-        self.missing = self.missing.without(one);
         self.refused = self.refused.union(one);
-        if !one.intersects(PropertySet::STATE)
-            && property != UnitProperty::Restarts
-            && !self.unit.holds(property, &Value::Nothing)
-        {
+        if !one.intersects(PropertySet::STATE) && !self.unit.holds(property, &Value::Nothing) {
             Arc::make_mut(&mut self.unit).set(property, &Value::Nothing);
+        }
+    }
+
+    /// Counts what has happened since the last time, if enough is known for it. The facts of one
+    /// moment belong together: those of a run that a lost signal told of are waited for.
+    pub(super) fn count(&mut self, word: Word) -> Counting {
+        let run = PropertySet::run_of(self.unit.name.unit_type())
+            .union(PropertySet::SIGNALLED_DETAILS)
+            .with(UnitProperty::ActiveState)
+            .with(UnitProperty::SubState);
+        if self.wanted().without(self.held).without(self.refused).intersects(run) {
+            return Counting::Nothing;
+        }
+        if self.after_gap && word != Word::Silence && self.is_ambiguous() {
+            return Counting::Later;
+        }
+        let invocation = self.held.has(UnitProperty::Invocation);
+        if let Some(before) = self.before.take_if(|_| invocation)
+            && before.is_of(self.run.invocation)
+        {
+            self.counted = *before;
+        }
+        let facts = self.facts();
+        // Answers come one by one, and what tells that something has happened may be of two
+        // moments, unless it is answered the same again.
+        if self.after_gap
+            && word == Word::Answer
+            && self.confirming.as_deref() != Some(&facts)
+            && !self.counted.clone().advance(&facts).is_empty()
+        {
+            self.confirming = Some(Box::new(facts));
+            self.doubt(run);
+            return Counting::Nothing;
+        }
+        self.confirming = None;
+        self.after_gap = false;
+        let mut gain = self.counted.advance(&facts);
+        self.unseen = self.unseen.saturating_add(std::mem::take(&mut gain.unseen));
+        self.count_unseen(&mut gain);
+        if gain.is_empty() {
+            return Counting::Nothing;
+        }
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
+        Counting::Gain(gain)
+    }
+
+    fn facts(&self) -> Facts {
+        let known = |property| self.held.has(property);
+        let time = |property, time: Option<Usec>| known(property).then_some(time.unwrap_or(0));
+        let unit = &self.unit;
+        let exit = self.run.exit_time.zip(self.run.exit_code.clone());
+        let result = PropertySet::result_of(unit.name.unit_type());
+        Facts {
+            state: known(UnitProperty::ActiveState).then(|| unit.active_state.clone()),
+            active_enter: time(UnitProperty::ActiveEnter, unit.active_enter),
+            active_exit: time(UnitProperty::ActiveExit, unit.active_exit),
+            inactive_enter: time(UnitProperty::InactiveEnter, unit.inactive_enter),
+            invocation: known(UnitProperty::Invocation).then_some(self.run.invocation),
+            result: unit.result.clone().filter(|_| self.held.intersects(result)),
+            restarts: known(UnitProperty::Restarts).then_some(self.run.restarts),
+            exit: exit
+                .map(|(at, code)| Exit { at, code, status: self.run.exit_status })
+                .filter(|_| known(UnitProperty::ExitTime) && known(UnitProperty::ExitStatus)),
+            between: self.between(),
+            has_job: self.run.has_job,
+            says_queued: &*unit.sub_state == "auto-restart-queued",
+            after_gap: self.after_gap,
+        }
+    }
+
+    /// Whether the next state tells more of what was missed than this one: whether the run that is
+    /// known is the one that ended or the one that has just begun, and whether the restart that
+    /// was counted last was refused or is yet to come.
+    fn is_ambiguous(&self) -> bool {
+        let failed = self.unit.result.as_ref().is_some_and(RunResult::is_failure);
+        match self.between() {
+            // A run that has begun has not failed yet.
+            Between::Queued => !failed,
+            Between::Waiting => false,
+            Between::No => {
+                self.unit.active_state.is_at_rest() && self.counted.is_behind(self.run.restarts)
+            }
+        }
+    }
+
+    fn count_unseen(&mut self, gain: &mut Gain) {
+        let told = self.held.union(self.refused).contains(PropertySet::RESTARTING);
+        if self.unseen > 0 && told {
+            let policy = self.held.contains(PropertySet::RESTARTING);
+            if policy && self.run.after_failure && !self.run.forced {
+                gain.failures.add(&RunResult::Unknown, self.unseen);
+            }
+            self.unseen = 0;
+            // To be asked anew should it matter again: a reload may change it.
+            self.doubt(PropertySet::RESTARTING);
+        }
+    }
+
+    fn between(&self) -> Between {
+        match &*self.unit.sub_state {
+            "auto-restart-queued" => Between::Queued,
+            "auto-restart" if self.run.has_job => Between::Queued,
+            "auto-restart" | "failed-before-auto-restart" | "dead-before-auto-restart" => {
+                Between::Waiting
+            }
+            _ => Between::No,
         }
     }
 

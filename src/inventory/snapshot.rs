@@ -2,10 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::unit::{Unit, Usec};
+use super::{
+    Inventory, files,
+    history::{History, Totals},
+    unit::{Unit, Usec},
+};
 use crate::systemd::{
-    name::UnitType,
-    state::{ActiveState, JobState, JobType, LoadState, SystemState},
+    name::{UnitName, UnitType},
+    state::{ActiveState, FileState, JobState, JobType, LoadState, SystemState},
 };
 
 /// What is known at one moment. Units are shared, not copied.
@@ -13,14 +17,34 @@ use crate::systemd::{
 pub struct Snapshot {
     /// The units that pass the filter, by name, whatever their load state.
     pub units: Vec<Arc<Unit>>,
+    /// The units that have left, or of which it is not known whether they are there, with what
+    /// happened to them.
+    pub departed: Vec<(UnitName, Arc<History>)>,
+    /// The units with a file that has something to tell, by name, in systemd's memory or not.
+    pub files: Vec<UnitFile>,
+    /// What has happened on the whole host.
+    pub totals: Totals,
     /// Loaded units by type and active state, also those that the filter hides.
     pub loaded: BTreeMap<(UnitType, ActiveState), u64>,
     /// Units in memory that are not loaded, by load state, also those that the filter hides.
     pub not_loaded: BTreeMap<LoadState, u64>,
     /// The queued jobs by type and state.
     pub jobs: BTreeMap<(JobType, JobState), u64>,
+    /// Since when the oldest queued job has been known, in microseconds since boot.
+    pub oldest_job: Option<Usec>,
     /// What the manager says of itself.
     pub manager: Manager,
+}
+
+/// What is to tell of a unit file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnitFile {
+    /// The unit's name.
+    pub name: UnitName,
+    /// `UnitFileState`, where that is wanted.
+    pub state: Option<FileState>,
+    /// It is enabled, and does not run for no reason that is known.
+    pub is_missed: bool,
 }
 
 /// What the manager says of itself (`org.freedesktop.systemd1.Manager`).
@@ -91,3 +115,64 @@ pub const BOOT_STAGES: [&str; 18] = [
     "UnitsLoadStart",
     "UnitsLoadFinish",
 ];
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// Everything at this moment.
+    pub fn snapshot(&self, now: Usec) -> Snapshot {
+        let mut snapshot = Snapshot {
+            jobs: self.jobs.counts(),
+            oldest_job: self.jobs.oldest(),
+            totals: self.totals.clone(),
+            manager: self.manager.clone(),
+            ..Snapshot::default()
+        };
+        for entry in self.units.values() {
+            let unit = &entry.unit;
+            if !entry.known || entry.echo {
+                // Perhaps it is not there; what happened to it did happen.
+                if entry.admitted && !unit.history.is_empty() {
+                    snapshot.departed.push((unit.name.clone(), Arc::clone(&unit.history)));
+                }
+                continue;
+            }
+            if unit.load_state == LoadState::Loaded {
+                let key = (unit.name.unit_type(), unit.active_state.clone());
+                *snapshot.loaded.entry(key).or_default() += 1;
+            } else {
+                *snapshot.not_loaded.entry(unit.load_state.clone()).or_default() += 1;
+            }
+            if entry.admitted {
+                snapshot.units.push(Arc::clone(unit));
+            }
+        }
+        snapshot.files = self.unit_files();
+        // Nothing left before the machine booted.
+        let since = now.checked_sub(self.retention);
+        let served = self.departed.served_since(since.unwrap_or(0));
+        let served = served.filter(|_| self.retention > 0);
+        snapshot
+            .departed
+            .extend(served.map(|(name, past)| (name.clone(), Arc::clone(&past.history))));
+        snapshot
+    }
+
+    fn unit_files(&self) -> Vec<UnitFile> {
+        let told = |(name, state): (&UnitName, &FileState)| {
+            let entry = self.units.get(name).filter(|entry| entry.known && !entry.echo);
+            let is_missed = state.is_enabled()
+                && match entry {
+                    Some(entry) => {
+                        let rest = entry.rest(self.jobs.has_one_for(name));
+                        entry.is_exported() && files::is_missed(&entry.unit, rest)
+                    }
+                    None => self.files.is_missed(name),
+                };
+            let state = self.file_states.then(|| state.clone());
+            let tells = is_missed || state.is_some();
+            tells.then(|| UnitFile { name: name.clone(), state, is_missed })
+        };
+        self.files.iter().filter_map(told).collect()
+    }
+}

@@ -2,7 +2,12 @@
 //! as the real one does, with every delay that the real one may have, and events that no systemd
 //! would send.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod counting;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use proptest::{collection::vec, prelude::*};
 
@@ -157,6 +162,8 @@ impl Systemd {
 
     fn reload(&mut self) {
         self.wire.push_back(Message::Event(Event::Reloading(true)));
+        // What was to be signalled of a unit is, before the unit is freed.
+        self.signal();
         for name in self.units.keys() {
             self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
         }
@@ -217,7 +224,7 @@ impl Systemd {
                 None => return,
                 Some(Message::Event(event)) => {
                     let reloaded = event == Event::Reloading(false);
-                    inventory.apply(event);
+                    inventory.apply(event, 0);
                     if reloaded {
                         // The watch asks for a listing, which systemd answers when it gets to it.
                         self.wire.push_back(Message::Adopt(self.list()));
@@ -226,9 +233,9 @@ impl Systemd {
                 Some(Message::Answer(name, property, answer)) => {
                     inventory.answer(&name, property, answer);
                 }
-                Some(Message::Adopt(listing)) => inventory.adopt(listing),
+                Some(Message::Adopt(listing)) => inventory.adopt(listing, Extent::Settings, 0),
                 Some(Message::Compare(listing)) => {
-                    assert_eq!(inventory.compare(listing), 0, "a unit went without a signal");
+                    assert_eq!(inventory.compare(listing, 0), 0, "a unit went without a signal");
                 }
             }
         }
@@ -267,7 +274,7 @@ impl Real {
 }
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|name| !name.ends_with(".device")))
+    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, false)
 }
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {
@@ -275,14 +282,13 @@ fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, O
         let state = (unit.load_state.clone(), unit.active_state.clone(), unit.active_enter);
         (unit.name.clone(), state)
     };
-    inventory.snapshot().units.iter().map(row).collect()
+    inventory.snapshot(0).units.iter().map(row).collect()
 }
 
 fn restarts(inventory: &Inventory, of: &str) -> Option<u64> {
-    let snapshot = inventory.snapshot();
+    let snapshot = inventory.snapshot(0);
     let unit = snapshot.units.iter().find(|unit| unit.name.as_str() == of)?;
-    let Details::Service(service) = &unit.details else { return None };
-    service.restarts
+    Some(unit.history.restarts)
 }
 
 /// Lives through a history to its end, and compares.
@@ -305,11 +311,11 @@ fn live_through(steps: &[Step]) {
     assert!(inventory.is_complete());
 
     let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
-    let counted: u64 = inventory.snapshot().loaded.values().sum();
+    let counted: u64 = inventory.snapshot(0).loaded.values().sum();
     assert_eq!(counted, loaded as u64, "hidden units are counted too");
 
     inventory.take_suspects();
-    assert_eq!(inventory.compare(systemd.list()), 0);
+    assert_eq!(inventory.compare(systemd.list(), 0), 0);
     assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
 }
 
@@ -365,12 +371,12 @@ proptest! {
                 _ => Value::Number(number),
             };
             match what {
-                0 => inventory.apply(Event::UnitNew(unit.clone())),
-                1 => inventory.apply(Event::UnitRemoved(unit.clone())),
+                0 => inventory.apply(Event::UnitNew(unit.clone()), 0),
+                1 => inventory.apply(Event::UnitRemoved(unit.clone()), 0),
                 2 => inventory.answer(&unit, property, Ok(value)),
                 3 => inventory.answer(&unit, property, Err(CallError::Deadline)),
                 4 => inventory.answer(&unit, property, Err(CallError::Unreadable(String::new()))),
-                5 => inventory.apply(Event::Reloading(number % 2 == 0)),
+                5 => inventory.apply(Event::Reloading(number % 2 == 0), 0),
                 6 => inventory.retry_deferred(),
                 7 => drop(inventory.next_question()),
                 _ => {
@@ -378,7 +384,7 @@ proptest! {
                         (property, value),
                         (UnitProperty::Restarts, Value::Number(number % 100)),
                     ];
-                    inventory.apply(Event::UnitChanged(unit.clone(), facts));
+                    inventory.apply(Event::UnitChanged(unit.clone(), facts), 0);
                 }
             }
             let now = restarts(&inventory, unit.as_str());
@@ -392,7 +398,7 @@ proptest! {
             active_state: ActiveState::Failed,
             sub_state: "failed".into(),
         };
-        inventory.adopt(vec![listed]);
+        inventory.adopt(vec![listed], Extent::Everything, 0);
         let shown = shown(&inventory);
         prop_assert_eq!(shown.len(), 1);
         prop_assert_eq!(&shown[&name(0)].1, &ActiveState::Failed);
@@ -414,7 +420,7 @@ proptest! {
 #[test]
 fn what_is_refused_is_not_asked_for_again() {
     let mut inventory = inventory();
-    inventory.apply(Event::UnitNew(name(0)));
+    inventory.apply(Event::UnitNew(name(0)), 0);
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
         assert!(asked.len() < 10, "asked again and again: {asked:?}");
@@ -426,32 +432,7 @@ fn what_is_refused_is_not_asked_for_again() {
         inventory.answer(&unit, property, Err(refusal));
     }
     assert_eq!(asked.len(), 3);
-    assert!(inventory.snapshot().units.is_empty());
-}
-
-#[test]
-fn restarts_go_on_counting_over_a_reset_and_a_departure() {
-    let mut inventory = inventory();
-    let unit = name(0);
-    let learn = |inventory: &mut Inventory, restarts| {
-        let state = [
-            (UnitProperty::LoadState, Value::Text("loaded".into())),
-            (UnitProperty::ActiveState, Value::Text("active".into())),
-            (UnitProperty::SubState, Value::Text("running".into())),
-            (UnitProperty::Restarts, Value::Number(restarts)),
-        ];
-        inventory.apply(Event::UnitChanged(name(0), state.to_vec()));
-    };
-    inventory.apply(Event::UnitNew(unit.clone()));
-    for (seen, counted) in [(3, 3), (5, 5), (0, 5), (1, 6), (1, 6), (4, 9)] {
-        learn(&mut inventory, seen);
-        assert_eq!(restarts(&inventory, "a.service"), Some(counted));
-    }
-    inventory.apply(Event::UnitRemoved(unit.clone()));
-    assert_eq!(restarts(&inventory, "a.service"), None);
-    inventory.apply(Event::UnitNew(unit));
-    learn(&mut inventory, 2);
-    assert_eq!(restarts(&inventory, "a.service"), Some(11));
+    assert!(inventory.snapshot(0).units.is_empty());
 }
 
 #[test]
@@ -463,30 +444,30 @@ fn a_correction_that_no_signal_explains_is_drift() {
         active_state,
         sub_state: "dead".into(),
     };
-    inventory.adopt(vec![listed(ActiveState::Inactive)]);
-    assert_eq!(inventory.compare(vec![listed(ActiveState::Failed)]), 0);
+    inventory.adopt(vec![listed(ActiveState::Inactive)], Extent::Everything, 0);
+    assert_eq!(inventory.compare(vec![listed(ActiveState::Failed)], 0), 0);
     let facts = vec![(UnitProperty::ActiveState, Value::Text("failed".into()))];
-    inventory.apply(Event::UnitChanged(name(0), facts));
+    inventory.apply(Event::UnitChanged(name(0), facts), 0);
     assert_eq!(inventory.take_suspects(), Vec::<&str>::new(), "its signal was only late");
 
-    assert_eq!(inventory.compare(vec![listed(ActiveState::Active)]), 0);
+    assert_eq!(inventory.compare(vec![listed(ActiveState::Active)], 0), 0);
     assert_eq!(inventory.take_suspects(), ["active_state"]);
-    assert_eq!(inventory.compare(Vec::new()), 1, "gone without a signal");
+    assert_eq!(inventory.compare(Vec::new(), 0), 1, "gone without a signal");
 }
 
 #[test]
 fn a_queued_job_is_counted_once_its_type_is_known() {
     let mut inventory = inventory();
-    inventory.apply(Event::JobNew { id: 7 });
+    inventory.apply(Event::JobNew { id: 7, unit: name(0) }, 0);
     assert!(inventory.has_unknown_jobs());
-    assert!(inventory.snapshot().jobs.is_empty());
+    assert!(inventory.snapshot(0).jobs.is_empty());
     let state = crate::systemd::state::JobState::Waiting;
-    let job = ListedJob { id: 7, job_type: JobType::Stop, state: state.clone() };
-    assert_eq!(inventory.adopt_jobs(vec![job]), 0);
+    let job = ListedJob { id: 7, unit: name(0), job_type: JobType::Stop, state: state.clone() };
+    assert_eq!(inventory.adopt_jobs(vec![job], 0), 0);
     assert!(!inventory.has_unknown_jobs());
-    assert_eq!(inventory.snapshot().jobs, [((JobType::Stop, state), 1)].into());
-    inventory.apply(Event::JobChanged { id: 7, state: "running".into() });
-    let counted = inventory.snapshot().jobs.into_keys().next();
+    assert_eq!(inventory.snapshot(0).jobs, [((JobType::Stop, state), 1)].into());
+    inventory.apply(Event::JobChanged { id: 7, state: "running".into() }, 0);
+    let counted = inventory.snapshot(0).jobs.into_keys().next();
     assert_eq!(counted.map(|(_, state)| state.to_string()).as_deref(), Some("running"));
-    assert_eq!(inventory.adopt_jobs(Vec::new()), 1, "gone without a signal");
+    assert_eq!(inventory.adopt_jobs(Vec::new(), 0), 1, "gone without a signal");
 }

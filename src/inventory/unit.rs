@@ -1,9 +1,12 @@
 //! One unit's row in the table: plain values, each with the systemd property it comes from.
 
+use std::sync::Arc;
+
+use super::history::History;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{UnitProperty, Value},
-    state::{ActiveState, LoadState},
+    state::{ActiveState, LoadState, RunResult},
 };
 
 /// A point in time: microseconds since the epoch, or since boot where a name says monotonic.
@@ -17,10 +20,14 @@ pub struct Unit {
     pub name: UnitName,
     /// `LoadState`.
     pub load_state: LoadState,
+    /// `LoadError`: the name of the D-Bus error that kept it from loading.
+    pub load_error: Option<Box<str>>,
     /// `ActiveState`.
     pub active_state: ActiveState,
     /// `SubState`; its words differ by unit type.
     pub sub_state: Box<str>,
+    /// `Result` of its last or current run, where its type has one.
+    pub result: Option<RunResult>,
     /// `ActiveEnterTimestamp`.
     pub active_enter: Option<Usec>,
     /// `ActiveExitTimestamp`.
@@ -29,8 +36,12 @@ pub struct Unit {
     pub inactive_enter: Option<Usec>,
     /// `InactiveExitTimestamp`.
     pub inactive_exit: Option<Usec>,
+    /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
+    pub need_daemon_reload: bool,
     /// What only units of its type have.
     pub details: Details,
+    /// What has happened to it.
+    pub history: Arc<History>,
 }
 
 /// What only units of one type have.
@@ -53,9 +64,6 @@ pub enum Details {
 pub struct Service {
     /// `Type`: simple, notify, oneshot and so on.
     pub service_type: Option<Box<str>>,
-    /// Automatic restarts since the exporter first saw the unit, on top of the `NRestarts` that
-    /// it then had; a reset of `NRestarts` does not lower it.
-    pub restarts: Option<u64>,
     /// `TasksMax`.
     pub tasks_max: Option<u64>,
     /// `Slice`, from which and the name the control group follows.
@@ -108,6 +116,7 @@ pub struct Mount {
 enum Held<'a> {
     Number(Option<u64>),
     Text(Option<&'a str>),
+    Flag(bool),
     /// The row keeps no such thing.
     NoPlace,
 }
@@ -115,22 +124,56 @@ enum Held<'a> {
 // === impl Unit ===
 
 impl Unit {
+    /// A unit of which nothing but its name is known.
+    pub fn new(name: UnitName) -> Self {
+        let details = Details::of(name.unit_type());
+        Self {
+            name,
+            load_state: LoadState::Stub,
+            load_error: None,
+            active_state: ActiveState::Inactive,
+            sub_state: Box::default(),
+            result: None,
+            active_enter: None,
+            active_exit: None,
+            inactive_enter: None,
+            inactive_exit: None,
+            need_daemon_reload: false,
+            details,
+            history: Arc::default(),
+        }
+    }
+
     /// Whether the row holds this value already.
     pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
         match self.get(property) {
             Held::Number(held) => held == value.number(),
             Held::Text(held) => held == value.text(),
+            Held::Flag(held) => held == (*value == Value::Flag(true)),
             Held::NoPlace => true,
         }
     }
 
     fn get(&self, property: UnitProperty) -> Held<'_> {
-        use Held::{NoPlace, Number, Text};
+        use Held::{Flag, NoPlace, Number, Text};
         use UnitProperty as P;
         match (property, &self.details) {
             (P::LoadState, _) => Text(Some(self.load_state.as_str())),
             (P::ActiveState, _) => Text(Some(self.active_state.as_str())),
             (P::SubState, _) => Text(Some(&self.sub_state)),
+            (P::LoadError, _) => Text(self.load_error.as_deref()),
+            (P::NeedDaemonReload, _) => Flag(self.need_daemon_reload),
+            (
+                P::ServiceResult
+                | P::SocketResult
+                | P::MountResult
+                | P::AutomountResult
+                | P::SwapResult
+                | P::TimerResult
+                | P::PathResult
+                | P::ScopeResult,
+                _,
+            ) => Text(self.result.as_ref().map(RunResult::as_str)),
             (P::ActiveEnter, _) => Number(self.active_enter),
             (P::ActiveExit, _) => Number(self.active_exit),
             (P::InactiveEnter, _) => Number(self.inactive_enter),
@@ -162,6 +205,19 @@ impl Unit {
             (P::LoadState, _) => self.load_state = word.into(),
             (P::ActiveState, _) => self.active_state = word.into(),
             (P::SubState, _) => self.sub_state = word.into(),
+            (P::LoadError, _) => self.load_error = text.filter(|it| !it.is_empty()).map(Into::into),
+            (P::NeedDaemonReload, _) => self.need_daemon_reload = *value == Value::Flag(true),
+            (
+                P::ServiceResult
+                | P::SocketResult
+                | P::MountResult
+                | P::AutomountResult
+                | P::SwapResult
+                | P::TimerResult
+                | P::PathResult
+                | P::ScopeResult,
+                _,
+            ) => self.result = text.map(Into::into),
             (P::ActiveEnter, _) => self.active_enter = number,
             (P::ActiveExit, _) => self.active_exit = number,
             (P::InactiveEnter, _) => self.inactive_enter = number,
@@ -189,7 +245,7 @@ impl Unit {
 
 impl Details {
     /// What a unit of this type has, with nothing known of it yet.
-    pub(super) fn of(unit_type: UnitType) -> Self {
+    fn of(unit_type: UnitType) -> Self {
         match unit_type {
             UnitType::Service => Self::Service(Service::default()),
             UnitType::Socket => Self::Socket(Socket::default()),

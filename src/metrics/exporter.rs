@@ -23,6 +23,8 @@ families! {
         "D-Bus calls made, by method.";
     CALL_ERRORS: Counter "systemd_exporter_dbus_errors_total" ["method", "error"]
         "D-Bus calls that failed, by method and name of the error.";
+    STATE_ERRORS: Counter "systemd_exporter_state_errors_total" []
+        "Times that the counters could not be written to the state directory; absent without a state directory.";
     SCRAPES: Histogram "systemd_exporter_scrape_duration_seconds" []
         "Time from the request for a scrape until its answer was encoded.";
 }
@@ -33,7 +35,7 @@ pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {
 
 pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
     counter(&EVENTS, &totals.events, out)?;
-    out.histogram(&EVENT_LAG, &totals.event_lag)?;
+    out.family(&EVENT_LAG).add_histogram([], &totals.event_lag)?;
     counter(&RESYNCS, &totals.resyncs, out)?;
     counter(&DRIFT, &totals.drift, out)?;
     counter(&CALLS, &totals.calls, out)?;
@@ -41,7 +43,8 @@ pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
     for ((method, error), count) in &totals.call_errors {
         samples.add([method.as_ref(), error.as_ref()], *count)?;
     }
-    out.histogram(&SCRAPES, &totals.scrapes)
+    out.single(&STATE_ERRORS, totals.state_errors)?;
+    out.family(&SCRAPES).add_histogram([], &totals.scrapes)
 }
 
 fn counter(

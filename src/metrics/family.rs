@@ -1,6 +1,6 @@
 //! What a family is, and how its samples are written in either format.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     encoding::{
@@ -11,7 +11,7 @@ use prometheus_client::{
 };
 
 use super::format::Format;
-use crate::telemetry::Histogram;
+use crate::histogram::Histogram;
 
 /// The words of one family: what a reader of `/metrics` is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +64,30 @@ macro_rules! families {
 }
 pub(super) use families;
 
-/// The document being written.
-pub(super) struct Exposition<'e> {
-    encoder: DescriptorEncoder<'e>,
-    format: Format,
+/// The document being written, or a count of what would be in it.
+pub(super) enum Exposition<'e> {
+    Paper { encoder: DescriptorEncoder<'e>, format: Format },
+    Tally(&'e mut Tally),
 }
 
-/// One family being written: its metadata comes with its first sample, so that a family without
-/// samples leaves no trace.
+/// Series by the name of their family; 0 for a family that was begun and has none.
+pub(super) type Tally = BTreeMap<&'static str, u64>;
+
+/// One family being written or counted.
 pub(super) struct Samples<'s, 'e, const N: usize> {
     family: &'static Family,
+    place: Place<'s, 'e>,
+}
+
+/// Where the samples of one family go.
+enum Place<'s, 'e> {
+    Paper(Paper<'s, 'e>),
+    Tally(&'s mut u64),
+}
+
+/// One family on paper: its metadata comes with its first sample, so that a family without
+/// samples leaves no trace.
+struct Paper<'s, 'e> {
     format: Format,
     waiting: Option<&'s mut DescriptorEncoder<'e>>,
     open: Option<MetricEncoder<'s>>,
@@ -129,7 +143,12 @@ impl Family {
 
 impl<'e> Exposition<'e> {
     pub(super) fn new(encoder: DescriptorEncoder<'e>, format: Format) -> Self {
-        Self { encoder, format }
+        Self::Paper { encoder, format }
+    }
+
+    /// An exposition that is only counted.
+    pub(super) fn tally(tally: &'e mut Tally) -> Self {
+        Self::Tally(tally)
     }
 
     /// Begins a family. Each is begun once: the format forbids a second time.
@@ -137,12 +156,14 @@ impl<'e> Exposition<'e> {
         &mut self,
         family: &'static FamilyOf<N>,
     ) -> Samples<'_, 'e, N> {
-        Samples {
-            family: &family.0,
-            format: self.format,
-            waiting: Some(&mut self.encoder),
-            open: None,
-        }
+        let family = &family.0;
+        let place = match self {
+            Self::Paper { encoder, format } => {
+                Place::Paper(Paper { format: *format, waiting: Some(encoder), open: None })
+            }
+            Self::Tally(tally) => Place::Tally(tally.entry(family.name).or_default()),
+        };
+        Samples { family, place }
     }
 
     /// Writes a family of a single sample, if there is a value.
@@ -156,24 +177,11 @@ impl<'e> Exposition<'e> {
     {
         self.family(family).add_known([], value)
     }
-
-    /// Writes a whole histogram, one without labels.
-    pub(super) fn histogram(
-        &mut self,
-        family: &'static FamilyOf<0>,
-        histogram: &Histogram,
-    ) -> fmt::Result {
-        let bounds = Histogram::BOUNDS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<_> = bounds.zip(histogram.buckets).collect();
-        let count = histogram.buckets.iter().sum();
-        let mut samples = self.family(family);
-        samples.open()?.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
-    }
 }
 
 // === impl Samples ===
 
-impl<'s, const N: usize> Samples<'s, '_, N> {
+impl<const N: usize> Samples<'_, '_, N> {
     /// Writes one sample, if there is a value.
     pub(super) fn add_known<V>(&mut self, labels: impl Labels<N>, value: Option<V>) -> fmt::Result
     where
@@ -187,9 +195,16 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
     where
         V: EncodeGaugeValue + EncodeCounterValue,
     {
-        let (kind, format, names) = (self.family.kind, self.format, self.family.labels);
+        let paper = match &mut self.place {
+            Place::Paper(paper) => paper,
+            Place::Tally(series) => {
+                **series += 1;
+                return Ok(());
+            }
+        };
+        let (kind, format, names) = (self.family.kind, paper.format, self.family.labels);
         let pairs = Pairs::<_, N> { names, values: &labels };
-        let encoder = self.open()?;
+        let encoder = paper.open(self.family)?;
         if matches!((kind, format), (Kind::Info, Format::OpenMetrics)) {
             return encoder.encode_info(&pairs);
         }
@@ -200,11 +215,38 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
         write(&mut encoder.encode_family(&pairs)?, kind, format, &value)
     }
 
-    fn open(&mut self) -> Result<&mut MetricEncoder<'s>, fmt::Error> {
+    /// Writes a whole histogram: one sample for each bucket, the sum and the count.
+    pub(super) fn add_histogram(
+        &mut self,
+        labels: impl Labels<N>,
+        histogram: &Histogram,
+    ) -> fmt::Result {
+        let buckets: Vec<_> = histogram.buckets().collect();
+        let (sum, count) = (histogram.sum(), histogram.count());
+        let paper = match &mut self.place {
+            Place::Paper(paper) => paper,
+            Place::Tally(series) => {
+                **series += 2;
+                **series += u64::try_from(buckets.len()).unwrap_or(u64::MAX);
+                return Ok(());
+            }
+        };
+        let pairs = Pairs::<_, N> { names: self.family.labels, values: &labels };
+        let encoder = paper.open(self.family)?;
+        if N == 0 {
+            return encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
+        }
+        encoder.encode_family(&pairs)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+// === impl Paper ===
+
+impl<'s> Paper<'s, '_> {
+    fn open(&mut self, family: &Family) -> Result<&mut MetricEncoder<'s>, fmt::Error> {
         if let Some(encoder) = self.waiting.take() {
-            let (name, metric_type) = self.family.descriptor(self.format);
-            self.open =
-                Some(encoder.encode_descriptor(name, self.family.help, None, metric_type)?);
+            let (name, metric_type) = family.descriptor(self.format);
+            self.open = Some(encoder.encode_descriptor(name, family.help, None, metric_type)?);
         }
         self.open.as_mut().ok_or(fmt::Error)
     }
@@ -236,5 +278,63 @@ impl<const N: usize> Labels<N> for [&str; N] {
 impl<L: Labels<N>, const N: usize> EncodeLabelSet for Pairs<'_, L, N> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         self.values.encode(self.names, encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use prometheus_client::{collector::Collector, encoding::text, registry::Registry};
+
+    use super::*;
+
+    families! {
+        TOOK: Histogram "took_seconds" ["type", "why"] "How long it took.";
+    }
+
+    #[derive(Debug)]
+    struct Took(Format);
+
+    impl Collector for Took {
+        fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+            let mut start = Histogram::new(&[0.25, 90.0]);
+            for seconds in [0.125, 0.25, 1.0, 91.0] {
+                start.observe(Duration::from_secs_f64(seconds));
+            }
+            let stop = Histogram::new(&[3600.0]);
+            let mut out = Exposition::new(encoder, self.0);
+            let mut samples = out.family(&TOOK);
+            samples.add_histogram(["start", "\"so\""], &start)?;
+            samples.add_histogram(["stop", ""], &stop)
+        }
+    }
+
+    /// A reader wants all of one histogram together, its buckets cumulative and rising to an
+    /// infinite one that equals the count.
+    #[test]
+    fn histograms_with_labels_are_the_same_in_both_formats() {
+        assert_eq!(ALL, [&TOOK.0]);
+        for format in [Format::OpenMetrics, Format::Text] {
+            let mut registry = Registry::default();
+            registry.register_collector(Box::new(Took(format)));
+            let mut text = String::new();
+            text::encode_registry(&mut text, &registry).unwrap();
+            assert_eq!(
+                text,
+                r#"# HELP took_seconds How long it took.
+# TYPE took_seconds histogram
+took_seconds_sum{type="start",why="\"so\""} 92.375
+took_seconds_count{type="start",why="\"so\""} 4
+took_seconds_bucket{le="0.25",type="start",why="\"so\""} 2
+took_seconds_bucket{le="90.0",type="start",why="\"so\""} 3
+took_seconds_bucket{le="+Inf",type="start",why="\"so\""} 4
+took_seconds_sum{type="stop",why=""} 0.0
+took_seconds_count{type="stop",why=""} 0
+took_seconds_bucket{le="3600.0",type="stop",why=""} 0
+took_seconds_bucket{le="+Inf",type="stop",why=""} 0
+"#
+            );
+        }
     }
 }

@@ -1,16 +1,16 @@
 //! What the manager says of itself, and the counts over everything in its memory.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use super::{
     family::{Exposition, families},
-    seconds,
+    from_zero, owned, seconds,
 };
 use crate::{
     inventory::snapshot::{Manager, Snapshot, Watchdog},
     systemd::{
         name::UnitType,
-        state::{ActiveState, JobState, JobType, LoadState, SystemState},
+        state::{ActiveState, LoadState, SystemState},
     },
 };
 
@@ -27,8 +27,6 @@ families! {
         "Units in memory that did not load, by LoadState, also those that the unit filters hide.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
         "Units in the failed state; from the manager's NFailedUnits.";
-    JOBS: Gauge "systemd_jobs" ["type", "state"]
-        "Jobs in the manager's queue by type and state.";
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
         "1 if the manager feeds a hardware watchdog, 0 if not; from its WatchdogDevice, absent before systemd 252.";
     WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]
@@ -60,35 +58,15 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.clone()))
     });
     let mut samples = out.family(&UNITS);
-    for ((unit_type, state), count) in counts(usual, &snapshot.loaded) {
+    for ((unit_type, state), count) in from_zero(usual, owned(&snapshot.loaded)) {
         samples.add([unit_type.as_str(), state.as_str()], count)?;
     }
     let mut samples = out.family(&NOT_LOADED);
-    for (state, count) in counts(NOT_LOADED_ALWAYS, &snapshot.not_loaded) {
+    for (state, count) in from_zero(NOT_LOADED_ALWAYS, owned(&snapshot.not_loaded)) {
         samples.add([state.as_str()], count)?;
     }
     out.single(&FAILED_UNITS, manager.failed_units)?;
-    let usual = JobType::ALL
-        .iter()
-        .flat_map(|job_type| JobState::ALL.iter().map(|state| (job_type.clone(), state.clone())));
-    let mut samples = out.family(&JOBS);
-    for ((job_type, state), count) in counts(usual, &snapshot.jobs) {
-        samples.add([job_type.as_str(), state.as_str()], count)?;
-    }
     watchdog(&manager.watchdog, out)
-}
-
-/// The keys that always have a series, with 0 where nothing is counted, and the others that
-/// something is counted for.
-fn counts<K: Ord + Clone>(
-    always: impl IntoIterator<Item = K>,
-    counted: &BTreeMap<K, u64>,
-) -> BTreeMap<K, u64> {
-    let mut counts: BTreeMap<K, u64> = always.into_iter().map(|key| (key, 0)).collect();
-    counts.extend(
-        counted.iter().filter(|(_, count)| **count > 0).map(|(key, count)| (key.clone(), *count)),
-    );
-    counts
 }
 
 fn about(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {

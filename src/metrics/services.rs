@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     inventory::unit::{Details, IpCounters, Service, Unit},
-    systemd::{name::UnitName, state::ActiveState},
+    systemd::{
+        name::{UnitName, UnitType},
+        state::{ActiveState, RunResult},
+    },
 };
 
 families! {
@@ -19,8 +22,14 @@ families! {
         "Tasks, that is processes and threads, in the service's control group; from pids.current, absent without a control group or the pids controller.";
     TASKS_MAX: Gauge "systemd_unit_tasks_max" ["name", "type"]
         "Most tasks that the service may have; from TasksMax, absent if there is no limit.";
+    LAST_RESULT: Gauge "systemd_service_last_result" ["name", "result"]
+        "Always 1, with the Result of the service's current or last run; absent while that is success. It is exec-condition, and no failure, where ExecCondition= kept the service from starting.";
+    LAST_EXIT_STATUS: Gauge "systemd_service_last_exit_status" ["name", "code"]
+        "Exit status of the service's main process when it last ended or, where the code is killed or dumped, the number of the signal that ended it; from ExecMainStatus and ExecMainCode, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
+    LAST_EXIT_TIME: Gauge "systemd_service_last_exit_time_seconds" ["name", "code"]
+        "Unix time at which the service's main process last ended; from ExecMainExitTimestamp, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
     RESTARTS: Counter "systemd_service_restart_total" ["name"]
-        "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that.";
+        "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that. Stays for --retention after the service is gone.";
     INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
         "Bytes that the service received; from IPIngressBytes, absent unless IPAccounting is on.";
     EGRESS_BYTES: Counter "systemd_service_ip_egress_bytes_total" ["name"]
@@ -39,7 +48,28 @@ pub(super) fn encode(
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
     each(rows, out, &TASKS_CURRENT, |unit| service(unit).and(tasks.get(&unit.name).copied()))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
-    counter(rows, out, &RESTARTS, |service| service.restarts)?;
+    let mut samples = out.family(&LAST_RESULT);
+    for row in rows {
+        let result = row.unit.filter(|unit| service(unit).is_some());
+        let result = result.and_then(|unit| unit.result.as_ref());
+        if let Some(result) = result.filter(|result| **result != RunResult::Success) {
+            samples.add([row.name, result.as_str()], 1_u64)?;
+        }
+    }
+    let exits = || rows.iter().filter_map(|row| Some((row.name, row.history.last_exit.as_ref()?)));
+    let mut samples = out.family(&LAST_EXIT_STATUS);
+    for (name, exit) in exits() {
+        samples.add([name, exit.code.as_str()], exit.status)?;
+    }
+    let mut samples = out.family(&LAST_EXIT_TIME);
+    for (name, exit) in exits() {
+        samples.add([name, exit.code.as_str()], seconds(exit.at))?;
+    }
+    let mut samples = out.family(&RESTARTS);
+    let is_service = |row: &&Row<'_>| row.unit_type == UnitType::Service.as_str();
+    for row in rows.iter().filter(is_service).filter(|row| row.is_or_was_there()) {
+        samples.add([row.name], row.history.restarts)?;
+    }
     let ip =
         |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
     counter(rows, out, &INGRESS_BYTES, ip(|ip| ip.ingress_bytes))?;
@@ -73,7 +103,7 @@ fn counter(
 ) -> fmt::Result {
     let mut samples = out.family(family);
     for row in rows {
-        samples.add_known([row.unit.name.as_str()], service(row.unit).and_then(&value))?;
+        samples.add_known([row.name], row.unit.and_then(service).and_then(&value))?;
     }
     Ok(())
 }

@@ -31,8 +31,8 @@ fn column(
 ) -> fmt::Result {
     let mut samples = out.family(family);
     for row in rows {
-        if let Details::Socket(socket) = &row.unit.details {
-            samples.add_known([row.unit.name.as_str()], value(socket))?;
+        if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
+            samples.add_known([row.name], value(socket))?;
         }
     }
     Ok(())

@@ -19,8 +19,8 @@ families! {
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
     let timers = || {
-        rows.iter().filter_map(|row| match &row.unit.details {
-            Details::Timer(timer) => Some((row.unit.name.as_str(), timer)),
+        rows.iter().filter_map(|row| match &row.unit?.details {
+            Details::Timer(timer) => Some((row.name, timer)),
             _ => None,
         })
     };

@@ -1,6 +1,10 @@
 //! What every unit has, whatever its type.
 
-use std::fmt::{self, Write as _};
+use std::{
+    collections::HashMap,
+    fmt::{self, Write as _},
+    sync::{Arc, LazyLock},
+};
 
 use prometheus_client::encoding::{
     EncodeCounterValue, EncodeGaugeValue, EncodeLabel as _, EncodeLabelKey, LabelKeyEncoder,
@@ -13,10 +17,14 @@ use super::{
 };
 use crate::{
     inventory::{
-        snapshot::Snapshot,
+        history::History,
+        snapshot::{Snapshot, UnitFile},
         unit::{Details, Unit, Usec},
     },
-    systemd::state::{ActiveState, LoadState},
+    systemd::{
+        name::UnitName,
+        state::{ActiveState, LoadState},
+    },
 };
 
 families! {
@@ -32,33 +40,77 @@ families! {
         "Unix time at which the unit last became inactive or failed; from InactiveEnterTimestamp, absent if it never did.";
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
         "Unix time at which the unit last left the inactive or failed state; from InactiveExitTimestamp, absent if it never did.";
+    LOAD_ERROR: Gauge "systemd_unit_load_error" ["name", "type", "load_state", "error"]
+        "Always 1, for a unit that has a file and that systemd could not load, with the name of the D-Bus error; from LoadState and LoadError, absent for a unit that is loaded, masked or not found.";
+    FILE_STATE: Gauge "systemd_unit_file_state" ["name", "type", "state"]
+        "Always 1, with the state of the unit's file, such as enabled, static or masked, also for a unit that is not in memory; from ListUnitFiles, absent unless --collector.unit-file-state is on.";
+    ENABLED_INACTIVE: Gauge "systemd_unit_enabled_inactive" ["name", "type"]
+        "Always 1, for an enabled unit, in memory or not, that is neither active nor on its way; absent for other units, and for one that rests by design: a finished oneshot, one whose conditions are not met, one that a timer, socket, path or bus name starts.";
+    NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
+        "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late.";
 }
 
-/// A loaded unit and its labels `name` and `type`, written out once for all its samples.
+/// A unit, there or gone, and its labels `name` and `type`, written out once for all its samples.
 pub(super) struct Row<'a> {
-    /// The unit.
-    pub(super) unit: &'a Unit,
-    unit_type: &'a str,
+    /// The unit, if it is there and loaded: any other has no states and no times to tell.
+    pub(super) unit: Option<&'a Unit>,
+    /// The unit, if it is there and failed to load.
+    unloadable: Option<&'a Unit>,
+    /// Its file, if that has something to tell.
+    file: Option<&'a UnitFile>,
+    /// What has happened to it.
+    pub(super) history: &'a History,
+    /// The label `name`.
+    pub(super) name: &'a str,
+    /// The label `type`.
+    pub(super) unit_type: &'a str,
     /// `name="…",type="…",`: escaped, and all that comes before a third label.
     written: String,
     /// Where in it the name of the label `type` ends.
     last: usize,
 }
 
+/// What has happened to a unit that never was there.
+static NO_HISTORY: LazyLock<History> = LazyLock::new(History::default);
+
 /// Labels that are written out already, and the name of the one that follows if they do not end
 /// in it.
 struct Written<'a>(&'a str, Option<&'a str>);
 
-/// The loaded units of a snapshot: the others have neither states nor times to tell.
+/// The units of a snapshot that have anything to tell, those that are loaded first.
 pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
-    let loaded = snapshot.units.iter().filter(|unit| unit.load_state == LoadState::Loaded);
-    loaded.map(|unit| Row::new(unit)).collect()
+    let is_loaded = |unit: &&Arc<Unit>| unit.load_state == LoadState::Loaded;
+    let loaded = snapshot.units.iter().filter(is_loaded);
+    let others = snapshot.units.iter().filter(|unit| !is_loaded(unit));
+    let rows = loaded.map(|unit| Row { unit: Some(unit), ..Row::new(&unit.name, &unit.history) });
+    let others = others.filter_map(|unit| {
+        let failed = matches!(unit.load_state, LoadState::Error | LoadState::BadSetting);
+        let unloadable = failed.then_some(&**unit);
+        let told = unloadable.is_some() || !unit.history.is_empty();
+        told.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.history) })
+    });
+    let departed = snapshot.departed.iter().map(|(name, history)| Row::new(name, history));
+    let mut rows: Vec<_> = rows.chain(others).chain(departed).collect();
+    let mut files: HashMap<_, _> =
+        snapshot.files.iter().map(|file| (file.name.as_str(), file)).collect();
+    for row in &mut rows {
+        row.file = files.remove(row.name);
+    }
+    // Of these nothing but the file is there.
+    let others = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
+    rows.extend(others.map(|file| Row { file: Some(file), ..Row::new(&file.name, &NO_HISTORY) }));
+    rows
+}
+
+/// The rows of loaded units.
+fn loaded<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a Unit)> {
+    rows.iter().filter_map(|row| Some((row, row.unit?)))
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&STATE);
-    for row in rows {
-        let current = &row.unit.active_state;
+    for (row, unit) in loaded(rows) {
+        let current = &unit.active_state;
         for state in ActiveState::USUAL {
             samples.add((row, [state.as_str()]), u64::from(state == current))?;
         }
@@ -67,8 +119,8 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
         }
     }
     let mut samples = out.family(&UNIT_INFO);
-    for row in rows {
-        let types = match &row.unit.details {
+    for (row, unit) in loaded(rows) {
+        let types = match &unit.details {
             Details::Mount(mount) => mount.mount_type.as_deref().map(|of| [of, ""]),
             Details::Service(service) => service.service_type.as_deref().map(|of| ["", of]),
             Details::Socket(_) | Details::Timer(_) | Details::Plain => None,
@@ -81,7 +133,26 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     each(rows, out, &ACTIVE_ENTER, time(|unit| unit.active_enter))?;
     each(rows, out, &ACTIVE_EXIT, time(|unit| unit.active_exit))?;
     each(rows, out, &INACTIVE_ENTER, time(|unit| unit.inactive_enter))?;
-    each(rows, out, &INACTIVE_EXIT, time(|unit| unit.inactive_exit))
+    each(rows, out, &INACTIVE_EXIT, time(|unit| unit.inactive_exit))?;
+    let mut samples = out.family(&LOAD_ERROR);
+    for row in rows {
+        if let Some(unit) = row.unloadable {
+            let error = unit.load_error.as_deref().unwrap_or_default();
+            samples.add((row, [unit.load_state.as_str(), error]), 1_u64)?;
+        }
+    }
+    let files = || rows.iter().filter_map(|row| Some((row, row.file?)));
+    let mut samples = out.family(&FILE_STATE);
+    for (row, file) in files() {
+        if let Some(state) = &file.state {
+            samples.add((row, [state.as_str()]), 1_u64)?;
+        }
+    }
+    let mut samples = out.family(&ENABLED_INACTIVE);
+    for (row, _) in files().filter(|(_, file)| file.is_missed) {
+        samples.add(row, 1_u64)?;
+    }
+    each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))
 }
 
 /// Writes a family with a sample for each unit that has a value.
@@ -95,14 +166,14 @@ where
     V: EncodeGaugeValue + EncodeCounterValue,
 {
     let mut samples = out.family(family);
-    rows.iter().try_for_each(|row| samples.add_known(row, value(row.unit)))
+    loaded(rows).try_for_each(|(row, unit)| samples.add_known(row, value(unit)))
 }
 
 // === impl Row ===
 
 impl<'a> Row<'a> {
-    fn new(unit: &'a Unit) -> Self {
-        let (name, unit_type) = (unit.name.as_str(), unit.name.suffix());
+    fn new(name: &'a UnitName, history: &'a History) -> Self {
+        let (name, unit_type) = (name.as_str(), name.suffix());
         let mut written = String::with_capacity(2 * name.len() + 32);
         written.push_str("name=\"");
         escape(name, &mut written);
@@ -111,7 +182,12 @@ impl<'a> Row<'a> {
         written.push_str("=\"");
         escape(unit_type, &mut written);
         written.push_str("\",");
-        Self { unit, unit_type, written, last }
+        Self { unit: None, unloadable: None, file: None, history, name, unit_type, written, last }
+    }
+
+    /// Whether the unit is loaded, or something has happened to it: of others only a file is there.
+    pub(super) fn is_or_was_there(&self) -> bool {
+        self.unit.is_some() || !self.history.is_empty()
     }
 
     /// Writes `name`, `type` and the further labels of a family that has more than these.

@@ -9,13 +9,21 @@ use zbus::{Message, ObjectPath, Variant};
 
 use super::{
     event::Event,
-    name::UnitName,
-    property::{ManagerProperty, UnitProperty, WrongType},
-    question::{ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
+    name::{MAX_UNITS, UnitName},
+    property::{MAX_WORD, ManagerProperty, UnitProperty, WrongType},
+    question::{ListedFile, ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
 };
 
 const JOB_PATH_PREFIX: &str = "/org/freedesktop/systemd1/job/";
 const JOB_INTERFACE: &str = "org.freedesktop.systemd1.Job";
+
+/// The longest message, in bytes, that a signal or a property's value is taken out of. Those of
+/// systemd are a few kB; unpacked, a message of the greatest length that D-Bus allows would take
+/// fifty times as much.
+const MAX_LENGTH: usize = 1 << 20;
+
+/// How much of what cannot be read is shown, in characters.
+const EXCERPT: usize = 200;
 
 /// A message does not say what a message of its kind says.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +34,18 @@ pub enum Malformed {
     /// A property is not of the documented type.
     #[error(transparent)]
     Property(#[from] WrongType),
-    /// What should be a unit's name or path is none.
+    /// What should be a unit's name or path is none; the start of it.
     #[error("{0:?} is not a unit")]
     Unit(String),
+    /// What should be a state or a type is far too long for one; the start of it.
+    #[error("{0:?} is too long for a word of systemd's")]
+    Word(String),
+    /// The message is far longer than any of its kind.
+    #[error("a message of {0} bytes")]
+    Length(usize),
+    /// The listing has more rows than systemd keeps units.
+    #[error("a listing of {0} rows")]
+    Rows(usize),
 }
 
 /// A row of `ListUnits`, borrowed from the reply.
@@ -52,7 +69,7 @@ struct UnitRow<'a> {
 #[derive(Deserialize, zbus::Type)]
 struct JobRow<'a> {
     id: u32,
-    _unit: &'a str,
+    unit: &'a str,
     job_type: &'a str,
     state: &'a str,
     #[serde(borrow)]
@@ -84,6 +101,7 @@ pub(super) fn known_signal(member: &str) -> &'static str {
 /// # Errors
 /// [`Malformed`] if the signal is one of systemd's and yet not as systemd sends it.
 pub fn signal(message: &Message) -> Result<Option<Event>, Malformed> {
+    check_length(message)?;
     let header = message.header();
     let member = header.member().map_or("", |member| member.as_str());
     let path = header.path().map_or("", |path| path.as_str());
@@ -95,12 +113,12 @@ pub fn signal(message: &Message) -> Result<Option<Event>, Malformed> {
             Event::UnitRemoved(unit_name(body.deserialize::<(&str, ObjectPath<'_>)>()?.0)?)
         }
         "JobNew" => {
-            let (id, ..) = body.deserialize::<(u32, ObjectPath<'_>, &str)>()?;
-            Event::JobNew { id }
+            let (id, _, unit) = body.deserialize::<(u32, ObjectPath<'_>, &str)>()?;
+            Event::JobNew { id, unit: unit_name(unit)? }
         }
         "JobRemoved" => {
-            let (id, ..) = body.deserialize::<(u32, ObjectPath<'_>, &str, &str)>()?;
-            Event::JobRemoved { id }
+            let (id, _, unit, result) = body.deserialize::<(u32, ObjectPath<'_>, &str, &str)>()?;
+            Event::JobRemoved { id, unit: unit_name(unit)?, result: word(result)?.into() }
         }
         "Reloading" => Event::Reloading(body.deserialize()?),
         "StartupFinished" => Event::StartupFinished,
@@ -130,9 +148,9 @@ fn properties_changed(message: &Message, path: &str) -> Result<Option<Event>, Ma
     if let Some(id) = path.strip_prefix(JOB_PATH_PREFIX) {
         let state = changed.get("State").filter(|_| interface == JOB_INTERFACE);
         let (Ok(id), Some(Variant::Str(state))) = (id.parse(), state) else { return Ok(None) };
-        return Ok(Some(Event::JobChanged { id, state: state.as_str().into() }));
+        return Ok(Some(Event::JobChanged { id, state: word(state)?.into() }));
     }
-    let unit = UnitName::from_object_path(path).ok_or_else(|| Malformed::Unit(path.to_owned()))?;
+    let unit = UnitName::from_object_path(path).ok_or_else(|| Malformed::Unit(excerpt(path)))?;
     let mut facts = Vec::with_capacity(8);
     for (name, value) in &changed {
         if let Some(property) = UnitProperty::find(interface, name) {
@@ -150,6 +168,7 @@ pub(super) fn value<T>(
     reply: &Message,
     take: impl FnOnce(&Variant<'_>) -> Result<T, WrongType>,
 ) -> Result<T, Malformed> {
+    check_length(reply)?;
     Ok(take(&reply.body().deserialize::<Variant<'_>>()?)?)
 }
 
@@ -168,16 +187,21 @@ pub(super) fn owner(reply: &Message) -> Result<String, Malformed> {
 pub(super) fn units(reply: &Message) -> Result<Vec<ListedUnit>, Malformed> {
     let body = reply.body();
     let rows: Vec<UnitRow<'_>> = body.deserialize()?;
-    let listed = |row: UnitRow<'_>| {
-        Some(ListedUnit {
-            // One odd name is no reason to know of none.
-            name: unit_name(row.name).inspect_err(|error| warn!(%error, "left out")).ok()?,
-            load_state: row.load_state.into(),
-            active_state: row.active_state.into(),
-            sub_state: row.sub_state.into(),
+    check_rows(&rows)?;
+    let listed = |row: UnitRow<'_>| -> Result<ListedUnit, Malformed> {
+        Ok(ListedUnit {
+            name: unit_name(row.name)?,
+            load_state: word(row.load_state)?.into(),
+            active_state: word(row.active_state)?.into(),
+            sub_state: word(row.sub_state)?.into(),
         })
     };
-    Ok(rows.into_iter().filter_map(listed).collect())
+    let (listed, odd): (Vec<_>, Vec<_>) = rows.into_iter().map(listed).partition(Result::is_ok);
+    // One odd name is no reason to know of none.
+    if let Some(Err(error)) = odd.first() {
+        warn!(%error, rows = odd.len(), "left out of the listing");
+    }
+    Ok(listed.into_iter().flatten().collect())
 }
 
 /// Takes the rows out of a reply to `ListJobs`.
@@ -187,14 +211,48 @@ pub(super) fn units(reply: &Message) -> Result<Vec<ListedUnit>, Malformed> {
 pub(super) fn jobs(reply: &Message) -> Result<Vec<ListedJob>, Malformed> {
     let body = reply.body();
     let rows: Vec<JobRow<'_>> = body.deserialize()?;
-    let listed = |row: JobRow<'_>| ListedJob {
-        id: row.id,
-        job_type: row.job_type.into(),
-        state: row.state.into(),
+    check_rows(&rows)?;
+    let listed = |row: JobRow<'_>| {
+        let unit = unit_name(row.unit)?;
+        let (job_type, state) = (word(row.job_type)?.into(), word(row.state)?.into());
+        Ok(ListedJob { id: row.id, unit, job_type, state })
     };
-    Ok(rows.into_iter().map(listed).collect())
+    rows.into_iter().map(listed).collect()
+}
+
+/// Takes the rows out of a reply to `ListUnitFiles`.
+///
+/// # Errors
+/// [`Malformed`] if the reply is of another type.
+pub(super) fn unit_files(reply: &Message) -> Result<Vec<ListedFile>, Malformed> {
+    let body = reply.body();
+    let rows: Vec<(&str, &str)> = body.deserialize()?;
+    check_rows(&rows)?;
+    let listed = |(path, state): (&str, &str)| {
+        let (_, file) = path.rsplit_once('/')?;
+        Some(ListedFile { name: UnitName::new(file)?, state: word(state).ok()?.into() })
+    };
+    Ok(rows.into_iter().filter_map(listed).collect())
+}
+
+fn check_length(message: &Message) -> Result<(), Malformed> {
+    let length = message.data().len();
+    if length > MAX_LENGTH { Err(Malformed::Length(length)) } else { Ok(()) }
+}
+
+fn check_rows<T>(rows: &[T]) -> Result<(), Malformed> {
+    if rows.len() > MAX_UNITS { Err(Malformed::Rows(rows.len())) } else { Ok(()) }
 }
 
 fn unit_name(name: &str) -> Result<UnitName, Malformed> {
-    UnitName::new(name).ok_or_else(|| Malformed::Unit(name.to_owned()))
+    UnitName::new(name).ok_or_else(|| Malformed::Unit(excerpt(name)))
+}
+
+fn word(word: &str) -> Result<&str, Malformed> {
+    if word.len() > MAX_WORD { Err(Malformed::Word(excerpt(word))) } else { Ok(word) }
+}
+
+/// The start of a text that may be of any length.
+pub(super) fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT).collect()
 }

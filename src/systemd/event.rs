@@ -3,7 +3,7 @@
 use super::{
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
-    state::JobState,
+    state::{JobResult, JobState},
 };
 
 /// One thing that systemd said happened.
@@ -19,11 +19,17 @@ pub enum Event {
     JobNew {
         /// The job's number.
         id: u32,
+        /// The unit that it is for.
+        unit: UnitName,
     },
     /// A job left the queue (`JobRemoved`).
     JobRemoved {
         /// The job's number.
         id: u32,
+        /// The unit that it was for.
+        unit: UnitName,
+        /// What became of it.
+        result: JobResult,
     },
     /// A queued job began or went back to waiting (`PropertiesChanged` on a job).
     JobChanged {

@@ -1,17 +1,14 @@
 //! One connection to a manager: calls go out with a deadline each, and signals and replies come
 //! in as one stream, in the order in which systemd sent them.
 
+mod backlog;
+
 use std::{
     collections::{HashMap, VecDeque},
     num::{NonZeroU32, NonZeroUsize},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     task::JoinSet,
@@ -19,6 +16,7 @@ use tokio::{
 };
 use zbus::{Connection, Message, MessageStream, connection::Builder, message};
 
+use self::backlog::{Backlog, Received};
 use super::{
     decode::{self, Malformed},
     event::Event,
@@ -34,20 +32,16 @@ pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 /// manager is one thread.
 const IN_FLIGHT: usize = 32;
 
-/// Messages received and not yet taken by [`Link::hear`]. A boot with thousands of units makes
-/// bursts of this order; a message of this size is about 3 kB.
-const QUEUE: usize = 16_384;
-
-/// Messages that zbus holds for the task that fills the queue.
+/// Messages that zbus holds for the task that fills the backlog.
 const ZBUS_QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// A connection to a manager. Dropping it ends it.
 #[derive(Debug)]
 pub struct Link {
-    incoming: mpsc::Receiver<(Instant, zbus::Result<Message>)>,
+    incoming: Backlog,
+    /// Received, but a call's deadline passed before it was, and is to be heard first.
+    held: Option<(Instant, zbus::Result<Message>)>,
     outgoing: mpsc::Sender<Message>,
-    /// Set when a message came while the queue was full, and was dropped.
-    overflowed: Arc<AtomicBool>,
     pending: HashMap<NonZeroU32, Question>,
     /// The deadlines of calls, oldest first; those of answered calls stay until they pass.
     deadlines: VecDeque<(Instant, NonZeroU32)>,
@@ -72,7 +66,7 @@ pub enum Heard {
     },
     /// What became of a call.
     Answer(Question, Result<Answer, CallError>),
-    /// Messages came faster than they were heard, and some were dropped.
+    /// Messages came faster than they were heard, and some were dropped at this place.
     Overflow,
 }
 
@@ -126,18 +120,16 @@ impl Link {
     }
 
     fn over(connection: Connection, on_bus: bool) -> Self {
-        let stream = MessageStream::from(&connection);
-        let (received, incoming) = mpsc::channel(QUEUE);
+        let (incoming, filling) = backlog::backlog(MessageStream::from(&connection));
         // Never more than the calls under way and a handshake.
         let (outgoing, to_send) = mpsc::channel(2 * IN_FLIGHT);
-        let overflowed = Arc::new(AtomicBool::new(false));
         let mut tasks = JoinSet::new();
-        tasks.spawn(receive(stream, received, Arc::clone(&overflowed)));
+        tasks.spawn(filling);
         tasks.spawn(send(connection, to_send));
         Self {
             incoming,
+            held: None,
             outgoing,
-            overflowed,
             pending: HashMap::new(),
             deadlines: VecDeque::new(),
             on_bus,
@@ -180,34 +172,47 @@ impl Link {
     /// [`Lost`] if the connection is at its end.
     pub async fn hear(&mut self) -> Result<Heard, Lost> {
         loop {
-            // What was received before messages were dropped is heard before the word that some
-            // were: it happened before.
-            if self.incoming.is_empty() && self.overflowed.swap(false, Ordering::AcqRel) {
-                return Ok(Heard::Overflow);
-            }
             while let Some((_, serial)) = self.deadlines.front()
                 && !self.pending.contains_key(serial)
             {
                 self.deadlines.pop_front();
             }
             let next_deadline = self.deadlines.front().map(|(at, _)| *at);
-            tokio::select! {
-                biased;
-                received = self.incoming.recv() => {
-                    let (at, message) = received.ok_or(Lost::Closed)?;
-                    if let Some(heard) = self.take(at, &message.map_err(Lost::Ended)?) {
-                        return Ok(heard);
+            let (at, message) = match self.held.take() {
+                Some(held) => held,
+                None => tokio::select! {
+                    biased;
+                    received = self.incoming.next() => match received.ok_or(Lost::Closed)? {
+                        Received::Message(at, message) => (at, message),
+                        Received::Gap => return Ok(Heard::Overflow),
+                    },
+                    () = passed(next_deadline), if next_deadline.is_some() => {
+                        match self.expire() {
+                            Some(heard) => return Ok(heard),
+                            None => continue,
+                        }
                     }
-                }
-                () = passed(next_deadline), if next_deadline.is_some() => {
-                    if let Some((_, serial)) = self.deadlines.pop_front()
-                        && let Some(question) = self.pending.remove(&serial)
-                    {
-                        return Ok(Heard::Answer(question, Err(CallError::Deadline)));
-                    }
-                }
+                },
+            };
+            // While there is always something to hear, time passes as it is heard: an answer that
+            // is behind many signals is in time, and one that would have come before this is not.
+            if next_deadline.is_some_and(|deadline| deadline < at)
+                && let Some(heard) = self.expire()
+            {
+                self.held = Some((at, message));
+                return Ok(heard);
+            }
+            if let Some(heard) = self.take(at, &message.map_err(Lost::Ended)?) {
+                return Ok(heard);
             }
         }
+    }
+
+    /// Gives up the call with the first deadline.
+    fn expire(&mut self) -> Option<Heard> {
+        let (_, serial) = self.deadlines.pop_front()?;
+        let question = self.pending.remove(&serial)?;
+        Some(Heard::Answer(question, Err(CallError::Deadline)))
     }
 
     fn take(&mut self, at: Instant, message: &Message) -> Option<Heard> {
@@ -219,8 +224,10 @@ impl Link {
                 if self.on_bus && sender == BUS {
                     return self.owner_changed(at, member, message);
                 }
-                // Anyone on a bus may send us a signal that looks like systemd's.
-                let believed = !self.on_bus || self.owner.as_deref() == Some(sender);
+                // Anyone on a bus may send us a signal that looks like systemd's, and who speaks
+                // for systemd there is not systemd's to say.
+                let believed = !self.on_bus
+                    || (self.owner.as_deref() == Some(sender) && member != "NameOwnerChanged");
                 believed.then(|| Heard::Signal { member, at, event: decode::signal(message) })
             }
             message::Type::MethodReturn | message::Type::Error => {
@@ -256,22 +263,6 @@ impl Link {
 async fn passed(deadline: Option<Instant>) {
     if let Some(deadline) = deadline {
         sleep_until(deadline.into()).await;
-    }
-}
-
-/// Moves messages from zbus, which holds up everything else while its own queue is full, to a
-/// queue that may overflow. Never awaits anything else.
-async fn receive(
-    mut stream: MessageStream,
-    received: mpsc::Sender<(Instant, zbus::Result<Message>)>,
-    overflowed: Arc<AtomicBool>,
-) {
-    while let Some(message) = stream.next().await {
-        match received.try_send((Instant::now(), message)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => overflowed.store(true, Ordering::Release),
-            Err(TrySendError::Closed(_)) => return,
-        }
     }
 }
 

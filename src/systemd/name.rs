@@ -1,9 +1,14 @@
 //! Unit names, the types their suffixes stand for, and their spelling in D-Bus object paths.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// The prefix of every unit's object path.
 pub const UNIT_PATH_PREFIX: &str = "/org/freedesktop/systemd1/unit/";
+
+/// systemd's own limit for the number of units in memory (`MANAGER_MAX_NAMES`).
+pub const MAX_UNITS: usize = 131_072;
 
 /// systemd's own limit for the length of a unit name, in bytes (`UNIT_NAME_MAX`).
 const MAX_LEN: usize = 255;
@@ -91,9 +96,27 @@ impl UnitName {
         UnitType::from_suffix(self.suffix())
     }
 
+    /// Whether it is a template, such as `getty@.service`, and so no unit itself.
+    pub fn is_template(&self) -> bool {
+        self.0.rsplit_once('.').is_some_and(|(prefix, _)| prefix.ends_with('@'))
+    }
+
     /// What follows the last dot: the value of the `type` label, also for types not known here.
     pub fn suffix(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
+    }
+}
+
+impl Serialize for UnitName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = Cow::<'de, str>::deserialize(deserializer)?;
+        Self::new(&name).ok_or_else(|| D::Error::custom(format_args!("{name:?} is not a unit")))
     }
 }
 
@@ -114,6 +137,18 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 // === impl UnitType ===
+
+impl Serialize for UnitType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for UnitType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from_suffix(&Cow::<'de, str>::deserialize(deserializer)?))
+    }
+}
 
 impl UnitType {
     /// Every type that systemd has today.

@@ -14,6 +14,8 @@ pub enum Value {
     Flag(bool),
     /// A word, a name or a path.
     Text(Box<str>),
+    /// A 128-bit identifier.
+    Id(u128),
     /// systemd says that there is no value: never happened, switched off, unlimited.
     Nothing,
 }
@@ -27,11 +29,29 @@ enum Kind {
     Number,
     Flag,
     Text,
+    /// 16 bytes; none of them means that there is none.
+    Id,
+    /// A number and an object path; 0 means none.
+    Job,
+    /// A name and a text, of which the name is taken.
+    NamedText,
+    /// A list, of which it is taken whether anything is in it.
+    Filled,
+    /// Two lists of exit statuses, of which it is taken whether anything is in them.
+    Statuses,
 }
 
-/// The value of a property is not of the type that it has had since systemd introduced it.
+/// The longest text that is taken from a unit, in bytes: all of them are words of systemd's or
+/// names, and none of those is longer than the longest name of a unit.
+pub(super) const MAX_WORD: usize = 255;
+
+/// The longest text that is taken from the manager, in bytes: the longest of them is a path.
+const MAX_TEXT: usize = 4095;
+
+/// The value of a property is not of the type that it has had since systemd introduced it, or is a
+/// text far longer than it can be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("property {property} has a value of an unexpected type")]
+#[error("property {property} has a value of an unexpected type or length")]
 pub struct WrongType {
     /// The property's name.
     pub property: String,
@@ -69,7 +89,27 @@ unit_properties! {
     InactiveEnter = "Unit"."InactiveEnterTimestamp" as Time,
     InactiveExit = "Unit"."InactiveExitTimestamp" as Time,
     ServiceType = "Service"."Type" as Text,
+    Invocation = "Unit"."InvocationID" as Id,
+    Job = "Unit"."Job" as Job,
+    LoadError = "Unit"."LoadError" as NamedText,
+    NeedDaemonReload = "Unit"."NeedDaemonReload" as Flag,
+    ConditionResult = "Unit"."ConditionResult" as Flag,
+    ConditionTime = "Unit"."ConditionTimestampMonotonic" as Time,
+    TriggeredBy = "Unit"."TriggeredBy" as Filled,
     Restarts = "Service"."NRestarts" as Number,
+    ExitTime = "Service"."ExecMainExitTimestamp" as Time,
+    ExitCode = "Service"."ExecMainCode" as Number,
+    ExitStatus = "Service"."ExecMainStatus" as Number,
+    RestartPolicy = "Service"."Restart" as Text,
+    RestartForced = "Service"."RestartForceExitStatus" as Statuses,
+    ServiceResult = "Service"."Result" as Text,
+    SocketResult = "Socket"."Result" as Text,
+    MountResult = "Mount"."Result" as Text,
+    AutomountResult = "Automount"."Result" as Text,
+    SwapResult = "Swap"."Result" as Text,
+    TimerResult = "Timer"."Result" as Text,
+    PathResult = "Path"."Result" as Text,
+    ScopeResult = "Scope"."Result" as Text,
     TasksMax = "Service"."TasksMax" as Number,
     Slice = "Service"."Slice" as Text,
     IpAccounting = "Service"."IPAccounting" as Flag,
@@ -89,7 +129,7 @@ unit_properties! {
 
 /// A set of properties of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PropertySet(u32);
+pub struct PropertySet(u64);
 
 /// A property of the manager that the exporter reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,19 +156,55 @@ pub enum ManagerProperty {
 // === impl Value ===
 
 impl Value {
-    fn take(variant: &Variant<'_>, kind: Kind, property: &str) -> Result<Self, WrongType> {
+    fn take(
+        variant: &Variant<'_>,
+        kind: Kind,
+        longest: usize,
+        property: &str,
+    ) -> Result<Self, WrongType> {
+        let wrong = || WrongType { property: property.to_owned() };
         let number = match variant {
             Variant::U64(number) => Some(*number),
             Variant::U32(number) => Some(u64::from(*number)),
+            Variant::I32(number) => u64::try_from(*number).ok(),
             _ => None,
         };
         match (kind, variant, number) {
-            (Kind::Text, Variant::Str(text), _) => Ok(Self::Text(text.as_str().into())),
+            (Kind::Text, Variant::Str(text), _) if text.len() <= longest => {
+                Ok(Self::Text(text.as_str().into()))
+            }
             (Kind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
             (Kind::Time, _, Some(0)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(number)) => Ok(Self::Number(number)),
-            _ => Err(WrongType { property: property.to_owned() }),
+            (Kind::Filled, Variant::Array(list), _) => Ok(Self::Flag(!list.is_empty())),
+            (Kind::Id, Variant::Array(bytes), _) => Self::id(bytes.inner()).ok_or_else(wrong),
+            (Kind::Job | Kind::NamedText | Kind::Statuses, Variant::Structure(both), _) => {
+                match (kind, both.fields()) {
+                    (Kind::Job, [Variant::U32(0), _]) => Ok(Self::Nothing),
+                    (Kind::Job, [Variant::U32(id), _]) => Ok(Self::Number(u64::from(*id))),
+                    (Kind::NamedText, [Variant::Str(name), _]) if name.len() <= longest => {
+                        Ok(Self::Text(name.as_str().into()))
+                    }
+                    (Kind::Statuses, [Variant::Array(codes), Variant::Array(signals)]) => {
+                        Ok(Self::Flag(!codes.is_empty() || !signals.is_empty()))
+                    }
+                    _ => Err(wrong()),
+                }
+            }
+            _ => Err(wrong()),
+        }
+    }
+
+    fn id(bytes: &[Variant<'_>]) -> Option<Self> {
+        let append = |id: u128, byte: &Variant<'_>| match byte {
+            Variant::U8(byte) => Some(id << 8 | u128::from(*byte)),
+            _ => None,
+        };
+        match bytes.len() {
+            0 => Some(Self::Nothing),
+            16 => bytes.iter().try_fold(0, append).map(Self::Id),
+            _ => None,
         }
     }
 
@@ -178,7 +254,7 @@ impl UnitProperty {
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
         let (_, name, kind) = self.definition();
-        Value::take(variant, kind, name)
+        Value::take(variant, kind, MAX_WORD, name)
     }
 }
 
@@ -195,6 +271,24 @@ impl PropertySet {
     /// Settings that `systemctl set-property` changes without a signal.
     pub const SILENT_SETTINGS: Self =
         Self::of(&[UnitProperty::TasksMax, UnitProperty::IpAccounting]);
+
+    /// What is taken for false until somebody looks, because it seldom is not: nothing waits for it.
+    pub const PRESUMED: Self = Self::of(&[UnitProperty::NeedDaemonReload]);
+
+    /// What systemd signals with each change of a service, and is of interest only at times.
+    pub const SIGNALLED_DETAILS: Self =
+        Self::of(&[UnitProperty::ExitCode, UnitProperty::ExitStatus, UnitProperty::Job]);
+
+    /// What tells whether a unit that does not run is at rest by design.
+    pub const RESTING: Self = Self::of(&[
+        UnitProperty::ConditionResult,
+        UnitProperty::ConditionTime,
+        UnitProperty::TriggeredBy,
+    ]);
+
+    /// What tells whether only a failure is followed by an automatic restart.
+    pub const RESTARTING: Self =
+        Self::of(&[UnitProperty::RestartPolicy, UnitProperty::RestartForced]);
 
     /// A socket's counters, which systemd never signals.
     pub const CONNECTION_COUNTERS: Self =
@@ -219,18 +313,47 @@ impl PropertySet {
     pub const fn of(properties: &[UnitProperty]) -> Self {
         let (mut set, mut rest) = (0, properties);
         while let [first, others @ ..] = rest {
-            set |= 1 << *first as u32;
+            set |= 1 << *first as u64;
             rest = others;
         }
         Self(set)
     }
 
-    /// What to read, beyond its state, of a loaded unit of this type.
-    pub fn details_of(unit_type: UnitType) -> Self {
+    /// Why the last run of a unit of this type ended: its `Result`.
+    pub const fn result_of(unit_type: UnitType) -> Self {
+        match unit_type {
+            UnitType::Service => Self::of(&[UnitProperty::ServiceResult]),
+            UnitType::Socket => Self::of(&[UnitProperty::SocketResult]),
+            UnitType::Mount => Self::of(&[UnitProperty::MountResult]),
+            UnitType::Automount => Self::of(&[UnitProperty::AutomountResult]),
+            UnitType::Swap => Self::of(&[UnitProperty::SwapResult]),
+            UnitType::Timer => Self::of(&[UnitProperty::TimerResult]),
+            UnitType::Path => Self::of(&[UnitProperty::PathResult]),
+            UnitType::Scope => Self::of(&[UnitProperty::ScopeResult]),
+            _ => Self::EMPTY,
+        }
+    }
+
+    /// What of a unit of this type systemd signals with each change, and tells of its runs: what
+    /// is counted comes from it.
+    pub const fn run_of(unit_type: UnitType) -> Self {
+        let own: &[UnitProperty] = match unit_type {
+            UnitType::Service => {
+                &[UnitProperty::Invocation, UnitProperty::Restarts, UnitProperty::ExitTime]
+            }
+            // Nobody starts a device.
+            UnitType::Device => &[],
+            _ => &[UnitProperty::Invocation],
+        };
+        Self::of(own).union(Self::TIMES).union(Self::result_of(unit_type))
+    }
+
+    /// What else to read, beyond its state, of a loaded unit of this type. Most of it changes
+    /// without a signal when systemd reloads.
+    pub const fn details_of(unit_type: UnitType) -> Self {
         let own: &[UnitProperty] = match unit_type {
             UnitType::Service => &[
                 UnitProperty::ServiceType,
-                UnitProperty::Restarts,
                 UnitProperty::TasksMax,
                 UnitProperty::Slice,
                 UnitProperty::IpAccounting,
@@ -251,7 +374,22 @@ impl PropertySet {
             UnitType::Mount => &[UnitProperty::MountType],
             _ => &[],
         };
-        Self::TIMES.union(Self::of(own))
+        Self::of(own)
+    }
+
+    /// The set with one more property.
+    pub const fn with(self, one: UnitProperty) -> Self {
+        self.union(Self::of(&[one]))
+    }
+
+    /// Whether this property is in it.
+    pub const fn has(self, one: UnitProperty) -> bool {
+        self.intersects(Self::of(&[one]))
+    }
+
+    /// Whether all of the other set is in it.
+    pub const fn contains(self, other: Self) -> bool {
+        other.without(self).is_empty()
     }
 
     /// All that is in either set.
@@ -276,7 +414,7 @@ impl PropertySet {
 
     /// The properties in it.
     pub fn iter(self) -> impl Iterator<Item = UnitProperty> {
-        UnitProperty::ALL.iter().copied().filter(move |one| self.intersects(Self::of(&[*one])))
+        UnitProperty::ALL.iter().copied().filter(move |one| self.has(*one))
     }
 }
 
@@ -333,7 +471,7 @@ impl ManagerProperty {
             Self::StageMonotonic(_) | Self::FailedUnits | Self::WatchdogRuntime => Kind::Number,
             Self::Stage(_) | Self::WatchdogLastPing | Self::WatchdogLastPingMonotonic => Kind::Time,
         };
-        Value::take(variant, kind, &self.name())
+        Value::take(variant, kind, MAX_TEXT, &self.name())
     }
 }
 
@@ -349,21 +487,41 @@ mod tests {
         assert_eq!(take(UnitProperty::TasksMax, Variant::U64(u64::MAX)), Value::Nothing);
         assert_eq!(take(UnitProperty::TasksMax, Variant::U64(0)), Value::Number(0));
         assert_eq!(take(UnitProperty::Restarts, Variant::U32(7)), Value::Number(7));
+        assert_eq!(take(UnitProperty::ExitStatus, Variant::I32(7)), Value::Number(7));
+    }
+
+    #[test]
+    fn an_invocation_is_sixteen_bytes_or_none() {
+        let take = |bytes: &[u8]| UnitProperty::Invocation.take(&Variant::from(bytes.to_vec()));
+        assert_eq!(take(&[]), Ok(Value::Nothing));
+        let mut bytes = [0; 16];
+        bytes[14..].copy_from_slice(&[1, 2]);
+        assert_eq!(take(&bytes), Ok(Value::Id(0x102)));
+        assert!(take(&bytes[1..]).is_err());
+        assert!(UnitProperty::Invocation.take(&Variant::from(vec![7_u32; 16])).is_err());
     }
 
     #[test]
     fn a_value_of_another_type_is_an_error() {
         let wrong = UnitProperty::Restarts.take(&Variant::from("seven")).unwrap_err();
-        assert_eq!(wrong.to_string(), "property NRestarts has a value of an unexpected type");
+        assert_eq!(
+            wrong.to_string(),
+            "property NRestarts has a value of an unexpected type or length"
+        );
         assert!(UnitProperty::Accept.take(&Variant::U32(1)).is_err());
         assert!(ManagerProperty::Version.take(&Variant::Bool(true)).is_err());
+        let long = |length: usize| Variant::from("x".repeat(length));
+        assert!(UnitProperty::SubState.take(&long(MAX_WORD)).is_ok());
+        assert!(UnitProperty::SubState.take(&long(MAX_WORD + 1)).is_err());
+        assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT)).is_ok());
+        assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT + 1)).is_err());
     }
 
     #[test]
     fn sets_hold_what_they_were_given() {
-        assert!(UnitProperty::ALL.len() <= 32, "PropertySet has 32 places");
+        assert!(UnitProperty::ALL.len() <= 64, "PropertySet has 64 places");
         let socket = PropertySet::details_of(UnitType::Socket);
-        let listed: Vec<_> = socket.without(PropertySet::TIMES).iter().collect();
+        let listed: Vec<_> = socket.iter().collect();
         assert_eq!(
             listed,
             [

@@ -6,7 +6,7 @@ use super::{
     decode,
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
-    state::{ActiveState, JobState, JobType, LoadState},
+    state::{ActiveState, FileState, JobState, JobType, LoadState},
 };
 
 pub(super) const MANAGER_NAME: &str = "org.freedesktop.systemd1";
@@ -42,6 +42,8 @@ pub enum Question {
     Units,
     /// `ListJobs`.
     Jobs,
+    /// `ListUnitFiles`: systemd reads every one of them for it.
+    UnitFiles,
     /// `Get` of a unit's property.
     Unit(UnitName, UnitProperty),
     /// `Get` of a property of the manager.
@@ -59,6 +61,8 @@ pub enum Answer {
     Units(Vec<ListedUnit>),
     /// All queued jobs.
     Jobs(Vec<ListedJob>),
+    /// All unit files.
+    UnitFiles(Vec<ListedFile>),
     /// A property's value.
     Value(Value),
 }
@@ -78,8 +82,17 @@ pub struct ListedUnit {
 #[allow(missing_docs, reason = "named after the properties")]
 pub struct ListedJob {
     pub id: u32,
+    pub unit: UnitName,
     pub job_type: JobType,
     pub state: JobState,
+}
+
+/// A row of `ListUnitFiles`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "named after what the rows tell")]
+pub struct ListedFile {
+    pub name: UnitName,
+    pub state: FileState,
 }
 
 /// Why a call brought nothing.
@@ -112,6 +125,7 @@ impl Question {
             Self::Subscribe => "Subscribe",
             Self::Units => "ListUnits",
             Self::Jobs => "ListJobs",
+            Self::UnitFiles => "ListUnitFiles",
             Self::Unit(..) | Self::Manager(_) => "Get",
         }
     }
@@ -122,7 +136,7 @@ impl Question {
         match self {
             Self::Match(rule) => bus_call(method).build(rule),
             Self::Owner => bus_call(method).build(&MANAGER_NAME),
-            Self::Subscribe | Self::Units | Self::Jobs => {
+            Self::Subscribe | Self::Units | Self::Jobs | Self::UnitFiles => {
                 systemd_call(MANAGER_PATH, MANAGER_INTERFACE, method, on_bus).build(&())
             }
             Self::Unit(unit, property) => {
@@ -144,6 +158,7 @@ impl Question {
             Self::Owner => decode::owner(reply).map(Answer::Owner),
             Self::Units => decode::units(reply).map(Answer::Units),
             Self::Jobs => decode::jobs(reply).map(Answer::Jobs),
+            Self::UnitFiles => decode::unit_files(reply).map(Answer::UnitFiles),
             Self::Unit(_, property) => {
                 decode::value(reply, |value| property.take(value)).map(Answer::Value)
             }
@@ -160,7 +175,7 @@ impl Question {
         if *self == Self::Subscribe && name == "org.freedesktop.systemd1.AlreadySubscribed" {
             return Ok(Answer::Done);
         }
-        let text = reply.body().deserialize::<&str>().unwrap_or("no further word").to_owned();
+        let text = decode::excerpt(reply.body().deserialize().unwrap_or("no further word"));
         Err(CallError::Refused { name, text })
     }
 }

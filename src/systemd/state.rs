@@ -3,16 +3,20 @@
 //! Each type keeps a word that this version does not know, so that a state of a future systemd
 //! is served under its own name and not lost.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Declares a closed set of systemd's words with a way out for new ones.
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$about:meta])* $variant:ident = $word:literal),+ $(,)?
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "the names are systemd's own")]
         pub enum $name {
-            $($variant,)+
+            $($(#[$about])* $variant,)+
             /// A word that this version does not know.
             Other(Box<str>),
         }
@@ -30,12 +34,30 @@ macro_rules! words {
             }
         }
 
+        impl AsRef<str> for $name {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
         impl From<&str> for $name {
             fn from(word: &str) -> Self {
                 match word {
                     $($word => Self::$variant,)+
                     other => Self::Other(other.into()),
                 }
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                Ok(Self::from(&*Cow::<'de, str>::deserialize(deserializer)?))
             }
         }
 
@@ -95,6 +117,74 @@ words! {
 }
 
 words! {
+    /// How a job left the queue (`JobRemoved`).
+    JobResult {
+        Done = "done",
+        Canceled = "canceled",
+        Timeout = "timeout",
+        Failed = "failed",
+        Dependency = "dependency",
+        Skipped = "skipped",
+        Invalid = "invalid",
+        Assert = "assert",
+        Unsupported = "unsupported",
+        Collected = "collected",
+        Once = "once",
+        Frozen = "frozen",
+        Concurrency = "concurrency",
+    }
+}
+
+words! {
+    /// What is arranged for a unit file (`UnitFileState`, as `ListUnitFiles` tells it).
+    FileState {
+        Enabled = "enabled",
+        EnabledRuntime = "enabled-runtime",
+        Linked = "linked",
+        LinkedRuntime = "linked-runtime",
+        Alias = "alias",
+        Masked = "masked",
+        MaskedRuntime = "masked-runtime",
+        Static = "static",
+        Disabled = "disabled",
+        Indirect = "indirect",
+        Generated = "generated",
+        Transient = "transient",
+        Bad = "bad",
+    }
+}
+
+words! {
+    /// How the last run of a unit ended (`Result` of `org.freedesktop.systemd1.Service` and of
+    /// the other types that have one).
+    RunResult {
+        Success = "success",
+        Resources = "resources",
+        Protocol = "protocol",
+        Timeout = "timeout",
+        ExitCode = "exit-code",
+        Signal = "signal",
+        CoreDump = "core-dump",
+        Watchdog = "watchdog",
+        StartLimitHit = "start-limit-hit",
+        OomKill = "oom-kill",
+        ExecCondition = "exec-condition",
+        /// Not systemd's: it failed, and nobody saw how.
+        Unknown = "unknown",
+    }
+}
+
+words! {
+    /// How a process ended (`ExecMainCode` of `org.freedesktop.systemd1.Service`, where systemd
+    /// writes the kernel's number for it).
+    ExitCode {
+        Exited = "exited",
+        Killed = "killed",
+        Dumped = "dumped",
+    }
+}
+
+words! {
     /// The manager's overall state (`SystemState` of `org.freedesktop.systemd1.Manager`).
     SystemState {
         Initializing = "initializing",
@@ -112,6 +202,37 @@ impl ActiveState {
     /// The five states that always have a series; the others appear while they last.
     pub const USUAL: &'static [Self] =
         &[Self::Active, Self::Activating, Self::Deactivating, Self::Inactive, Self::Failed];
+
+    /// Whether nothing of the unit runs or is about to.
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self, Self::Inactive | Self::Failed)
+    }
+}
+
+impl FileState {
+    /// Whether the unit is to be started together with another one.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self, Self::Enabled | Self::EnabledRuntime)
+    }
+}
+
+impl RunResult {
+    /// Whether a run that ended so failed. One that its own condition kept from starting did not.
+    pub fn is_failure(&self) -> bool {
+        !matches!(self, Self::Success | Self::ExecCondition)
+    }
+}
+
+impl ExitCode {
+    /// The word for a `si_code` of `SIGCHLD`; `None` for 0 and for what no ended process has.
+    pub fn from_number(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::Exited),
+            2 => Some(Self::Killed),
+            3 => Some(Self::Dumped),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,16 @@ pub enum Way {
     Private(PathBuf),
 }
 
+impl Scope {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+        }
+    }
+}
+
 impl Way {
     /// The ways to a manager in the order in which they are tried. Without a bus the manager's own
     /// socket is the way out; with `private` it is the only way.

@@ -15,11 +15,13 @@ use tracing::{debug, warn};
 
 use super::{Shared, lock, pulse::Pulse};
 use crate::{
+    clock,
     inventory::snapshot::BOOT_STAGES,
     systemd::{
         event::Event,
         link::{Link, Lost},
-        property::ManagerProperty,
+        name::UnitName,
+        property::{ManagerProperty, UnitProperty},
         question::{CallError, MATCH_RULES, Question},
     },
     telemetry::Word,
@@ -27,6 +29,10 @@ use crate::{
 
 /// How often deferred work is looked at.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long the unit files are not listed again, whatever is changed meanwhile: systemd reads every
+/// one of them for it.
+const FILES_PAUSE: Duration = Duration::from_secs(10);
 
 /// How long the signals that explain a comparison's corrections may take.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -40,6 +46,10 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(90);
 
 /// The same for a re-execution, from when systemd is back on the bus.
 const REEXEC_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a bus on which nobody speaks for systemd is given before another way in is tried. A
+/// bus that has been restarted is there before systemd is back on it.
+const ABSENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why everything is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +68,14 @@ pub(super) struct Session<'a> {
     way: String,
     /// Why the ways before this one did not open.
     failures: Vec<String>,
+    /// Why everything is to be read at first.
+    reason: Reason,
     handshake: Handshake,
+    /// Until when somebody to speak for systemd is waited for, before anything has been read.
+    absent_until: Option<Instant>,
     listing: Listing,
     jobs: Jobs,
+    files: Files,
     /// What is to be read of the manager itself.
     manager: VecDeque<ManagerProperty>,
     manager_under_way: usize,
@@ -74,13 +89,15 @@ pub(super) struct Session<'a> {
     reload: Option<Reload>,
     /// When to count what a comparison corrected and no signal has explained.
     settle: Option<Settle>,
-    /// A signal could not be read, so what it said is unknown.
+    /// A signal could not be read, or not be believed, so what is true instead is unknown.
     unreadable: bool,
 }
 
 /// What is done before anything is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handshake {
+    /// It is not known yet whether anybody speaks for systemd.
+    Unknown,
     /// Somebody speaks for systemd, and knows that we listen.
     Done,
     /// Nobody speaks for systemd.
@@ -95,14 +112,32 @@ enum Handshake {
 struct Listing {
     under_way: Option<Reason>,
     wanted: Option<Reason>,
+    /// It was not answered the last time.
+    unanswered: bool,
+    /// How many units there should be: those of the last one, and what was signalled since.
+    units: usize,
 }
 
 #[derive(Default)]
 struct Jobs {
     under_way: bool,
     wanted: bool,
+    /// The listing was not answered the last time.
+    unanswered: bool,
+    /// How many there should be, as for units.
+    count: usize,
     /// Whether the listing under way is part of a comparison.
     comparing: bool,
+}
+
+#[derive(Default)]
+struct Files {
+    /// They have changed, or may have.
+    wanted: bool,
+    /// When they were listed last.
+    listed: Option<Instant>,
+    /// What is to be asked about those of which systemd has no unit in memory.
+    to_ask: VecDeque<(UnitName, UnitProperty)>,
 }
 
 /// A reload or a re-execution that systemd has announced.
@@ -129,20 +164,31 @@ pub(super) enum End {
     Refused { method: &'static str, error: CallError },
     #[error("systemd has not answered for {} s", GIVE_UP.as_secs())]
     Silent,
+    #[error("nobody has spoken for systemd for {} s", ABSENT_LIMIT.as_secs())]
+    Absent,
 }
 
 // === impl Session ===
 
 impl<'a> Session<'a> {
-    pub(super) fn new(link: Link, shared: &'a Shared, way: String, failures: &[String]) -> Self {
+    pub(super) fn new(
+        link: Link,
+        shared: &'a Shared,
+        way: String,
+        failures: &[String],
+        reason: Reason,
+    ) -> Self {
         Self {
             link,
             shared,
             way,
             failures: failures.to_vec(),
-            handshake: Handshake::UnderWay,
+            reason,
+            handshake: Handshake::Unknown,
+            absent_until: None,
             listing: Listing::default(),
             jobs: Jobs::default(),
+            files: Files::default(),
             manager: VecDeque::new(),
             manager_under_way: 0,
             manager_later: Vec::new(),
@@ -163,13 +209,12 @@ impl<'a> Session<'a> {
     /// Keeps the inventory true until the connection ends, and says why it ended.
     pub(super) async fn run(
         &mut self,
-        reason: Reason,
         requests: &mut mpsc::Receiver<oneshot::Sender<()>>,
         reconcile_interval: Duration,
     ) -> End {
         let mut tick = ticks(TICK);
         let mut reconcile = ticks(reconcile_interval);
-        let mut step = self.begin(reason);
+        let mut step = self.begin();
         loop {
             if let Err(end) = step.and_then(|()| self.ask_what_fits()) {
                 return end;
@@ -189,17 +234,29 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Begins to listen; on a bus, to whoever speaks for systemd there.
+    fn begin(&mut self) -> Result<(), End> {
+        if !self.link.is_on_bus() {
+            return self.subscribe(self.reason);
+        }
+        // Listening first and asking then misses no change in between.
+        for rule in MATCH_RULES {
+            self.ask(Question::Match(rule))?;
+        }
+        self.ask(Question::Owner)
+    }
+
     /// Subscribes and asks for everything. One connection carries all of it in order, so nothing
     /// that is signalled after the listing was made can be missed.
-    fn begin(&mut self, reason: Reason) -> Result<(), End> {
-        if self.link.is_on_bus() {
-            self.ask(Question::Owner)?;
-            for rule in MATCH_RULES {
-                self.ask(Question::Match(rule))?;
-            }
-        }
+    fn subscribe(&mut self, reason: Reason) -> Result<(), End> {
+        self.handshake = Handshake::UnderWay;
         self.ask(Question::Subscribe)?;
         self.want_listing(reason)
+    }
+
+    /// Whether there is somebody to ask.
+    fn is_present(&self) -> bool {
+        !matches!(self.handshake, Handshake::Unknown | Handshake::Absent)
     }
 
     fn ask(&mut self, question: Question) -> Result<(), End> {
@@ -210,12 +267,24 @@ impl<'a> Session<'a> {
 
     /// Asks for everything anew, once what is under way is answered.
     fn want_listing(&mut self, reason: Reason) -> Result<(), End> {
+        if reason.may_have_missed() {
+            lock(&self.shared.inventory).doubt_everything();
+        }
         if self.listing.under_way.is_some() {
-            self.listing.wanted = Some(reason);
+            // Whatever else may be wanted, what was missed must not be forgotten.
+            if !self.listing.wanted.is_some_and(Reason::may_have_missed) {
+                self.listing.wanted = Some(reason);
+            }
             return Ok(());
         }
         debug!(?reason, "reading everything");
-        self.listing = Listing { under_way: Some(reason), wanted: None };
+        self.listing.under_way = Some(reason);
+        self.listing.wanted = None;
+        if reason.may_have_missed() {
+            // Is it the same manager as before? Asked first, so that it is known before the rest.
+            self.manager_under_way += 1;
+            self.ask(Question::Manager(ManagerProperty::Stage("Userspace")))?;
+        }
         self.ask(Question::Units)?;
         self.jobs.comparing = reason == Reason::Interval;
         self.ask_jobs()
@@ -233,7 +302,7 @@ impl<'a> Session<'a> {
 
     /// Fills the calls that may be under way at once, first with what somebody waits for.
     fn ask_what_fits(&mut self) -> Result<(), End> {
-        let heard_of = self.silent_since.is_none() && self.handshake != Handshake::Absent;
+        let heard_of = self.silent_since.is_none() && self.is_present();
         while heard_of && self.link.has_room() {
             if let Some(question) = self.pulse.next_question() {
                 self.ask(question)?;
@@ -242,6 +311,7 @@ impl<'a> Session<'a> {
                 self.ask(Question::Manager(property))?;
             } else {
                 let next = lock(&self.shared.inventory).next_question();
+                let next = next.or_else(|| self.files.to_ask.pop_front());
                 let Some((unit, property)) = next else { break };
                 self.ask(Question::Unit(unit, property))?;
             }
@@ -251,7 +321,7 @@ impl<'a> Session<'a> {
 
     /// Lets a scrape wait for a round of questions, which it shares with all who come meanwhile.
     fn join_pulse(&mut self, waiting: oneshot::Sender<()>) {
-        if self.silent_since.is_none() && self.handshake != Handshake::Absent {
+        if self.silent_since.is_none() && self.is_present() {
             self.pulse.join(waiting);
             self.pulse.begin(&lock(&self.shared.inventory));
         }
@@ -268,14 +338,17 @@ impl<'a> Session<'a> {
         {
             warn!(?reason, "systemd has not said that it is done: reading everything anew");
             self.reload = None;
-            lock(&self.shared.inventory).apply(Event::Reloading(false));
+            lock(&self.shared.inventory).apply(Event::Reloading(false), clock::monotonic());
             self.want_listing(reason)?;
         }
         if self.silent_since.is_some() {
             // Does it speak again?
             return self.pulse.probe().map_or(Ok(()), |probe| self.ask(probe));
         }
-        if self.handshake == Handshake::Absent {
+        if self.absent_until.is_some_and(|until| until < Instant::now()) {
+            return Err(End::Absent);
+        }
+        if !self.is_present() {
             return Ok(());
         }
         if self.handshake == Handshake::Wanted {
@@ -292,6 +365,11 @@ impl<'a> Session<'a> {
         }
         if self.jobs.wanted && !self.jobs.under_way {
             self.ask_jobs()?;
+        }
+        let listed_lately = self.files.listed.is_some_and(|at| at.elapsed() < FILES_PAUSE);
+        if self.files.wanted && self.seeded && !listed_lately && self.reload.is_none() {
+            self.files = Files { listed: Some(Instant::now()), ..Files::default() };
+            self.ask(Question::UnitFiles)?;
         }
         if matches!(self.settle, Some(Settle::At(at)) if at <= Instant::now())
             && self.pulse.is_idle()
@@ -326,6 +404,7 @@ impl<'a> Session<'a> {
             && lock(&self.shared.inventory).is_complete()
         {
             self.seeded = true;
+            lock(&self.shared.inventory).look_at_files();
             if !self.failures.is_empty() {
                 warn!(way = self.way, failed = self.failures.join("; "), "using another way in");
             }
@@ -336,10 +415,14 @@ impl<'a> Session<'a> {
                 );
             }
         }
-        if self.silent_since.is_some() {
-            self.shared.out_of_step(format!("systemd does not answer over {}", self.way));
-        } else if self.handshake == Handshake::Absent {
+        if self.handshake == Handshake::Absent {
             self.shared.out_of_step(format!("nobody speaks for systemd on {}", self.way));
+        } else if self.listing.unanswered || self.jobs.unanswered {
+            // Whatever else it says: what is known may be wrong until this is answered.
+            let way = &self.way;
+            self.shared.out_of_step(format!("systemd does not list what it has over {way}"));
+        } else if self.silent_since.is_some() {
+            self.shared.out_of_step(format!("systemd does not answer over {}", self.way));
         } else if self.seeded && self.handshake == Handshake::Done {
             self.shared.in_step(&self.way);
         }
@@ -374,6 +457,12 @@ fn facts() -> impl Iterator<Item = ManagerProperty> {
 impl Reason {
     pub(super) const ALL: [Self; 5] =
         [Self::Connect, Self::Reload, Self::Reexec, Self::Overflow, Self::Interval];
+
+    /// Whether signals may have been missed, so that nothing is certain any longer. While systemd
+    /// reloads nothing goes on, and it says all that went on before.
+    pub(super) fn may_have_missed(self) -> bool {
+        matches!(self, Self::Connect | Self::Reexec | Self::Overflow)
+    }
 
     pub(super) fn as_str(self) -> &'static str {
         match self {

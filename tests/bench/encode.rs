@@ -2,19 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
-use std::{collections::BTreeMap, hint::black_box, sync::Arc};
+use std::{collections::BTreeMap, hint::black_box, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use unitwatch::{
     inventory::{
+        history::{self, Exit, History, JobTotals},
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp},
+        tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
     metrics::{self, Clocks, Scrape, format::Format},
     process::Process,
     systemd::{
-        name::UnitName,
-        state::{ActiveState, LoadState, SystemState},
+        name::{UnitName, UnitType},
+        state::{ActiveState, ExitCode, JobResult, JobType, LoadState, RunResult, SystemState},
     },
     telemetry::Totals,
 };
@@ -35,7 +37,6 @@ fn unit(number: u64) -> Unit {
             });
             let service = Service {
                 service_type: Some("simple".into()),
-                restarts: Some(number % 3),
                 tasks_max: Some(4_915),
                 slice: UnitName::new("system.slice"),
                 ip,
@@ -62,19 +63,84 @@ fn unit(number: u64) -> Unit {
     // systemd's names are full of escapes where paths and instances are in them.
     let name = format!(r"application\x2dworker@{number:05}.{suffix}");
     Unit {
-        name: UnitName::new(&name).unwrap(),
         load_state: LoadState::Loaded,
         active_state: if running { ActiveState::Active } else { ActiveState::Inactive },
         sub_state: "running".into(),
+        result: Some(if failing(number) { RunResult::ExitCode } else { RunResult::Success }),
         active_enter: at(86_400),
         active_exit: (!running).then(|| at(80_000)).flatten(),
         inactive_enter: (!running).then(|| at(80_000)).flatten(),
         inactive_exit: at(86_401),
+        history: Arc::new(history(number, running, suffix)),
         details,
+        ..Unit::new(UnitName::new(&name).unwrap())
+    }
+}
+
+/// Whether the unit at `number` has failed now and then.
+fn failing(number: u64) -> bool {
+    number.is_multiple_of(25)
+}
+
+/// What has happened to the unit at `number`: on most hosts most units are started once and left
+/// alone, and a few are not.
+fn history(number: u64, running: bool, suffix: &str) -> History {
+    let crashes = if failing(number) { 1 + number % 3 } else { 0 };
+    let mut transitions = vec![(ActiveState::Active, 1 + crashes)];
+    if matches!(suffix, "service" | "mount") {
+        transitions.push((ActiveState::Activating, 1 + 2 * crashes));
+    }
+    if crashes > 0 {
+        transitions.push((ActiveState::Failed, crashes));
+    }
+    if !running {
+        transitions.extend([(ActiveState::Deactivating, 1), (ActiveState::Inactive, 1)]);
+    }
+    let ended = suffix == "service" && (crashes > 0 || !running);
+    History {
+        starts: 1 + crashes,
+        restarts: if suffix == "service" { crashes } else { 0 },
+        transitions: transitions.into_iter().collect(),
+        failures: Tally::from_iter([(RunResult::ExitCode, crashes)]),
+        last_exit: ended.then(|| Exit {
+            at: NOW - number * 7_919,
+            code: ExitCode::Exited,
+            status: u64::from(crashes > 0),
+        }),
+    }
+}
+
+/// The units that have left lately, such as what timers and users ran.
+fn departed(units: u64) -> Vec<(UnitName, Arc<History>)> {
+    let gone = (0..units / 20).map(|number| {
+        let name = UnitName::new(&format!("run-p{number:05}-i{number:05}.service")).unwrap();
+        (name, Arc::new(history(number, false, "service")))
+    });
+    gone.collect()
+}
+
+/// What has happened on the whole host.
+fn happened() -> history::Totals {
+    let mut durations = JobTotals::default().durations;
+    (0..1_000).for_each(|number| durations.observe(Duration::from_millis(number * number)));
+    let jobs = JobTotals { completed: Tally::from_iter([(JobResult::Done, 1_000)]), durations };
+    let types = [JobType::Start, JobType::Stop, JobType::Restart];
+    history::Totals {
+        transitions: BTreeMap::from([(
+            UnitType::Service,
+            Tally::from_iter([(ActiveState::Active, 1_000)]),
+        )]),
+        failures: BTreeMap::from([(
+            UnitType::Service,
+            Tally::from_iter([(RunResult::ExitCode, 50)]),
+        )]),
+        jobs: types.map(|job_type| (job_type, jobs.clone())).into(),
+        reloads: 3,
     }
 }
 
 fn scrape(units: u64) -> Scrape {
+    let departed = departed(units);
     let units: Vec<_> = (0..units).map(|number| Arc::new(unit(number))).collect();
     let mut loaded = BTreeMap::new();
     for unit in &units {
@@ -92,7 +158,8 @@ fn scrape(units: u64) -> Scrape {
             .collect(),
         ..Manager::default()
     };
-    let snapshot = Snapshot { units, loaded, manager, ..Snapshot::default() };
+    let snapshot =
+        Snapshot { units, departed, totals: happened(), loaded, manager, ..Snapshot::default() };
     Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),
@@ -100,6 +167,7 @@ fn scrape(units: u64) -> Scrape {
         tasks,
         telemetry: Some(Totals::default()),
         process: Some(Process::default()),
+        max_series: NonZeroUsize::new(100_000),
     }
 }
 
@@ -108,13 +176,13 @@ fn encode(criterion: &mut Criterion) {
     for units in [1_100, 10_000] {
         let scrape = scrape(units);
         for (name, format) in [("openmetrics", Format::OpenMetrics), ("text", Format::Text)] {
-            let text = metrics::encode(scrape.clone(), format).unwrap();
+            let text = metrics::encode(scrape.clone(), format).unwrap().text;
             let series = text.lines().filter(|line| !line.starts_with('#')).count();
             group.throughput(Throughput::Elements(series as u64));
             group.bench_with_input(BenchmarkId::new(name, units), &scrape, |bencher, scrape| {
                 bencher.iter_batched(
                     || scrape.clone(),
-                    |scrape| metrics::encode(black_box(scrape), format).unwrap(),
+                    |scrape| metrics::encode(black_box(scrape), format).unwrap().text,
                     // One text at a time, as a server has it: a batch would hold many, and
                     // measure how the kernel hands out fresh pages.
                     BatchSize::PerIteration,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::TcpStream,
 };
 
@@ -82,16 +82,22 @@ fn parse_sample(line: &str) -> Option<(Key, f64)> {
 
 /// A GET: status and body.
 pub fn get(address: &str, path: &str, accept: &str) -> (u16, String) {
-    let mut stream = TcpStream::connect(address).expect("the exporter listens");
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    try_get(address, path, accept).expect("the exporter answers")
+}
+
+/// The same where no answer is an answer too.
+pub fn try_get(address: &str, path: &str, accept: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
     write!(
         stream,
         "GET {path} HTTP/1.1\r\nHost: test\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
+    )?;
     let mut response = String::new();
-    stream.read_to_string(&mut response).expect("a whole response");
-    let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    stream.read_to_string(&mut response)?;
+    let answer = || {
+        let (head, body) = response.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    };
+    answer().ok_or_else(|| io::Error::other(format!("no whole response: {response:?}")))
 }

@@ -2,8 +2,11 @@
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
+pub mod clock;
 pub mod exposition;
+pub mod scraper;
 pub mod show;
+pub mod storm;
 
 use std::{
     env, fs,
@@ -14,6 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::{Mutex, MutexGuard};
 use unitwatch::demo::PrivateManager;
 
@@ -21,6 +25,15 @@ use exposition::Exposition;
 
 /// How long anything that a test waits for may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The flag that makes the exporter compare its table with systemd's as often as a test needs.
+pub const OFTEN: &str = "--systemd.collector.reconcile-interval=2s";
+
+/// The flag that makes the exporter speak to systemd without a bus.
+pub const PRIVATE: &str = "--systemd.collector.private";
+
+/// What a fault may cost an exporter in memory, in bytes.
+pub const GROWTH: f64 = 64e6;
 
 /// A machine has one system manager, and the tests of one program run side by side.
 static SYSTEM: Mutex<()> = Mutex::const_new(());
@@ -139,19 +152,39 @@ impl Machine {
         assert!(output.status.success(), "systemd-run {words:?}: {output:?}");
     }
 
-    /// Starts the exporter with these flags, and waits until it is ready.
-    pub fn exporter(&self, flags: &[&str]) -> Exporter {
+    /// Kills the bus with SIGKILL. systemd starts it again with the next connection.
+    pub fn kill_bus(&self) {
+        let Self::Private(manager) = self else {
+            self.must(&["kill", "--signal=KILL", "dbus.service"]);
+            return;
+        };
+        // A user manager that hears of the closed connection before it hears of the dead process
+        // connects to the socket that it holds itself, and waits for an answer for 90 s. Told of
+        // both at once it takes the process first.
+        let bus = manager.bus_pid().expect("a bus");
+        kill_process(manager.pid(), Signal::STOP).unwrap();
+        kill_process(bus, Signal::KILL).unwrap();
+        until("the bus is dead", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", bus.as_raw_nonzero())).unwrap();
+            if stat.contains(") Z ") { Ok(()) } else { Err(stat) }
+        });
+        kill_process(manager.pid(), Signal::CONT).unwrap();
+    }
+
+    /// Starts the exporter with these flags.
+    pub fn launch(&self, flags: &[&str]) -> Exporter {
         let mut command = self.command(env!("CARGO_BIN_EXE_unitwatch"));
         if self.is_private() {
             command.arg("--systemd.collector.user");
         }
         command.arg("--web.listen-address=127.0.0.1:0").args(flags);
-        let exporter = Exporter::spawn(command);
-        until("the exporter is ready", || {
-            (exporter.get("/-/ready").0 == 200)
-                .then_some(())
-                .ok_or_else(|| exporter.get("/-/ready").1)
-        });
+        Exporter::spawn(command)
+    }
+
+    /// Starts the exporter with these flags, and waits until it is ready.
+    pub fn exporter(&self, flags: &[&str]) -> Exporter {
+        let exporter = self.launch(flags);
+        exporter.until_ready();
         exporter
     }
 }
@@ -182,6 +215,60 @@ impl Exporter {
             }
         });
         Self { child, address, log }
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// Waits until it is ready.
+    pub fn until_ready(&self) {
+        until("the exporter is ready", || {
+            (self.get("/-/ready").0 == 200).then_some(()).ok_or_else(|| self.get("/-/ready").1)
+        });
+    }
+
+    /// Sends it a signal, and waits until it has ended.
+    pub fn end(mut self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What `systemd_up` says.
+    pub fn up(&self) -> Option<f64> {
+        self.scrape().value("systemd_up", &[])
+    }
+
+    /// Waits until it is in step with systemd.
+    pub fn until_up(&self) {
+        until("the exporter is in step", || match self.up() {
+            Some(1.0) => Ok(()),
+            other => Err(other),
+        });
+    }
+
+    /// How often everything has been read anew for this reason.
+    pub fn resyncs(&self, reason: &str) -> f64 {
+        let scrape = self.scrape();
+        scrape.value("systemd_exporter_resyncs_total", &[("reason", reason)]).unwrap_or(0.0)
+    }
+
+    /// Waits until everything has been read anew more often than that, and is known.
+    pub fn until_resynced(&self, reason: &str, more_than: f64) {
+        until("everything has been read again", || {
+            let count = self.resyncs(reason);
+            if count > more_than { Ok(()) } else { Err(count) }
+        });
+        self.until_up();
+    }
+
+    /// Compares its table with systemd's once more: neither then nor before was anything wrong.
+    pub fn assert_never_drifted(&self) {
+        // One comparison begins only when the one before has counted what it found.
+        self.until_resynced("interval", self.resyncs("interval") + 1.0);
+        let scrape = self.scrape();
+        assert_eq!(scrape.sum("systemd_exporter_drift_total"), 0.0, "{scrape:?}");
     }
 
     /// What it has logged.

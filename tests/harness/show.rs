@@ -1,6 +1,11 @@
 //! What `systemctl show` says, with its dates and spans read back into microseconds.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use super::Machine;
 
@@ -10,6 +15,7 @@ pub type Properties = BTreeMap<String, String>;
 /// Everything that the tests compare.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
+    Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,NeedDaemonReload,\
     IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
     NConnections,NRefused,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
 
@@ -57,6 +63,17 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year / 4 - year / 100 + year / 400;
     365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468
+}
+
+/// Now, in microseconds since the epoch.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e6
+}
+
+/// The moment of the boot by the wall clock, in microseconds since the epoch.
+pub fn monotonic_offset() -> f64 {
+    let monotonic = clock_gettime(ClockId::Monotonic);
+    now() - (monotonic.tv_sec as f64 * 1e6 + monotonic.tv_nsec as f64 / 1e3)
 }
 
 /// A span in microseconds; `None` where there is none.

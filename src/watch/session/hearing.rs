@@ -5,18 +5,25 @@ use std::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    End, Handshake, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE, Session, Settle, facts,
+    ABSENT_LIMIT, End, Handshake, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE, Session,
+    Settle, facts,
 };
 use crate::{
+    clock,
+    inventory::Extent,
     systemd::{
         event::Event,
         link::Heard,
+        name::MAX_UNITS,
         property::Value,
         question::{Answer, CallError, ListedUnit, Question},
     },
     telemetry::Word,
     watch::lock,
 };
+
+/// What a bus says where nobody speaks for systemd.
+const NO_OWNER: &str = "org.freedesktop.DBus.Error.NameHasNoOwner";
 
 impl Session<'_> {
     /// Takes one thing that was heard, and asks what follows from it.
@@ -25,7 +32,7 @@ impl Session<'_> {
             Heard::Signal { member, at, event } => {
                 self.speaks();
                 match event {
-                    Ok(Some(event)) => self.apply(event)?,
+                    Ok(Some(event)) => self.apply(event, at)?,
                     Ok(None) => {}
                     Err(error) => {
                         // Once a tick, however many there are.
@@ -55,7 +62,7 @@ impl Session<'_> {
                 warn!("signals came faster than they were taken in: reading everything anew");
                 // What was dropped may have been the end of a reload, or who speaks for systemd.
                 self.reload = None;
-                lock(&self.shared.inventory).apply(Event::Reloading(false));
+                lock(&self.shared.inventory).apply(Event::Reloading(false), clock::monotonic());
                 if self.link.is_on_bus() {
                     self.ask(Question::Owner)?;
                 }
@@ -64,7 +71,10 @@ impl Session<'_> {
         }
     }
 
-    fn apply(&mut self, event: Event) -> Result<(), End> {
+    fn apply(&mut self, event: Event, received: Instant) -> Result<(), End> {
+        if !self.is_plausible(&event) {
+            return Ok(());
+        }
         let then = match &event {
             Event::Reloading(true) => {
                 let until = Instant::now() + RELOAD_LIMIT;
@@ -72,10 +82,15 @@ impl Session<'_> {
                 None
             }
             Event::Reloading(false) => {
-                Some(self.reload.take().map_or(Reason::Reload, |reload| reload.reason))
+                let reason = self.reload.take().map_or(Reason::Reload, |reload| reload.reason);
+                if reason == Reason::Reload {
+                    lock(&self.shared.inventory).count_reload();
+                }
+                Some(reason)
             }
             Event::OwnerChanged { owner: Some(_) } => {
                 self.handshake = Handshake::UnderWay;
+                self.absent_until = None;
                 self.ask(Question::Subscribe)?;
                 match &mut self.reload {
                     // The end of a re-execution is announced like that of a reload.
@@ -84,11 +99,16 @@ impl Session<'_> {
                         *reload = Reload { until, reason: Reason::Reexec };
                         None
                     }
-                    None => Some(Reason::Reexec),
+                    None if self.seeded => Some(Reason::Reexec),
+                    None => Some(self.reason),
                 }
             }
             Event::OwnerChanged { owner: None } => {
-                self.handshake = Handshake::Absent;
+                self.falls_absent();
+                None
+            }
+            Event::UnitFilesChanged => {
+                self.files.wanted = true;
                 None
             }
             Event::StartupFinished => {
@@ -98,13 +118,39 @@ impl Session<'_> {
             _ => None,
         };
         let queued = matches!(event, Event::JobNew { .. });
-        lock(&self.shared.inventory).apply(event);
+        // It happened when it was received, however long it waited for its turn.
+        let ago = u64::try_from(received.elapsed().as_micros()).unwrap_or(0);
+        let when = clock::monotonic().saturating_sub(ago);
+        lock(&self.shared.inventory).apply(event, when);
         if queued && !self.jobs.under_way {
             self.ask_jobs()?;
         } else if queued {
             self.jobs.wanted = true;
         }
         then.map_or(Ok(()), |reason| self.want_listing(reason))
+    }
+
+    /// Whether systemd can have as many units and jobs as it has announced. Beyond that nothing
+    /// new is taken in, and a listing has to say what there is.
+    fn is_plausible(&mut self, event: &Event) -> bool {
+        let (units, jobs) = (&mut self.listing.units, &mut self.jobs.count);
+        let count = match event {
+            Event::UnitNew(_) | Event::UnitRemoved(_) => units,
+            Event::JobNew { .. } | Event::JobRemoved { .. } => jobs,
+            _ => return true,
+        };
+        if matches!(event, Event::UnitRemoved(_) | Event::JobRemoved { .. }) {
+            *count = count.saturating_sub(1);
+        } else if *count < MAX_UNITS {
+            *count += 1;
+        } else {
+            // Once a tick, however many there are.
+            if !std::mem::replace(&mut self.unreadable, true) {
+                warn!(limit = MAX_UNITS, "systemd announced more than it can have");
+            }
+            return false;
+        }
+        true
     }
 
     fn take_answer(
@@ -116,6 +162,10 @@ impl Session<'_> {
         self.pulse.answered(&question, !passing);
         let method = question.method();
         match (question, answer) {
+            (Question::Owner, Ok(_)) if self.handshake == Handshake::Unknown => {
+                self.subscribe(self.reason)?;
+            }
+            (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.falls_absent(),
             (Question::Subscribe, Ok(_)) => self.handshake = Handshake::Done,
             (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
                 if self.handshake == Handshake::UnderWay {
@@ -125,12 +175,15 @@ impl Session<'_> {
             (Question::Units, Ok(Answer::Units(units))) => self.take_listing(units)?,
             (Question::Units, Err(error)) if self.seeded && error.is_passing() => {
                 // Asked for again with the next tick.
+                self.listing.unanswered = true;
                 let lost = self.listing.under_way.take();
                 self.listing.wanted = self.listing.wanted.or(lost);
             }
             (Question::Jobs, Ok(Answer::Jobs(jobs))) => {
                 self.jobs.under_way = false;
-                let gone = lock(&self.shared.inventory).adopt_jobs(jobs);
+                self.jobs.unanswered = false;
+                self.jobs.count = jobs.len();
+                let gone = lock(&self.shared.inventory).adopt_jobs(jobs, clock::monotonic());
                 if std::mem::take(&mut self.jobs.comparing) {
                     self.count_drift("job", gone);
                 }
@@ -142,6 +195,15 @@ impl Session<'_> {
             (Question::Jobs, Err(error)) if self.seeded && error.is_passing() => {
                 self.jobs.under_way = false;
                 self.jobs.wanted = true;
+                self.jobs.unanswered = true;
+            }
+            (Question::UnitFiles, Ok(Answer::UnitFiles(files))) => {
+                self.files.to_ask = lock(&self.shared.inventory).adopt_files(files).into();
+            }
+            (Question::UnitFiles, Err(error)) => {
+                // What is known of them stays, until the next time that they change.
+                self.files.wanted = error.is_passing();
+                debug!(%error, "cannot list the unit files");
             }
             (Question::Unit(unit, property), answer) => {
                 let value = match answer {
@@ -174,13 +236,29 @@ impl Session<'_> {
 
     fn take_listing(&mut self, units: Vec<ListedUnit>) -> Result<(), End> {
         let Some(reason) = self.listing.under_way.take() else { return Ok(()) };
+        self.listing.unanswered = false;
+        self.listing.units = units.len();
+        if reason == Reason::Interval && (self.reload.is_some() || self.listing.wanted.is_some()) {
+            // Not a comparison: units that a reload drops go without a signal that counts. What
+            // came up meanwhile reads everything anyway.
+            self.jobs.comparing = false;
+            return self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted));
+        }
         if reason == Reason::Interval {
-            let gone = lock(&self.shared.inventory).compare(units);
+            let gone = lock(&self.shared.inventory).compare(units, clock::monotonic());
             self.count_drift("presence", gone);
             self.settle = Some(Settle::At(Instant::now() + SETTLE));
         } else {
-            lock(&self.shared.inventory).adopt(units);
+            let extent =
+                if reason.may_have_missed() { Extent::Everything } else { Extent::Settings };
+            let mut inventory = lock(&self.shared.inventory);
+            inventory.adopt(units, extent, clock::monotonic());
+            if self.seeded {
+                inventory.look_at_files();
+            }
+            drop(inventory);
             self.manager = facts().collect();
+            self.files.wanted = true;
         }
         let reason = Word::Borrowed(reason.as_str());
         *self.shared.telemetry.totals().resyncs.entry(reason).or_default() += 1;
@@ -202,6 +280,13 @@ impl Session<'_> {
             for field in lock(&self.shared.inventory).take_suspects() {
                 self.count_drift(field, 1);
             }
+        }
+    }
+
+    fn falls_absent(&mut self) {
+        self.handshake = Handshake::Absent;
+        if !self.seeded {
+            self.absent_until.get_or_insert_with(|| Instant::now() + ABSENT_LIMIT);
         }
     }
 

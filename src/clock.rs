@@ -1,0 +1,22 @@
+//! The clocks, in microseconds as systemd counts them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::inventory::unit::Usec;
+
+/// Since the epoch. May jump, and so is only for telling what time it is.
+pub fn realtime() -> Usec {
+    // Before 1970 nothing runs.
+    usec(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Since boot, not counting the time that the machine slept.
+pub fn monotonic() -> Usec {
+    usec(Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default())
+}
+
+fn usec(since: Duration) -> Usec {
+    Usec::try_from(since.as_micros()).unwrap_or(Usec::MAX)
+}

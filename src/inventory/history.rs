@@ -1,0 +1,140 @@
+//! What has happened: counters of each unit, which outlive it, and of the whole host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{tally::Tally, unit::Usec};
+use crate::{
+    histogram::{Histogram, LONG},
+    systemd::{
+        name::UnitType,
+        state::{ActiveState, ExitCode, JobResult, JobType, RunResult},
+    },
+};
+
+/// What has happened to one unit since the exporter first knew of it. None of it ever goes down.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// New invocations (`InvocationID`), whoever asked for them.
+    pub starts: u64,
+    /// Automatic restarts on top of the `NRestarts` that the unit had at first; a reset of
+    /// `NRestarts` does not lower it.
+    pub restarts: u64,
+    /// Entries into each `ActiveState`.
+    pub transitions: Tally<ActiveState>,
+    /// Failed runs by `Result`.
+    pub failures: Tally<RunResult>,
+    /// How the main process of a service last ended.
+    pub last_exit: Option<Exit>,
+}
+
+/// How the main process of a service ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exit {
+    /// `ExecMainExitTimestamp`.
+    pub at: Usec,
+    /// `ExecMainCode`.
+    pub code: ExitCode,
+    /// `ExecMainStatus`: an exit status or the number of a signal.
+    pub status: u64,
+}
+
+/// What has happened on the whole host, units that have gone and hidden ones included.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Entries into each `ActiveState` by type of unit.
+    pub transitions: BTreeMap<UnitType, Tally<ActiveState>>,
+    /// Failed runs by type of unit and `Result`.
+    pub failures: BTreeMap<UnitType, Tally<RunResult>>,
+    /// Jobs that have left the queue, by what they did.
+    pub jobs: BTreeMap<JobType, JobTotals>,
+    /// Times that systemd has reloaded its configuration.
+    pub reloads: u64,
+}
+
+/// What became of the jobs of one type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobTotals {
+    /// By result.
+    pub completed: Tally<JobResult>,
+    /// From `JobNew` to `JobRemoved`.
+    pub durations: Histogram,
+}
+
+/// What one look at a unit adds to what was counted before.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Gain {
+    pub(super) starts: u64,
+    pub(super) restarts: u64,
+    pub(super) transitions: Tally<ActiveState>,
+    pub(super) failures: Tally<RunResult>,
+    pub(super) exit: Option<Exit>,
+    /// Runs that ended while nobody looked, and were restarted automatically.
+    pub(super) unseen: u64,
+}
+
+/// How many types of jobs are told apart; systemd has six.
+const MAX_JOB_TYPES: usize = 16;
+
+// === impl History ===
+
+impl History {
+    /// Whether nothing has happened.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    pub(super) fn add(&mut self, gain: &Gain) {
+        self.starts = self.starts.saturating_add(gain.starts);
+        self.restarts = self.restarts.saturating_add(gain.restarts);
+        for (state, count) in gain.transitions.iter() {
+            self.transitions.add(state, count);
+        }
+        for (result, count) in gain.failures.iter() {
+            self.failures.add(result, count);
+        }
+        if gain.exit.is_some() {
+            self.last_exit.clone_from(&gain.exit);
+        }
+    }
+}
+
+// === impl Gain ===
+
+impl Gain {
+    pub(super) fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+// === impl Totals ===
+
+impl Totals {
+    pub(super) fn add(&mut self, unit_type: UnitType, gain: &Gain) {
+        for (state, count) in gain.transitions.iter() {
+            self.transitions.entry(unit_type).or_default().add(state, count);
+        }
+        for (result, count) in gain.failures.iter() {
+            self.failures.entry(unit_type).or_default().add(result, count);
+        }
+    }
+
+    pub(super) fn add_job(&mut self, job_type: JobType, result: &JobResult, took: Option<Usec>) {
+        let room = self.jobs.len() < MAX_JOB_TYPES || self.jobs.contains_key(&job_type);
+        let job_type = if room { job_type } else { JobType::Other("other".into()) };
+        let jobs = self.jobs.entry(job_type).or_default();
+        jobs.completed.add(result, 1);
+        if let Some(took) = took {
+            jobs.durations.observe(std::time::Duration::from_micros(took));
+        }
+    }
+}
+
+// === impl JobTotals ===
+
+impl Default for JobTotals {
+    fn default() -> Self {
+        Self { completed: Tally::default(), durations: Histogram::new(LONG) }
+    }
+}

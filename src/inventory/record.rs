@@ -1,0 +1,140 @@
+//! What of the inventory outlives the exporter: its counters, and what they were counted up to.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Inventory,
+    counted::Counted,
+    departed::Past,
+    history::{History, JobTotals, Totals},
+    tally::Tally,
+    unit::Usec,
+};
+use crate::{
+    histogram::{Histogram, LONG},
+    systemd::{
+        name::{UnitName, UnitType},
+        state::{ActiveState, JobResult, JobType, RunResult},
+    },
+};
+
+/// Everything that is to be kept, as it is written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// When the manager began, in microseconds since the epoch.
+    instance: Option<Usec>,
+    units: Vec<UnitRecord>,
+    /// In the order in which they left.
+    departed: Vec<DepartedRecord>,
+    transitions: Vec<(UnitType, Tally<ActiveState>)>,
+    failures: Vec<(UnitType, Tally<RunResult>)>,
+    jobs: Vec<JobRecord>,
+    reloads: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct UnitRecord {
+    name: UnitName,
+    counted: Counted,
+    #[serde(default, skip_serializing_if = "History::is_empty")]
+    history: History,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DepartedRecord {
+    unit: UnitRecord,
+    /// In microseconds since boot.
+    left: Usec,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct JobRecord {
+    #[serde(rename = "type")]
+    job_type: JobType,
+    completed: Tally<JobResult>,
+    durations: Vec<u64>,
+    duration_sum: f64,
+}
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// What is to be kept, and the generation that it is of; `None` if nothing has been counted
+    /// since that generation, or nothing was ever known.
+    pub fn record(&self, since: Option<u64>) -> Option<(Record, u64)> {
+        if since == Some(self.generation) || !self.seen_all {
+            return None;
+        }
+        let fresh = Counted::fresh();
+        let here = self.units.iter();
+        let here = here.map(|(name, entry)| (name, entry.counted(), &*entry.unit.history));
+        let here = here.filter(|(_, counted, past)| !past.is_empty() || **counted != fresh);
+        let recalled = self.recalled.iter();
+        let recalled = recalled.map(|(name, past)| (name, &past.counted, &*past.history));
+        let jobs = self.totals.jobs.iter().map(|(job_type, jobs)| JobRecord {
+            job_type: job_type.clone(),
+            completed: jobs.completed.clone(),
+            durations: jobs.durations.buckets().map(|(_, count)| count).collect(),
+            duration_sum: jobs.durations.sum(),
+        });
+        let departed = self.departed.iter();
+        let record = Record {
+            instance: self.instance,
+            units: here.chain(recalled).map(UnitRecord::new).collect(),
+            departed: departed
+                .map(|(name, past)| DepartedRecord {
+                    unit: UnitRecord::new((name, &past.counted, &past.history)),
+                    left: past.left,
+                })
+                .collect(),
+            transitions: self.totals.transitions.clone().into_iter().collect(),
+            failures: self.totals.failures.clone().into_iter().collect(),
+            jobs: jobs.collect(),
+            reloads: self.totals.reloads,
+        };
+        Some((record, self.generation))
+    }
+
+    /// Goes on from what was kept by an earlier life of the exporter during this boot. To be
+    /// called before anything else.
+    pub fn recall(&mut self, record: Record) {
+        self.instance = record.instance;
+        self.seen_all = true;
+        let admits = |name: &UnitName| (self.admits)(name.as_str());
+        for unit in record.units {
+            let (name, past) = unit.past(0, &admits);
+            self.recalled.insert(name, past);
+        }
+        for DepartedRecord { unit, left } in record.departed {
+            let (name, past) = unit.past(left, &admits);
+            self.departed.keep(&name, past);
+        }
+        let jobs = record.jobs.into_iter().map(|it| {
+            let durations = Histogram::restore(LONG, it.durations, it.duration_sum);
+            let durations = durations.unwrap_or_else(|| Histogram::new(LONG));
+            (it.job_type, JobTotals { completed: it.completed, durations })
+        });
+        self.totals = Totals {
+            transitions: record.transitions.into_iter().collect(),
+            failures: record.failures.into_iter().collect(),
+            jobs: jobs.collect::<BTreeMap<_, _>>(),
+            reloads: record.reloads,
+        };
+    }
+}
+
+// === impl UnitRecord ===
+
+impl UnitRecord {
+    fn new((name, counted, history): (&UnitName, &Counted, &History)) -> Self {
+        Self { name: name.clone(), counted: counted.clone(), history: history.clone() }
+    }
+
+    fn past(self, left: Usec, admits: &impl Fn(&UnitName) -> bool) -> (UnitName, Past) {
+        let admitted = admits(&self.name);
+        let Self { name, counted, history } = self;
+        (name, Past { history: Arc::new(history), counted, admitted, left })
+    }
+}

@@ -1,0 +1,579 @@
+//! Counting, held against a model of systemd that runs, fails and restarts services, and of which
+//! every deed is known: heard in full, nothing is missed and nothing is counted twice; heard with
+//! gaps, nothing is made up.
+
+use super::{super::*, name};
+use crate::inventory::tally::Tally;
+use crate::systemd::state::{JobResult, RunResult};
+use proptest::{collection::vec, prelude::*};
+use std::collections::BTreeMap;
+
+/// A service of the model.
+#[derive(Clone, Debug)]
+struct Service {
+    announced: bool,
+    dirty: bool,
+    state: ActiveState,
+    sub: &'static str,
+    invocation: u128,
+    result: RunResult,
+    restarts: u64,
+    /// `NRestarts` is to be reset with the next start by hand.
+    flush: bool,
+    active_enter: u64,
+    active_exit: u64,
+    inactive_enter: u64,
+    exit: u64,
+    job: u64,
+}
+
+/// What really happened to the units of one name.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Truth {
+    starts: u64,
+    restarts: u64,
+    transitions: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Event(Event),
+    Answer(UnitName, UnitProperty, Value),
+    Adopt(Vec<ListedUnit>, Extent),
+}
+
+#[derive(Debug, Default)]
+struct Systemd {
+    services: BTreeMap<UnitName, Service>,
+    truth: BTreeMap<UnitName, Truth>,
+    wire: VecDeque<Message>,
+    clock: u64,
+    /// Signals wait while questions are answered, as they do when the bus takes no more of them.
+    throttled: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Load(usize),
+    Start(usize),
+    Stop(usize),
+    /// Ends the run, and begins to wait for the restart if there is to be one.
+    Fail(usize, u8, bool),
+    /// One step on from the end of a run to its restart.
+    GoOn(usize),
+    Forgive(usize),
+    Collect(usize),
+    Signal,
+    Deliver(u8),
+    Ask(u8),
+    Reload,
+    /// A reload of which the word that it begins was lost.
+    Announce,
+}
+
+const RESULTS: [RunResult; 3] = [RunResult::ExitCode, RunResult::Signal, RunResult::Watchdog];
+
+fn step() -> impl Strategy<Value = Step> {
+    let unit = 0..2_usize;
+    prop_oneof![
+        2 => unit.clone().prop_map(Step::Load),
+        6 => unit.clone().prop_map(Step::Start),
+        3 => unit.clone().prop_map(Step::Stop),
+        8 => (unit.clone(), any::<u8>(), any::<bool>())
+            .prop_map(|(unit, how, again)| Step::Fail(unit, how, again)),
+        12 => unit.clone().prop_map(Step::GoOn),
+        1 => unit.clone().prop_map(Step::Forgive),
+        2 => unit.prop_map(Step::Collect),
+        4 => Just(Step::Signal),
+        10 => (1..6_u8).prop_map(Step::Deliver),
+        10 => (1..12_u8).prop_map(Step::Ask),
+        1 => Just(Step::Reload),
+    ]
+}
+
+impl Systemd {
+    fn truth(&mut self, name: &UnitName) -> &mut Truth {
+        self.truth.entry(name.clone()).or_default()
+    }
+
+    fn load(&mut self, name: &UnitName) {
+        let service = Service {
+            announced: false,
+            dirty: true,
+            state: ActiveState::Inactive,
+            sub: "dead",
+            invocation: 0,
+            result: RunResult::Success,
+            restarts: 0,
+            flush: false,
+            active_enter: 0,
+            active_exit: 0,
+            inactive_enter: 0,
+            exit: 0,
+            job: 0,
+        };
+        self.services.entry(name.clone()).or_insert(service);
+    }
+
+    /// As `service_set_state()`: what was to be signalled before is signalled first.
+    fn set(&mut self, name: &UnitName, state: ActiveState, sub: &'static str) {
+        self.signal(name, false);
+        self.clock += 1;
+        let clock = self.clock;
+        let Some(service) = self.services.get_mut(name) else { return };
+        let rests =
+            |state: &ActiveState| matches!(state, ActiveState::Inactive | ActiveState::Failed);
+        if state == ActiveState::Active && service.state != state {
+            service.active_enter = clock;
+        }
+        if service.state == ActiveState::Active && service.state != state {
+            service.active_exit = clock;
+        }
+        if rests(&state) && !rests(&service.state) {
+            service.inactive_enter = clock;
+        }
+        let changed = service.state != state;
+        (service.state, service.sub, service.dirty) = (state.clone(), sub, true);
+        if changed {
+            *self.truth(name).transitions.entry(state.to_string()).or_default() += 1;
+        }
+    }
+
+    /// Begins a run; the job that does so has been announced, and the unit before it.
+    fn start(&mut self, name: &UnitName, by_hand: bool) {
+        self.signal(name, true);
+        self.clock += 1;
+        let invocation = u128::from(self.clock);
+        let Some(service) = self.services.get_mut(name) else { return };
+        service.invocation = invocation;
+        service.result = RunResult::Success;
+        (service.exit, service.job) = (0, 0);
+        if by_hand && service.flush {
+            (service.restarts, service.flush) = (0, false);
+        }
+        self.truth(name).starts += 1;
+        self.set(name, ActiveState::Activating, "start");
+        self.set(name, ActiveState::Active, "running");
+    }
+
+    fn step(&mut self, step: &Step, inventory: &mut Inventory) {
+        let unit = |at: &usize| name(*at);
+        let rests = |service: &Service| {
+            matches!(service.state, ActiveState::Inactive | ActiveState::Failed)
+        };
+        match step {
+            Step::Load(at) => self.load(&unit(at)),
+            Step::Start(at) => {
+                self.load(&unit(at));
+                if rests(&self.services[&unit(at)]) {
+                    self.start(&unit(at), true);
+                }
+            }
+            Step::Stop(at) => {
+                let Some(service) = self.services.get_mut(&unit(at)) else { return };
+                if service.state == ActiveState::Active {
+                    self.set(&unit(at), ActiveState::Deactivating, "stop-sigterm");
+                    self.clock += 1;
+                    let clock = self.clock;
+                    let service = self.services.get_mut(&unit(at)).unwrap();
+                    (service.exit, service.flush) = (clock, true);
+                    self.set(&unit(at), ActiveState::Inactive, "dead");
+                } else if service.sub.starts_with("auto-restart") {
+                    service.flush = true;
+                    self.set(&unit(at), ActiveState::Inactive, "dead");
+                    self.services.get_mut(&unit(at)).unwrap().job = 0;
+                }
+            }
+            Step::Fail(at, how, again) => {
+                let clock = self.clock + 1;
+                let Some(service) = self.services.get_mut(&unit(at)) else { return };
+                if service.state != ActiveState::Active {
+                    return;
+                }
+                let result = RESULTS[usize::from(*how) % RESULTS.len()].clone();
+                service.exit = clock;
+                service.result = result.clone();
+                service.flush = !again;
+                *self.truth(&unit(at)).failures.entry(result.to_string()).or_default() += 1;
+                if !again {
+                    self.set(&unit(at), ActiveState::Failed, "failed");
+                } else {
+                    // Not with `RestartMode=direct`.
+                    if how % 2 == 0 {
+                        self.set(&unit(at), ActiveState::Failed, "failed-before-auto-restart");
+                    }
+                    self.set(&unit(at), ActiveState::Activating, "auto-restart");
+                }
+            }
+            Step::GoOn(at) => {
+                let clock = self.clock + 1;
+                let Some(service) = self.services.get_mut(&unit(at)) else { return };
+                if service.sub == "auto-restart" && service.job == 0 {
+                    service.restarts += 1;
+                    service.job = clock;
+                    service.dirty = true;
+                    self.truth(&unit(at)).restarts += 1;
+                } else if service.sub == "auto-restart" {
+                    self.start(&unit(at), false);
+                }
+            }
+            Step::Forgive(at) => {
+                let Some(service) = self.services.get_mut(&unit(at)) else { return };
+                if service.state == ActiveState::Failed && service.sub == "failed" {
+                    self.set(&unit(at), ActiveState::Inactive, "dead");
+                    let service = self.services.get_mut(&unit(at)).unwrap();
+                    (service.result, service.restarts) = (RunResult::Success, 0);
+                }
+            }
+            Step::Collect(at) => {
+                if self.services.get(&unit(at)).is_some_and(rests) {
+                    self.signal(&unit(at), true);
+                    self.services.remove(&unit(at));
+                    self.wire.push_back(Message::Event(Event::UnitRemoved(unit(at))));
+                }
+            }
+            Step::Signal => self.signal_all(),
+            Step::Deliver(count) => self.deliver(usize::from(*count), inventory),
+            Step::Ask(count) => {
+                for _ in 0..*count {
+                    let Some((name, property)) = inventory.next_question() else { break };
+                    self.answer(&name, property);
+                }
+            }
+            Step::Reload | Step::Announce => {
+                let told = matches!(step, Step::Reload);
+                let say = |it| Message::Event(Event::Reloading(it));
+                self.wire.extend(told.then(|| say(true)));
+                self.signal_all();
+                let names = self.services.keys();
+                let each = names.clone().cloned().map(Event::UnitRemoved);
+                let again = names.cloned().map(Event::UnitNew);
+                self.wire.extend(each.chain(again).map(Message::Event));
+                self.wire.extend(told.then(|| say(false)));
+            }
+        }
+    }
+
+    fn signal_all(&mut self) {
+        for name in self.services.keys().cloned().collect::<Vec<_>>() {
+            self.signal(&name, true);
+        }
+    }
+
+    /// Sends what is to be signalled of a unit; one that was never announced only if `new`.
+    fn signal(&mut self, name: &UnitName, new: bool) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        if !service.dirty || !(service.announced || new) {
+            return;
+        }
+        service.dirty = false;
+        if !std::mem::replace(&mut service.announced, true) {
+            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
+            return;
+        }
+        use UnitProperty as P;
+        let service = self.services[name].clone();
+        let of_service = [P::Restarts, P::ServiceResult, P::ExitTime, P::ExitCode, P::ExitStatus];
+        let of_unit = [P::ActiveState, P::SubState, P::Invocation, P::Job];
+        let times = [P::ActiveEnter, P::ActiveExit, P::InactiveEnter, P::InactiveExit];
+        let of_unit = [&of_unit[..], &times].concat();
+        for facts in [&of_service[..], &of_unit[..]] {
+            let facts = facts.iter().map(|property| (*property, service.value(*property)));
+            let event = Event::UnitChanged(name.clone(), facts.collect());
+            self.wire.push_back(Message::Event(event));
+        }
+    }
+
+    fn answer(&mut self, name: &UnitName, property: UnitProperty) {
+        if !self.throttled {
+            self.signal_all();
+        }
+        let there = self.services.contains_key(name);
+        self.load(name);
+        let value = self.services[name].value(property);
+        self.wire.push_back(Message::Answer(name.clone(), property, value));
+        if !there {
+            self.services.remove(name);
+            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
+            self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
+        }
+    }
+
+    fn list(&self) -> Vec<ListedUnit> {
+        let listed = |(name, service): (&UnitName, &Service)| ListedUnit {
+            name: name.clone(),
+            load_state: LoadState::Loaded,
+            active_state: service.state.clone(),
+            sub_state: service.sub.into(),
+        };
+        self.services.iter().map(listed).collect()
+    }
+
+    fn deliver(&mut self, count: usize, inventory: &mut Inventory) {
+        for _ in 0..count {
+            match self.wire.pop_front() {
+                None => return,
+                Some(Message::Event(event)) => {
+                    let reloaded = event == Event::Reloading(false);
+                    inventory.apply(event, self.clock);
+                    if reloaded {
+                        self.wire.push_back(Message::Adopt(self.list(), Extent::Settings));
+                    }
+                }
+                Some(Message::Answer(name, property, value)) => {
+                    inventory.answer(&name, property, Ok(value));
+                }
+                Some(Message::Adopt(listing, extent)) => {
+                    inventory.adopt(listing, extent, self.clock);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, inventory: &mut Inventory) {
+        for round in 0.. {
+            assert!(round < 100, "questions and answers never come to an end: {inventory:?}");
+            self.signal_all();
+            self.deliver(usize::MAX, inventory);
+            // A pause, and another.
+            inventory.retry_deferred();
+            inventory.retry_deferred();
+            let mut asked = false;
+            while let Some((name, property)) = inventory.next_question() {
+                asked = true;
+                self.answer(&name, property);
+            }
+            if !asked && self.wire.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The connection is lost with all that was under way, and made anew.
+    fn lose(&mut self, inventory: &mut Inventory) {
+        self.wire.clear();
+        inventory.disconnect();
+        // Whoever subscribes anew is told of nothing that was announced before.
+        for service in self.services.values_mut() {
+            (service.announced, service.dirty) = (true, false);
+        }
+    }
+}
+
+impl Service {
+    fn value(&self, property: UnitProperty) -> Value {
+        use UnitProperty as P;
+        let text = |text: &str| Value::Text(text.into());
+        let time = |time: u64| if time == 0 { Value::Nothing } else { Value::Number(time) };
+        match property {
+            P::LoadState => text("loaded"),
+            P::ActiveState => text(self.state.as_str()),
+            P::SubState => text(self.sub),
+            P::ActiveEnter => time(self.active_enter),
+            P::ActiveExit => time(self.active_exit),
+            P::InactiveEnter => time(self.inactive_enter),
+            P::Invocation if self.invocation == 0 => Value::Nothing,
+            P::Invocation => Value::Id(self.invocation),
+            P::Job => time(self.job),
+            P::Restarts => Value::Number(self.restarts),
+            P::ServiceResult => text(self.result.as_str()),
+            P::ExitTime => time(self.exit),
+            P::ExitCode => Value::Number(u64::from(self.exit > 0)),
+            P::ExitStatus => Value::Number(1),
+            P::RestartPolicy => text("on-failure"),
+            P::NeedDaemonReload | P::RestartForced => Value::Flag(false),
+            _ => Value::Nothing,
+        }
+    }
+}
+
+fn fresh() -> Inventory {
+    let mut inventory = Inventory::new(Box::new(|_| true), u64::MAX, false);
+    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    inventory
+}
+
+/// What was counted, of all units that anything happened to.
+fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
+    let snapshot = inventory.snapshot(0);
+    let here = snapshot.units.iter().map(|unit| (&unit.name, &unit.history));
+    let gone = snapshot.departed.iter().map(|(name, history)| (name, history));
+    let all = here.chain(gone).filter(|(_, history)| !history.is_empty());
+    all.map(|(name, history)| {
+        let truth = Truth {
+            starts: history.starts,
+            restarts: history.restarts,
+            transitions: history.transitions.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+            failures: history.failures.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+        };
+        (name.clone(), truth)
+    })
+    .collect()
+}
+
+/// Through the state file, as far as the inventory knows of it.
+fn reborn(inventory: &Inventory) -> Inventory {
+    let (record, _) = inventory.record(None).unwrap();
+    let written = serde_json::to_vec(&record).unwrap();
+    let mut reborn = Inventory::new(Box::new(|_| true), u64::MAX, false);
+    reborn.recall(serde_json::from_slice(&written).unwrap());
+    reborn
+}
+
+fn no_more_than(counted: &Truth, truth: &Truth) -> bool {
+    let fits = |counted: &BTreeMap<String, u64>, truth: &BTreeMap<String, u64>| {
+        counted
+            .iter()
+            .filter(|(word, _)| *word != "unknown")
+            .all(|(word, count)| truth.get(word).is_some_and(|real| count <= real))
+            && counted.values().sum::<u64>() <= truth.values().sum()
+    };
+    counted.starts <= truth.starts
+        && counted.restarts <= truth.restarts
+        && fits(&counted.transitions, &truth.transitions)
+        && fits(&counted.failures, &truth.failures)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens, and however late signals and answers come: all of it is counted, once.
+    #[test]
+    fn what_is_heard_is_counted_once(steps in vec(step(), 0..150), throttled in any::<bool>()) {
+        let mut systemd = Systemd { throttled, ..Systemd::default() };
+        let mut inventory = fresh();
+        for step in &steps {
+            // A unit that an answer knows before its signals leaves them something to guess at.
+            if !throttled || !matches!(step, Step::Reload | Step::Collect(_)) {
+                systemd.step(step, &mut inventory);
+            }
+        }
+        systemd.settle(&mut inventory);
+        prop_assert_eq!(counted(&inventory), systemd.truth.clone());
+        let totals = inventory.snapshot(0).totals;
+        let sum = |of: fn(&Truth) -> &BTreeMap<String, u64>| {
+            systemd.truth.values().flat_map(|truth| of(truth).values()).sum::<u64>()
+        };
+        let transitions = totals.transitions.values().flat_map(Tally::iter);
+        prop_assert_eq!(transitions.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.transitions));
+        let failures = totals.failures.values().flat_map(Tally::iter);
+        prop_assert_eq!(failures.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.failures));
+
+        // Another life begins with the same, and hears nothing new.
+        let mut reborn = reborn(&inventory);
+        reborn.adopt(systemd.list(), Extent::Everything, 0);
+        systemd.settle(&mut reborn);
+        prop_assert_eq!(counted(&reborn), systemd.truth);
+        prop_assert_eq!(reborn.snapshot(0).totals, totals);
+    }
+
+    /// A loop of failures and automatic restarts goes on while the connection is lost, or the
+    /// exporter is not there: its starts, restarts and failures are all known afterwards.
+    #[test]
+    fn a_loop_is_made_good_over_a_gap(
+        before in 0..40_usize,
+        during in 0..40_usize,
+        after in 0..20_usize,
+        how in any::<u8>(),
+        again in any::<bool>(),
+    ) {
+        let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+        let turn = [Step::Fail(0, how, true), Step::GoOn(0), Step::GoOn(0)];
+        let mut turns = turn.iter().cycle();
+        systemd.step(&Step::Start(0), &mut inventory);
+        for _ in 0..before {
+            systemd.step(turns.next().unwrap(), &mut inventory);
+        }
+        systemd.settle(&mut inventory);
+        for _ in 0..during {
+            systemd.step(turns.next().unwrap(), &mut inventory);
+        }
+        systemd.lose(&mut inventory);
+        if again {
+            inventory = reborn(&inventory);
+        }
+        systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+        for _ in 0..after {
+            systemd.step(turns.next().unwrap(), &mut inventory);
+        }
+        systemd.settle(&mut inventory);
+        let (counted, truth) = (&counted(&inventory)[&name(0)], &systemd.truth[&name(0)]);
+        prop_assert_eq!(counted.starts, truth.starts);
+        prop_assert_eq!(counted.restarts, truth.restarts);
+        prop_assert_eq!(counted.failures.values().sum::<u64>(), truth.failures.values().sum::<u64>());
+        prop_assert!(no_more_than(counted, truth), "{:?}, {:?}", counted, truth);
+    }
+
+    /// Anything goes on while nobody listens: no more is counted than there was. (A systemd whose
+    /// signals wait while it answers can be counted wrong by one here: no answer tells of which
+    /// moment it is.)
+    #[test]
+    fn nothing_is_made_up_over_a_gap(
+        lives in vec((vec(step(), 0..40), vec(step(), 0..40), any::<bool>()), 1..4),
+    ) {
+        let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+        for (heard, unheard, again) in &lives {
+            heard.iter().for_each(|step| systemd.step(step, &mut inventory));
+            systemd.settle(&mut inventory);
+            let mut nobody = fresh();
+            unheard.iter().for_each(|step| systemd.step(step, &mut nobody));
+            systemd.lose(&mut inventory);
+            if *again {
+                inventory = reborn(&inventory);
+            }
+            systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+        }
+        systemd.settle(&mut inventory);
+        for (name, counted) in counted(&inventory) {
+            let truth = &systemd.truth[&name];
+            prop_assert!(no_more_than(&counted, truth), "{}: {:?} of {:?}", name, counted, truth);
+        }
+    }
+}
+
+/// The word that a reload begins was lost, and every unit seems to be loaded anew.
+#[test]
+fn a_run_that_is_announced_again_is_not_another_run() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    for step in [Step::Start(0), Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0)] {
+        systemd.step(&step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    systemd.step(&Step::Announce, &mut inventory);
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory), systemd.truth);
+}
+
+#[test]
+fn a_start_that_is_refused_is_a_failure_of_its_own() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    systemd.step(&Step::Start(0), &mut inventory);
+    systemd.step(&Step::Fail(0, 0, false), &mut inventory);
+    systemd.settle(&mut inventory);
+    for id in 1..=2 {
+        inventory.apply(Event::JobNew { id, unit: name(0) }, 0);
+        let result = JobResult::Failed;
+        inventory.apply(Event::JobRemoved { id, unit: name(0), result }, 7);
+    }
+    let failures = &counted(&inventory)[&name(0)].failures;
+    assert_eq!(failures, &[("exit-code".into(), 1), ("start-limit-hit".into(), 2)].into());
+    assert_eq!(inventory.snapshot(0).totals.jobs[&"start".into()].durations.count(), 2);
+}
+
+#[test]
+fn units_that_are_gone_are_told_for_a_while() {
+    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, false);
+    let mut systemd = Systemd { clock: 10_000, ..Systemd::default() };
+    for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
+        systemd.step(&step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    let left = systemd.clock;
+    assert_eq!(inventory.snapshot(left + 999).departed.len(), 1);
+    assert_eq!(inventory.snapshot(left + 1_000).departed.len(), 0);
+    // What happened is not forgotten with it.
+    systemd.step(&Step::Start(0), &mut inventory);
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory)[&name(0)].starts, 2);
+}

@@ -1,0 +1,51 @@
+//! What has happened on the whole host.
+
+use std::{collections::BTreeMap, fmt};
+
+use super::{
+    family::{Exposition, families},
+    from_zero,
+};
+use crate::{
+    inventory::{history::Totals, tally::Tally},
+    systemd::{
+        name::UnitType,
+        state::{ActiveState, RunResult},
+    },
+};
+
+families! {
+    TRANSITIONS: Counter "systemd_transitions_total" ["type", "state"]
+        "Times that units entered a state, also units that the unit filters hide and units that are gone; from ActiveState.";
+    FAILURES: Counter "systemd_failures_total" ["type", "result"]
+        "Runs of units that failed, also of units that the unit filters hide and of units that are gone; from Result, with unknown for a run that failed while the exporter was not listening and of which systemd kept no Result.";
+    RELOADS: Counter "systemd_reloads_total" []
+        "Times that systemd reloaded its configuration, as at systemctl daemon-reload; from its signal Reloading.";
+}
+
+pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
+    let usual = UnitType::ALL.into_iter().flat_map(|unit_type| {
+        ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
+    });
+    let mut samples = out.family(&TRANSITIONS);
+    for ((unit_type, state), count) in from_zero(usual, by_word(&totals.transitions)) {
+        samples.add([unit_type.as_str(), state], count)?;
+    }
+    // What other types of units fail of is seldom, and not worth so many zeros.
+    let usual = RunResult::ALL.iter().filter(|result| result.is_failure());
+    let usual = usual.map(|result| (UnitType::Service, result.as_str()));
+    let mut samples = out.family(&FAILURES);
+    for ((unit_type, result), count) in from_zero(usual, by_word(&totals.failures)) {
+        samples.add([unit_type.as_str(), result], count)?;
+    }
+    out.single(&RELOADS, Some(totals.reloads))
+}
+
+/// The counts of a table of the host, by type of unit and word.
+fn by_word<W: AsRef<str>>(
+    counts: &BTreeMap<UnitType, Tally<W>>,
+) -> impl Iterator<Item = ((UnitType, &str), u64)> {
+    counts.iter().flat_map(|(unit_type, tally)| {
+        tally.iter().map(|(word, count)| ((*unit_type, word.as_ref()), count))
+    })
+}

@@ -1,0 +1,42 @@
+//! What has happened to each unit.
+
+use std::fmt;
+
+use super::{
+    family::{Exposition, families},
+    units::Row,
+};
+use crate::systemd::name::UnitType;
+
+families! {
+    TRANSITIONS: Counter "systemd_unit_transitions_total" ["name", "type", "state"]
+        "Times that the unit entered a state; from ActiveState, absent for a state that it has not been seen to enter. Stays for --retention after the unit is gone.";
+    STARTS: Counter "systemd_unit_starts_total" ["name", "type"]
+        "Times that the unit was started, whoever asked for it, automatic restarts included; from InvocationID, absent for devices, which nobody starts. Stays for --retention after the unit is gone.";
+    FAILURES: Counter "systemd_unit_failures_total" ["name", "type", "result"]
+        "Runs of the unit that failed, also those after which it was restarted at once; from Result, with start-limit-hit for each start that was refused, and unknown for a run that failed while the exporter was not listening and of which systemd kept no Result, absent for a result that no run had. Stays for --retention after the unit is gone.";
+}
+
+pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let mut samples = out.family(&TRANSITIONS);
+    for row in rows {
+        for (state, count) in row.history.transitions.iter() {
+            samples.add((row, [state.as_str()]), count)?;
+        }
+    }
+    let mut samples = out.family(&STARTS);
+    for row in rows {
+        // Of a unit that is there from its first start on, so that this one shows as an increase.
+        let startable = row.unit.is_some() && row.unit_type != UnitType::Device.as_str();
+        if startable || row.history.starts > 0 {
+            samples.add(row, row.history.starts)?;
+        }
+    }
+    let mut samples = out.family(&FAILURES);
+    for row in rows {
+        for (result, count) in row.history.failures.iter() {
+            samples.add((row, [result.as_str()]), count)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! The job queue, and what became of jobs.
+
+use std::fmt;
+
+use super::{
+    Clocks,
+    family::{Exposition, families},
+    from_zero, owned, seconds,
+};
+use crate::{
+    inventory::snapshot::Snapshot,
+    systemd::state::{JobResult, JobState, JobType},
+};
+
+families! {
+    JOBS: Gauge "systemd_jobs" ["type", "state"]
+        "Jobs in the manager's queue by type and state.";
+    OLDEST: Gauge "systemd_job_oldest_age_seconds" []
+        "Time since the oldest job in the queue was queued, or since it was first seen if nobody was listening then; absent while the queue is empty.";
+    COMPLETED: Counter "systemd_jobs_completed_total" ["type", "result"]
+        "Jobs that left the manager's queue, by type and result; from its signal JobRemoved, which does not tell the type: that is taken from a listing or from what became of the unit, and is unknown where neither shows it. Automatic restarts are jobs of type restart.";
+    DURATION: Histogram "systemd_job_duration_seconds" ["type"]
+        "Time that jobs spent in the manager's queue, waiting and running; from its signals JobNew and JobRemoved, without jobs that were queued while nobody was listening, absent for a type of which none was seen.";
+}
+
+/// The types and results that have a series before anything is counted: a counter that begins
+/// with its first event does not show that it rose.
+const USUAL_TYPES: [JobType; 4] =
+    [JobType::Start, JobType::Stop, JobType::Reload, JobType::Restart];
+const USUAL_RESULTS: [JobResult; 5] = [
+    JobResult::Done,
+    JobResult::Failed,
+    JobResult::Timeout,
+    JobResult::Dependency,
+    JobResult::Canceled,
+];
+
+pub(super) fn encode(snapshot: &Snapshot, clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
+    let usual = JobType::ALL
+        .iter()
+        .flat_map(|job_type| JobState::ALL.iter().map(|state| (job_type.clone(), state.clone())));
+    let mut samples = out.family(&JOBS);
+    for ((job_type, state), count) in from_zero(usual, owned(&snapshot.jobs)) {
+        samples.add([job_type.as_str(), state.as_str()], count)?;
+    }
+    let age = snapshot.oldest_job.map(|since| clocks.monotonic.saturating_sub(since));
+    out.single(&OLDEST, age.map(seconds))?;
+
+    let usual = USUAL_TYPES
+        .iter()
+        .flat_map(|job_type| USUAL_RESULTS.iter().map(move |result| (job_type, result)));
+    let completed = snapshot.totals.jobs.iter().flat_map(|(job_type, jobs)| {
+        jobs.completed.iter().map(move |(result, count)| ((job_type, result), count))
+    });
+    let mut samples = out.family(&COMPLETED);
+    for ((job_type, result), count) in from_zero(usual, completed) {
+        samples.add([job_type.as_str(), result.as_str()], count)?;
+    }
+    let mut samples = out.family(&DURATION);
+    for (job_type, jobs) in &snapshot.totals.jobs {
+        if jobs.durations.count() > 0 {
+            samples.add_histogram([job_type.as_str()], &jobs.durations)?;
+        }
+    }
+    Ok(())
+}

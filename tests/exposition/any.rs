@@ -1,0 +1,270 @@
+//! Scrapes as systemd might give cause for, and some that it hardly would.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use proptest::{collection, option, prelude::*};
+use unitwatch::{
+    inventory::{
+        history::{self, Exit, History, JobTotals},
+        snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, UnitFile, Watchdog},
+        tally::Tally,
+        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
+    },
+    metrics::{Clocks, Scrape},
+    systemd::{
+        name::{UnitName, UnitType},
+        state::{
+            ActiveState, ExitCode, FileState, JobResult, JobState, JobType, LoadState, RunResult,
+            SystemState,
+        },
+    },
+    telemetry::Totals,
+};
+
+use crate::full::{totals, unit};
+
+/// Mostly plain words, sometimes ones that need escaping.
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z-]{1,12}", 1 => "[\\PC\n\"\\\\]{0,12}"]
+}
+
+fn state<T>(all: &'static [T]) -> impl Strategy<Value = T>
+where
+    T: Clone + std::fmt::Debug + for<'a> From<&'a str>,
+{
+    prop_oneof![6 => proptest::sample::select(all), 1 => word().prop_map(|word| T::from(&word))]
+}
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..10_u64, any::<u64>()]
+}
+
+fn some_name() -> impl Strategy<Value = String> {
+    let types = r"service|socket|target|device|mount|timer|slice|scope|future|od\\d";
+    let name = format!(r"[a-zA-Z0-9:_.\\@-]{{1,30}}\.({types})");
+    proptest::string::string_regex(&name).unwrap()
+}
+
+fn some_unit() -> impl Strategy<Value = Unit> {
+    let times = [(); 4].map(|()| option::of(number()));
+    let states = (state(LoadState::ALL), state(ActiveState::ALL));
+    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<bool>());
+    (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
+        |(name, (load_state, active_state), times, details, wrong, history)| {
+            let [active_enter, active_exit, inactive_enter, inactive_exit] = times;
+            let (load_error, result, need_daemon_reload) = wrong;
+            let unit = unit(&name, active_state, details);
+            Unit {
+                load_state,
+                load_error: load_error.map(Into::into),
+                result,
+                active_enter,
+                active_exit,
+                inactive_enter,
+                inactive_exit,
+                need_daemon_reload,
+                history: Arc::new(of_type(&unit.name, history.unwrap_or_default())),
+                ..unit
+            }
+        },
+    )
+}
+
+fn some_tally<W>(all: &'static [W]) -> impl Strategy<Value = Tally<W>>
+where
+    W: Clone + PartialEq + std::fmt::Debug + for<'a> From<&'a str>,
+{
+    collection::vec((state(all), number()), 0..4).prop_map(Tally::from_iter)
+}
+
+fn some_history() -> impl Strategy<Value = History> {
+    let exit = (number(), state(ExitCode::ALL), number());
+    let exit = exit.prop_map(|(at, code, status)| Exit { at, code, status });
+    let transitions = some_tally(ActiveState::ALL);
+    (number(), number(), transitions, some_tally(RunResult::ALL), option::of(exit)).prop_map(
+        |(starts, restarts, transitions, failures, last_exit)| History {
+            starts,
+            restarts,
+            transitions,
+            failures,
+            last_exit,
+        },
+    )
+}
+
+/// Leaves out what only services have.
+fn of_type(name: &UnitName, history: History) -> History {
+    let is_service = name.unit_type() == UnitType::Service;
+    History { restarts: if is_service { history.restarts } else { 0 }, ..history }
+}
+
+fn some_unit_type() -> impl Strategy<Value = UnitType> {
+    let types = UnitType::ALL.into_iter().chain([UnitType::Other]).collect::<Vec<_>>();
+    proptest::sample::select(types)
+}
+
+fn some_totals() -> impl Strategy<Value = history::Totals> {
+    let transitions = (some_unit_type(), some_tally(ActiveState::ALL));
+    let failures = (some_unit_type(), some_tally(RunResult::ALL));
+    let job = (some_tally(JobResult::ALL), collection::vec(number(), 0..5));
+    let job = job.prop_map(|(completed, took)| {
+        let mut job = JobTotals { completed, ..JobTotals::default() };
+        took.into_iter().for_each(|took| job.durations.observe(Duration::from_micros(took)));
+        job
+    });
+    (
+        collection::vec(transitions, 0..5),
+        collection::vec(failures, 0..5),
+        collection::vec((state(JobType::ALL), job), 0..5),
+        number(),
+    )
+        .prop_map(|(transitions, failures, jobs, reloads)| history::Totals {
+            transitions: transitions.into_iter().collect(),
+            failures: failures.into_iter().collect(),
+            jobs: jobs.into_iter().collect(),
+            reloads,
+        })
+}
+
+fn details() -> impl Strategy<Value = Details> {
+    let some = || option::of(number());
+    let ip = [(); 4].map(|()| some()).prop_map(|counters| {
+        let [ingress_bytes, egress_bytes, ingress_packets, egress_packets] = counters;
+        IpCounters { ingress_bytes, egress_bytes, ingress_packets, egress_packets }
+    });
+    let service = (option::of(word()), some(), option::of(ip));
+    prop_oneof![
+        service.prop_map(|(service_type, tasks_max, ip)| {
+            let service_type = service_type.map(Into::into);
+            Details::Service(Service { service_type, tasks_max, slice: None, ip })
+        }),
+        [some(), some(), some()].prop_map(|[accepted, connections, refused]| Details::Socket(
+            Socket { accepted, connections, refused }
+        )),
+        [some(), some(), some()].prop_map(|[last_trigger, next_realtime, next_monotonic]| {
+            Details::Timer(Timer { last_trigger, next_realtime, next_monotonic })
+        }),
+        option::of(word()).prop_map(|of| Details::Mount(Mount { mount_type: of.map(Into::into) })),
+        Just(Details::Plain),
+    ]
+}
+
+fn some_manager() -> impl Strategy<Value = Manager> {
+    let word = || option::of(word().prop_map(String::into_boxed_str));
+    let boot = (proptest::sample::select(&BOOT_STAGES[..]), number(), number())
+        .prop_map(|(stage, realtime, monotonic)| (stage, Stamp { realtime, monotonic }));
+    let some = || option::of(number());
+    (
+        [word(), word(), word(), word(), word()],
+        option::of(state(SystemState::ALL)),
+        [some(), some(), some(), some()],
+        collection::vec(boot, 0..18),
+    )
+        .prop_map(|(words, system_state, numbers, boot)| {
+            let [version, architecture, virtualization, tainted, device] = words;
+            let [failed_units, runtime, last_ping, last_ping_monotonic] = numbers;
+            Manager {
+                version,
+                architecture,
+                virtualization,
+                confidential_virtualization: None,
+                tainted,
+                control_group: None,
+                system_state,
+                failed_units,
+                boot: boot.into_iter().collect(),
+                watchdog: Watchdog { device, runtime, last_ping, last_ping_monotonic },
+            }
+        })
+}
+
+/// Units that are there, units that have left, and the files of some of both and of others.
+fn some_units() -> impl Strategy<Value = Snapshot> {
+    let facts = || (option::of(state(FileState::ALL)), any::<bool>());
+    (
+        collection::vec(some_unit(), 0..20),
+        collection::btree_map(some_name(), some_history(), 0..8),
+        collection::btree_map(some_name(), facts(), 0..8),
+        collection::vec(facts(), 0..14),
+    )
+        .prop_map(|(units, departed, files, known_files)| {
+            let units: BTreeMap<_, _> =
+                units.into_iter().map(|unit| (unit.name.clone(), Arc::new(unit))).collect();
+            let departed = departed.into_iter().map(|(name, history)| {
+                let name = UnitName::new(&name).unwrap();
+                let history = of_type(&name, history);
+                (name, Arc::new(history))
+            });
+            let departed: Vec<_> = departed
+                .filter(|(name, history)| !units.contains_key(name) && !history.is_empty())
+                .collect();
+            let names = units.keys().chain(departed.iter().map(|(name, _)| name));
+            let known_files = names.step_by(2).cloned().zip(known_files);
+            let files = files.into_iter().map(|(name, of)| (UnitName::new(&name).unwrap(), of));
+            let files: BTreeMap<_, _> = files.chain(known_files).collect();
+            let files = files.into_iter().filter(|(_, (state, missed))| state.is_some() || *missed);
+            let files = files.map(|(name, (state, is_missed))| UnitFile { name, state, is_missed });
+            let files = files.collect();
+            Snapshot {
+                units: units.into_values().collect(),
+                departed,
+                files,
+                ..Snapshot::default()
+            }
+        })
+}
+
+pub(crate) fn some_snapshot() -> impl Strategy<Value = Snapshot> {
+    let loaded = (some_unit_type(), state(ActiveState::ALL));
+    let jobs = (state(JobType::ALL), state(JobState::ALL));
+    (
+        some_units(),
+        some_totals(),
+        collection::btree_map(loaded, number(), 0..8),
+        collection::btree_map(state(LoadState::ALL), number(), 0..8),
+        collection::btree_map(jobs, number(), 0..8),
+        option::of(number()),
+        some_manager(),
+    )
+        .prop_map(|(units, totals, loaded, not_loaded, jobs, oldest_job, manager)| Snapshot {
+            totals,
+            loaded,
+            not_loaded,
+            jobs,
+            oldest_job,
+            manager,
+            ..units
+        })
+}
+
+pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
+    let counts = || collection::btree_map(word().prop_map(Into::into), number(), 0..4);
+    let errors = (word().prop_map(Into::into), word().prop_map(Into::into));
+    let errors = collection::btree_map(errors, number(), 0..4);
+    let counts = [counts(), counts(), counts(), counts()];
+    let totals = (counts, errors, option::of(number())).prop_map(
+        |([events, resyncs, drift, calls], call_errors, state_errors)| Totals {
+            events,
+            resyncs,
+            drift,
+            calls,
+            call_errors,
+            state_errors,
+            ..totals()
+        },
+    );
+    (
+        any::<bool>(),
+        option::of(some_snapshot()),
+        (number(), number()),
+        option::of(totals),
+        collection::vec(number(), 20),
+    )
+        .prop_map(|(up, snapshot, (realtime, monotonic), telemetry, tasks)| {
+            let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
+            let tasks = units.map(|unit| unit.name.clone()).zip(tasks).collect();
+            let snapshot = snapshot.map(Arc::new);
+            let clocks = Clocks { realtime, monotonic };
+            Scrape { up, snapshot, clocks, tasks, telemetry, process: None, max_series: None }
+        })
+}

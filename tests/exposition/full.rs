@@ -1,0 +1,297 @@
+//! A small scrape with something of everything.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use unitwatch::{
+    inventory::{
+        history::{self, Exit, History, JobTotals},
+        snapshot::{Manager, Snapshot, Stamp, UnitFile, Watchdog},
+        tally::Tally,
+        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
+    },
+    metrics::{Clocks, Scrape},
+    process::Process,
+    systemd::{
+        name::{UnitName, UnitType},
+        state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
+    },
+    telemetry::Totals,
+};
+
+const MINUTE: Usec = 60_000_000;
+const NOW: Usec = 1_764_000_000_123_456;
+
+pub(crate) fn unit(name: &str, active_state: ActiveState, details: Details) -> Unit {
+    let name = UnitName::new(name).unwrap();
+    let sub_state = "whatever".into();
+    Unit { load_state: LoadState::Loaded, active_state, sub_state, details, ..Unit::new(name) }
+}
+
+/// A unit that has run, stopped, and runs again.
+fn restarted(unit: Unit) -> Unit {
+    Unit {
+        active_enter: Some(NOW - 10 * MINUTE),
+        active_exit: Some(NOW - 12 * MINUTE),
+        inactive_enter: Some(NOW - 11 * MINUTE),
+        inactive_exit: Some(NOW - 10 * MINUTE - 1_500_000),
+        ..unit
+    }
+}
+
+fn tally<W>(counts: &[(&str, u64)]) -> Tally<W>
+where
+    W: Clone + PartialEq + for<'a> From<&'a str>,
+{
+    counts.iter().map(|(word, count)| (W::from(word), *count)).collect()
+}
+
+fn exit(code: ExitCode, status: u64) -> Option<Exit> {
+    Some(Exit { at: NOW - 10 * MINUTE - 2_000_000, code, status })
+}
+
+/// A unit that crashed three times, was restarted each time, and stays up.
+fn crashed() -> History {
+    History {
+        starts: 4,
+        restarts: 3,
+        transitions: tally(&[("activating", 7), ("active", 4), ("failed", 3)]),
+        failures: tally(&[("core-dump", 1), ("exit-code", 2)]),
+        last_exit: exit(ExitCode::Dumped, 6),
+    }
+}
+
+/// A unit that keeps failing, also when nobody is there to see how.
+fn failing() -> History {
+    History {
+        starts: 9,
+        restarts: 8,
+        transitions: tally(&[("activating", 3), ("failed", 3)]),
+        failures: tally(&[("exit-code", 3), ("unknown", 6)]),
+        last_exit: exit(ExitCode::Exited, 203),
+    }
+}
+
+/// A unit that was up once.
+fn up(starts: u64) -> History {
+    History { starts, transitions: tally(&[("active", 1)]), ..History::default() }
+}
+
+/// The units that have left, with what happened to them.
+fn departed() -> Vec<(UnitName, Arc<History>)> {
+    let killed = History {
+        starts: 3,
+        restarts: 2,
+        transitions: tally(&[("active", 3), ("deactivating", 1), ("inactive", 1)]),
+        failures: tally(&[("signal", 2)]),
+        last_exit: exit(ExitCode::Killed, 9),
+    };
+    let scope = History { failures: tally(&[("oom-kill", 1)]), ..up(1) };
+    let gone = [("gone@1.service", killed), ("run-r0badcafe.scope", scope)];
+    gone.map(|(name, history)| (UnitName::new(name).unwrap(), Arc::new(history))).into()
+}
+
+fn units() -> Vec<Unit> {
+    let web = Service {
+        service_type: Some("notify".into()),
+        tasks_max: Some(4915),
+        slice: UnitName::new("system.slice"),
+        ip: Some(IpCounters {
+            ingress_bytes: Some(9_007_199_254_740_993),
+            egress_bytes: Some(2),
+            ingress_packets: Some(1),
+            egress_packets: Some(0),
+        }),
+    };
+    let idle = Service { service_type: Some("oneshot".into()), ..Service::default() };
+    let socket = Socket { accepted: Some(12), connections: Some(2), refused: Some(0) };
+    let timer = Timer {
+        last_trigger: Some(NOW - 3 * MINUTE),
+        next_realtime: Some(NOW + 5 * MINUTE),
+        next_monotonic: Some(62 * MINUTE),
+    };
+    let mount = Mount { mount_type: Some("ext4".into()) };
+    let web = unit(r"back\x2dslash.service", ActiveState::Active, Details::Service(web));
+    let service = |name, state| unit(name, state, Details::Service(idle.clone()));
+    vec![
+        Unit { result: Some(RunResult::Success), history: Arc::new(crashed()), ..restarted(web) },
+        Unit {
+            result: Some(RunResult::ExitCode),
+            history: Arc::new(failing()),
+            ..service("broken.service", ActiveState::Failed)
+        },
+        unit("daily.timer", ActiveState::Active, Details::Timer(timer)),
+        unit("data.mount", ActiveState::Active, Details::Mount(mount)),
+        Unit {
+            load_state: LoadState::BadSetting,
+            load_error: Some("org.freedesktop.systemd1.BadUnitSetting".into()),
+            ..service("faulty.service", ActiveState::Inactive)
+        },
+        Unit {
+            load_state: LoadState::NotFound,
+            ..service("missing.service", ActiveState::Inactive)
+        },
+        unit("never.timer", ActiveState::Inactive, Details::Timer(Timer::default())),
+        unit("odd.thing", ActiveState::from("hibernating"), Details::Plain),
+        restarted(service("reloading.service", ActiveState::Reloading)),
+        // Its file was deleted, and nobody stopped it.
+        Unit {
+            load_state: LoadState::NotFound,
+            history: Arc::new(up(1)),
+            ..service("removed.service", ActiveState::Active)
+        },
+        Unit {
+            result: Some(RunResult::from("trigger-limit-hit")),
+            need_daemon_reload: true,
+            history: Arc::new(up(1)),
+            ..unit("talk.socket", ActiveState::Active, Details::Socket(socket))
+        },
+        unit("wire.device", ActiveState::Active, Details::Plain),
+    ]
+}
+
+/// The unit files, one of a unit that is not in memory.
+fn files() -> Vec<UnitFile> {
+    let files = [
+        (r"back\x2dslash.service", "enabled", false),
+        ("broken.service", "enabled", true),
+        ("gone@1.service", "transient", false),
+        ("odd.thing", "crossed-out", false),
+        ("unheard-of.service", "enabled-runtime", true),
+    ];
+    let file = |(name, state, is_missed): (&str, &str, bool)| UnitFile {
+        name: UnitName::new(name).unwrap(),
+        state: Some(state.into()),
+        is_missed,
+    };
+    files.map(file).into()
+}
+
+/// What has happened on the whole host, and more than to the units that are shown.
+fn happened() -> history::Totals {
+    let took = |millis: &[u64]| {
+        let mut durations = JobTotals::default().durations;
+        millis.iter().for_each(|millis| durations.observe(Duration::from_millis(*millis)));
+        durations
+    };
+    history::Totals {
+        transitions: BTreeMap::from([
+            (UnitType::Service, tally(&[("active", 1_234), ("failed", 17), ("refreshing", 1)])),
+            (UnitType::Device, tally(&[("active", 80)])),
+            (UnitType::Other, tally(&[("hibernating", 1)])),
+        ]),
+        failures: BTreeMap::from([
+            (UnitType::Service, tally(&[("core-dump", 1), ("exit-code", 10), ("unknown", 6)])),
+            (UnitType::Socket, tally(&[("trigger-limit-hit", 1)])),
+        ]),
+        jobs: BTreeMap::from([
+            (
+                JobType::Start,
+                JobTotals {
+                    completed: tally(&[("done", 3), ("timeout", 1)]),
+                    durations: took(&[4, 1_500, 2_000, 90_250]),
+                },
+            ),
+            // It was there before anybody listened, so nobody knows how long it took.
+            (
+                JobType::Reload,
+                JobTotals { completed: tally(&[("done", 1)]), ..JobTotals::default() },
+            ),
+            (
+                JobType::from("unknown"),
+                JobTotals { completed: tally(&[("canceled", 1)]), durations: took(&[7_200_000]) },
+            ),
+        ]),
+        reloads: 5,
+    }
+}
+
+fn manager() -> Manager {
+    let stamp = |realtime, monotonic| Stamp { realtime, monotonic };
+    let boot = NOW - 60 * MINUTE;
+    Manager {
+        version: Some("252.39-1~deb12u1".into()),
+        architecture: Some("x86-64".into()),
+        virtualization: Some("".into()),
+        confidential_virtualization: None,
+        tainted: Some("unmerged-usr:\"quoted\"\nand broken".into()),
+        control_group: Some("".into()),
+        system_state: Some(SystemState::Degraded),
+        failed_units: Some(1),
+        boot: BTreeMap::from([
+            ("Firmware", stamp(boot - 9_000_000, 9_000_000)),
+            ("Loader", stamp(boot - 2_000_000, 2_000_000)),
+            ("Kernel", stamp(boot, 0)),
+            ("Userspace", stamp(boot + 1_250_000, 1_250_000)),
+            ("SecurityStart", stamp(boot + 1_300_000, 1_300_000)),
+            ("Finish", stamp(boot + 6_500_001, 6_500_001)),
+        ]),
+        watchdog: Watchdog {
+            device: Some("/dev/watchdog0".into()),
+            runtime: Some(30_000_000),
+            last_ping: Some(NOW - 4_000_000),
+            last_ping_monotonic: Some(60 * MINUTE - 4_000_000),
+        },
+    }
+}
+
+pub(crate) fn totals() -> Totals {
+    let mut totals = Totals {
+        events: BTreeMap::from([("JobNew".into(), 2), ("PropertiesChanged".into(), 1)]),
+        resyncs: BTreeMap::from([("connect".into(), 1)]),
+        drift: BTreeMap::from([("active_state".into(), 0)]),
+        calls: BTreeMap::from([("Get".into(), 40), ("ListUnits".into(), 2)]),
+        call_errors: BTreeMap::from([(
+            ("Get".into(), "org.freedesktop.DBus.Error.NoReply".into()),
+            1,
+        )]),
+        state_errors: Some(2),
+        ..Totals::default()
+    };
+    for micros in [20, 20, 700] {
+        totals.event_lag.observe(Duration::from_micros(micros));
+    }
+    totals.scrapes.observe(Duration::from_secs(20));
+    totals
+}
+
+pub(crate) fn full() -> Scrape {
+    let snapshot = Snapshot {
+        units: units().into_iter().map(Arc::new).collect(),
+        departed: departed(),
+        files: files(),
+        totals: happened(),
+        loaded: BTreeMap::from([
+            ((UnitType::Service, ActiveState::Active), 90),
+            ((UnitType::Service, ActiveState::Reloading), 1),
+            ((UnitType::Service, ActiveState::Refreshing), 0),
+            ((UnitType::Other, ActiveState::from("hibernating")), 1),
+        ]),
+        not_loaded: BTreeMap::from([(LoadState::NotFound, 4), (LoadState::Merged, 1)]),
+        jobs: BTreeMap::from([
+            ((JobType::Start, JobState::Running), 2),
+            ((JobType::from("try-restart"), JobState::Waiting), 1),
+        ]),
+        oldest_job: Some(60 * MINUTE - 90_500_000),
+        manager: manager(),
+    };
+    Scrape {
+        up: true,
+        snapshot: Some(Arc::new(snapshot)),
+        clocks: Clocks { realtime: NOW + 7, monotonic: 60 * MINUTE },
+        tasks: HashMap::from([(UnitName::new(r"back\x2dslash.service").unwrap(), 17)]),
+        telemetry: Some(totals()),
+        process: Some(Process {
+            cpu_seconds: Some(1.25),
+            resident_bytes: Some(12_345_344),
+            virtual_bytes: Some(98_765_824),
+            open_fds: Some(14),
+            max_fds: Some(524_288),
+            start_time: Some(1_763_999_000.25),
+        }),
+        max_series: None,
+    }
+}

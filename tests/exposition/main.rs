@@ -1,0 +1,123 @@
+//! What `/metrics` says, given what is known.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop at the first surprise"
+)]
+
+mod any;
+mod document;
+mod full;
+mod properties;
+
+use std::{collections::BTreeSet, num::NonZeroUsize};
+
+use unitwatch::{
+    build,
+    metrics::{self, Scrape, format::Format},
+};
+
+use crate::{
+    document::{Document, unit_of},
+    full::full,
+};
+
+/// An expected text, with what differs from one build to the next filled in.
+fn expected(text: &str) -> String {
+    text.replace("{version}", build::VERSION)
+        .replace("{revision}", build::REVISION)
+        .replace("{rustversion}", build::RUSTC)
+}
+
+/// Compares line by line, so that a failure shows the line and then the whole text, not two.
+fn assert_same(actual: &str, expected: &str) {
+    let mut pairs = actual.lines().zip(expected.lines()).enumerate();
+    let differs = pairs.find(|(_, (actual, expected))| actual != expected);
+    assert!(actual == expected, "first difference: {differs:#?}\nthe whole text is:\n\n{actual}");
+}
+
+#[test]
+fn the_whole_text_in_openmetrics() {
+    let text = metrics::encode(full(), Format::OpenMetrics).unwrap().text;
+    assert_same(&text, &expected(include_str!("openmetrics.txt")));
+}
+
+#[test]
+fn the_whole_text_in_prometheus_text() {
+    let text = metrics::encode(full(), Format::Text).unwrap().text;
+    assert_same(&text, &expected(include_str!("text.txt")));
+}
+
+#[test]
+fn out_of_step_with_systemd_only_the_exporter_speaks() {
+    let scrape = Scrape { up: false, snapshot: None, ..full() };
+    let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+    let document = Document::parse(&text, Format::OpenMetrics).unwrap();
+    assert_eq!(document.samples[&("systemd_up".to_owned(), vec![])], "0");
+    for family in document.families {
+        assert!(
+            family == "systemd_up"
+                || family.starts_with("systemd_exporter_")
+                || family.starts_with("process_"),
+            "{family} should be withheld"
+        );
+    }
+}
+
+#[test]
+fn the_exporters_own_metrics_can_be_left_out() {
+    let scrape = Scrape { telemetry: None, process: None, ..full() };
+    let text = metrics::encode(scrape, Format::Text).unwrap().text;
+    let document = Document::parse(&text, Format::Text).unwrap();
+    let own = |family: &&str| family.contains("exporter") || family.starts_with("process");
+    let own: Vec<_> = document.families.into_iter().filter(own).collect();
+    let of_units = ["systemd_exporter_units", "systemd_exporter_series_dropped"];
+    assert_eq!(own, [&of_units[..], &["systemd_exporter_build_info"]].concat());
+}
+
+#[test]
+fn what_would_go_beyond_the_cap_is_left_out_by_whole_units() {
+    let scrape = Scrape { max_series: NonZeroUsize::new(12), ..full() };
+    let page = metrics::encode(scrape, Format::Text).unwrap();
+    assert_eq!(page.dropped, Some(12));
+    let document = Document::parse(&page.text, Format::Text).unwrap();
+    let named = document.samples.keys().filter_map(|(_, labels)| unit_of(labels));
+    let named: BTreeSet<_> = named.collect();
+    // Five states each: the third would have made it fifteen.
+    assert_eq!(named, BTreeSet::from([r"back\x2dslash.service", "broken.service"]));
+    let value = |name: &str, labels: &[(&str, &str)]| {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        document.samples[&(name.to_owned(), labels.iter().map(own).collect())].clone()
+    };
+    let dropped = |family| value("systemd_exporter_series_dropped", &[("family", family)]);
+    // Seven of the twelve are loaded, and two of these are in a state of their own.
+    assert_eq!(dropped("systemd_unit_state"), "37");
+    assert_eq!(dropped("systemd_unit_load_error"), "1");
+    assert_eq!(dropped("systemd_unit_enabled_inactive"), "1");
+    assert_eq!(dropped("systemd_unit_transitions_total"), "6");
+    assert_eq!(dropped("systemd_timer_last_trigger_seconds"), "1");
+    assert_eq!(dropped("systemd_service_restart_total"), "3");
+    assert_eq!(dropped("systemd_service_last_result"), "0");
+    // What counts everything still does.
+    assert_eq!(value("systemd_exporter_units", &[]), "9");
+    assert_eq!(value("systemd_units", &[("type", "service"), ("state", "active")]), "90");
+}
+
+#[test]
+fn without_units_nothing_is_said_of_the_cap() {
+    let scrape = Scrape { snapshot: None, max_series: NonZeroUsize::new(1), ..full() };
+    let page = metrics::encode(scrape, Format::Text).unwrap();
+    assert_eq!(page.dropped, None);
+    assert!(!page.text.contains("systemd_exporter_series_dropped"), "{}", page.text);
+}
+
+#[test]
+fn a_full_scrape_has_every_family_of_the_contract_in_its_order() {
+    for format in [Format::OpenMetrics, Format::Text] {
+        let text = metrics::encode(full(), format).unwrap().text;
+        let promised = metrics::contract().map(|family| family.name);
+        let document = Document::parse(&text, format).unwrap();
+        assert_eq!(document.families, promised.collect::<Vec<_>>());
+    }
+}

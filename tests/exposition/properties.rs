@@ -1,0 +1,332 @@
+//! What holds of every scrape.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroUsize,
+    sync::Arc,
+};
+
+use proptest::prelude::*;
+use unitwatch::{
+    histogram::Histogram,
+    inventory::{snapshot::Snapshot, tally::Tally, unit::Details},
+    metrics::{self, Clocks, Scrape, format::Format},
+    systemd::{name::UnitType, state::LoadState},
+};
+
+use crate::{
+    any::{some_scrape, some_snapshot},
+    document::{Document, Labels, Samples, unit_of},
+};
+
+/// For scrapes whose clocks matter little.
+const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_600_000_000 };
+
+/// Keeps as many units of an exposition without a cap as `max` series of a family leave room
+/// for: those that are loaded come first, then the others that are there, then those that have
+/// left, then those of which there is a file and nothing else, all by name. Says how many are gone.
+fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
+    let there = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
+    let left = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.departed);
+    let standing = there.map(|unit| match unit.load_state {
+        LoadState::Loaded => (unit.name.as_str(), 0),
+        LoadState::Error | LoadState::BadSetting => (unit.name.as_str(), 1),
+        _ if !unit.history.is_empty() => (unit.name.as_str(), 1),
+        _ => (unit.name.as_str(), 3),
+    });
+    let standing: BTreeMap<_, _> =
+        standing.chain(left.map(|(unit, _)| (unit.as_str(), 2))).collect();
+    let standing = |unit: &str| standing.get(unit).copied().unwrap_or(3);
+    let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
+    let mut units: BTreeMap<(i32, &str), BTreeMap<&str, usize>> = BTreeMap::new();
+    for (family, labels) in samples.keys() {
+        if let Some(unit) = unit_of(labels) {
+            *units.entry((standing(unit), unit)).or_default().entry(family).or_default() += 1;
+        }
+    }
+    let (mut told, mut dropped) = (BTreeMap::<&str, usize>::new(), BTreeMap::new());
+    let mut gone = BTreeSet::new();
+    for ((_, unit), families) in &units {
+        let with = |family: &str| told.get(family).unwrap_or(&0) + families[family];
+        if !gone.is_empty() || families.keys().any(|family| with(family) > max) {
+            gone.insert((*unit).to_owned());
+        }
+        let into = if gone.is_empty() { &mut told } else { &mut dropped };
+        for (family, series) in families {
+            *into.entry(*family).or_default() += series;
+        }
+    }
+    let says = per_unit().map(|family| {
+        let labels = vec![("family".to_owned(), family.name.to_owned())];
+        let series = dropped.get(family.name).unwrap_or(&0).to_string();
+        (("systemd_exporter_series_dropped".to_owned(), labels), series)
+    });
+    let says: Vec<_> = says.collect();
+    samples.retain(|(_, labels), _| unit_of(labels).is_none_or(|unit| !gone.contains(unit)));
+    // Without units to speak of there is nothing to say of the cap either.
+    if samples.contains_key(&("systemd_exporter_units".to_owned(), vec![])) {
+        samples.extend(says);
+    }
+    gone.len()
+}
+
+/// The families that tell what happened to a unit, and so stay for a while when it is gone.
+const HISTORY: [&str; 6] = [
+    "systemd_unit_transitions_total",
+    "systemd_unit_starts_total",
+    "systemd_unit_failures_total",
+    "systemd_service_restart_total",
+    "systemd_service_last_exit_status",
+    "systemd_service_last_exit_time_seconds",
+];
+
+/// The families that tell what is wrong with a unit that is perhaps not loaded.
+const WRONG: [&str; 3] =
+    ["systemd_unit_load_error", "systemd_unit_file_state", "systemd_unit_enabled_inactive"];
+
+/// All samples of a scrape of this.
+fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
+    let snapshot = Some(Arc::new(snapshot.clone()));
+    let scrape = Scrape { snapshot, clocks: CLOCKS, ..Scrape::default() };
+    let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+    Ok(Document::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
+}
+
+/// The samples of a family: the values of the labels, and the number as it is written.
+fn told(samples: &Samples, family: &str) -> BTreeMap<Vec<String>, String> {
+    let of = samples.iter().filter(|((name, _), _)| name == family);
+    let values = |labels: &Labels| labels.iter().map(|(_, value)| value.clone()).collect();
+    of.map(|((_, labels), value)| (values(labels), value.clone())).collect()
+}
+
+/// The samples that `told` should find of a counter.
+fn counts<'a>(
+    labels: &[&str],
+    counts: impl IntoIterator<Item = (&'a str, u64)>,
+) -> BTreeMap<Vec<String>, String> {
+    let own = |word: &str| labels.iter().copied().chain([word]).map(str::to_owned).collect();
+    counts.into_iter().map(|(word, count)| (own(word), count.to_string())).collect()
+}
+
+/// The samples that `told` should find of a gauge that is 1 or not there.
+fn ones<const N: usize>(
+    of: impl IntoIterator<Item = [String; N]>,
+) -> BTreeMap<Vec<String>, String> {
+    of.into_iter().map(|labels| (labels.to_vec(), "1".to_owned())).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Both formats can be read, keep to the contract and say the same.
+    #[test]
+    fn whatever_is_known_can_be_read(scrape in some_scrape()) {
+        let openmetrics = metrics::encode(scrape.clone(), Format::OpenMetrics).unwrap().text;
+        let text = metrics::encode(scrape.clone(), Format::Text).unwrap().text;
+        let openmetrics = Document::parse(&openmetrics, Format::OpenMetrics)
+            .map_err(TestCaseError::fail)?;
+        let text = Document::parse(&text, Format::Text).map_err(TestCaseError::fail)?;
+        prop_assert_eq!(&openmetrics.families, &text.families);
+        prop_assert_eq!(&openmetrics.samples, &text.samples);
+
+        let loaded = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units)
+            .filter(|unit| unit.load_state == LoadState::Loaded)
+            .map(|unit| unit.name.to_string());
+        let named = openmetrics.samples.keys().filter(|(name, _)| name == "systemd_unit_state")
+            .map(|(_, labels)| labels[0].1.clone());
+        prop_assert_eq!(named.collect::<BTreeSet<_>>(), loaded.collect::<BTreeSet<_>>());
+
+        // A unit is in exactly one state, and it is its own.
+        for unit in scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units) {
+            let name = unit.name.as_str();
+            let own = openmetrics.samples.iter().filter(|((family, labels), value)| {
+                family == "systemd_unit_state" && labels[0].1 == name && *value == "1"
+            });
+            let own: Vec<_> = own.map(|((_, labels), _)| labels[2].1.as_str()).collect();
+            if unit.load_state == LoadState::Loaded {
+                prop_assert_eq!(own, [unit.active_state.as_str()]);
+            }
+        }
+    }
+
+    /// Nothing but whole units, from the last, is missing, no more than must be, and the numbers
+    /// of the missing series are right.
+    #[test]
+    fn the_cap_leaves_out_no_more_than_it_must(scrape in some_scrape(), max in 1..140_usize) {
+        let page = |max_series| {
+            metrics::encode(Scrape { max_series, ..scrape.clone() }, Format::OpenMetrics).unwrap()
+        };
+        let (all, capped) = (page(None), page(NonZeroUsize::new(max)));
+        let parse = |text| Document::parse(text, Format::OpenMetrics).map_err(TestCaseError::fail);
+        let mut expected = parse(&all.text)?.samples;
+        let dropped = cap(&mut expected, max, &scrape);
+        prop_assert_eq!(parse(&capped.text)?.samples, expected);
+        prop_assert_eq!(capped.dropped, scrape.snapshot.as_ref().map(|_| dropped));
+        prop_assert_eq!(all.dropped, scrape.snapshot.as_ref().map(|_| 0));
+    }
+
+    /// What happened to a unit is told as it is, whether it is there or gone. Of one that is gone
+    /// or did not load, nothing else is.
+    #[test]
+    fn what_happened_to_units_is_told(snapshot in some_snapshot()) {
+        let samples = samples_of(&snapshot)?;
+        let there = snapshot.units.iter().map(|unit| (&unit.name, &unit.history, Some(unit)));
+        let gone = snapshot.departed.iter().map(|(name, history)| (name, history, None));
+        for (name, history, unit) in there.chain(gone) {
+            let own = samples.iter().filter(|((_, labels), _)| unit_of(labels) == Some(name.as_str()));
+            let own: Samples = own.map(|(key, value)| (key.clone(), value.clone())).collect();
+            let (name, unit_type) = name.as_str().rsplit_once('.').map(|(_, it)| (name.as_str(), it)).unwrap();
+            let both = [name, unit_type];
+            prop_assert_eq!(
+                told(&own, "systemd_unit_transitions_total"),
+                counts(&both, history.transitions.iter().map(|(state, count)| (state.as_str(), count)))
+            );
+            prop_assert_eq!(
+                told(&own, "systemd_unit_failures_total"),
+                counts(&both, history.failures.iter().map(|(result, count)| (result.as_str(), count)))
+            );
+            // What is there has a 0 from which the first one can be seen to rise.
+            let loaded = unit.is_some_and(|unit| unit.load_state == LoadState::Loaded);
+            let starts = (loaded && unit_type != "device") || history.starts > 0;
+            prop_assert_eq!(
+                told(&own, "systemd_unit_starts_total"),
+                counts(&[name], starts.then_some((unit_type, history.starts)))
+            );
+            let restarts = unit_type == "service" && (loaded || !history.is_empty());
+            prop_assert_eq!(
+                told(&own, "systemd_service_restart_total"),
+                counts(&[], restarts.then_some((name, history.restarts)))
+            );
+            let exit = history.last_exit.as_ref();
+            prop_assert_eq!(
+                told(&own, "systemd_service_last_exit_status"),
+                counts(&[name], exit.map(|exit| (exit.code.as_str(), exit.status)))
+            );
+            let times = told(&own, "systemd_service_last_exit_time_seconds");
+            let times = times.into_iter().map(|(labels, at)| (labels, at.parse::<f64>().unwrap()));
+            let at = exit.map(|exit| (vec![name.into(), exit.code.to_string()], exit.at as f64 / 1e6));
+            prop_assert_eq!(times.collect::<BTreeMap<_, _>>(), at.into_iter().collect());
+
+            let mut others: BTreeSet<_> = own.keys().map(|(family, _)| family.as_str()).collect();
+            others.retain(|family| !WRONG.contains(family));
+            prop_assert!(loaded || others.iter().all(|family| HISTORY.contains(family)), "{others:?}");
+        }
+    }
+
+    /// What is wrong with a unit has a series, and what is not has none.
+    #[test]
+    fn what_is_wrong_with_units_is_told(snapshot in some_snapshot()) {
+        let samples = samples_of(&snapshot)?;
+        let all = || snapshot.units.iter().map(|unit| (unit, unit.name.to_string(), unit.name.suffix().to_owned()));
+        let loaded = || all().filter(|(unit, ..)| unit.load_state == LoadState::Loaded);
+
+        let wrong = all().filter(|(unit, ..)| ["error", "bad-setting"].contains(&unit.load_state.as_str()));
+        let wrong = wrong.map(|(unit, name, unit_type)| {
+            let error = unit.load_error.as_deref().unwrap_or_default().to_owned();
+            [name, unit_type, unit.load_state.to_string(), error]
+        });
+        prop_assert_eq!(told(&samples, "systemd_unit_load_error"), ones(wrong));
+
+        let files = || snapshot.files.iter().map(|file| {
+            (file, file.name.to_string(), file.name.suffix().to_owned())
+        });
+        let states = files().filter_map(|(file, name, unit_type)| {
+            Some([name, unit_type, file.state.as_ref()?.to_string()])
+        });
+        prop_assert_eq!(told(&samples, "systemd_unit_file_state"), ones(states));
+        let missed = files().filter(|(file, ..)| file.is_missed);
+        let missed = missed.map(|(_, name, unit_type)| [name, unit_type]);
+        prop_assert_eq!(told(&samples, "systemd_unit_enabled_inactive"), ones(missed));
+
+        let old = loaded().filter(|(unit, ..)| unit.need_daemon_reload);
+        let old = old.map(|(_, name, unit_type)| [name, unit_type]);
+        prop_assert_eq!(told(&samples, "systemd_unit_need_daemon_reload"), ones(old));
+
+        let results = loaded().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
+            (Details::Service(_), Some(result)) => Some([name, result.to_string()]),
+            _ => None,
+        });
+        let results = results.filter(|[_, result]| result != "success");
+        prop_assert_eq!(told(&samples, "systemd_service_last_result"), ones(results));
+    }
+
+    /// What happened on the host is told as it is, and what may well happen begins at 0.
+    #[test]
+    fn what_happened_on_the_host_is_told(snapshot in some_snapshot()) {
+        let samples = samples_of(&snapshot)?;
+        let totals = &snapshot.totals;
+        let [mut transitions, mut failures, mut jobs] =
+            ["transitions", "failures", "jobs_completed"]
+                .map(|of| told(&samples, &format!("systemd_{of}_total")));
+        for unit_type in UnitType::ALL {
+            for state in ["active", "activating", "deactivating", "failed", "inactive"] {
+                prop_assert!(transitions.contains_key(&vec![unit_type.as_str().into(), state.into()]));
+            }
+        }
+        for result in ["exit-code", "signal", "core-dump", "timeout", "watchdog", "oom-kill", "unknown"] {
+            prop_assert!(failures.contains_key(&vec!["service".into(), result.into()]));
+        }
+        for no_failure in ["success", "exec-condition"] {
+            let counted = totals.failures.get(&UnitType::Service).into_iter().flat_map(Tally::iter);
+            let counted = counted.map(|(result, _)| result.as_str()).any(|it| it == no_failure);
+            prop_assert_eq!(failures.contains_key(&vec!["service".into(), no_failure.into()]), counted);
+        }
+        for job_type in ["start", "stop", "restart", "reload"] {
+            for result in ["done", "failed", "timeout", "dependency", "canceled"] {
+                prop_assert!(jobs.contains_key(&vec![job_type.into(), result.into()]));
+            }
+        }
+        for (unit_type, tally) in &totals.transitions {
+            let tally = tally.iter().map(|(state, count)| (state.as_str(), count));
+            for (labels, count) in counts(&[unit_type.as_str()], tally) {
+                prop_assert_eq!(transitions.remove(&labels), Some(count));
+            }
+        }
+        for (unit_type, tally) in &totals.failures {
+            let tally = tally.iter().map(|(result, count)| (result.as_str(), count));
+            for (labels, count) in counts(&[unit_type.as_str()], tally) {
+                prop_assert_eq!(failures.remove(&labels), Some(count));
+            }
+        }
+        for (job_type, of) in &totals.jobs {
+            let tally = of.completed.iter().map(|(result, count)| (result.as_str(), count));
+            for (labels, count) in counts(&[job_type.as_str()], tally) {
+                prop_assert_eq!(jobs.remove(&labels), Some(count));
+            }
+        }
+        // Nothing else is made up.
+        for (labels, count) in transitions.into_iter().chain(failures).chain(jobs) {
+            prop_assert_eq!(count, "0", "{:?}", labels);
+        }
+    }
+
+    /// Every job that was timed is in the buckets that it belongs to.
+    #[test]
+    fn how_long_jobs_took_is_told(snapshot in some_snapshot()) {
+        let samples = samples_of(&snapshot)?;
+        let family = "systemd_job_duration_seconds";
+        let [buckets, sums, numbers] =
+            ["bucket", "sum", "count"].map(|part| told(&samples, &format!("{family}_{part}")));
+        let timed = snapshot.totals.jobs.iter().filter(|(_, jobs)| jobs.durations.count() > 0);
+        let timed: BTreeMap<_, _> = timed.map(|(of, jobs)| (of.to_string(), &jobs.durations)).collect();
+        let number = |durations: &&Histogram| durations.count().to_string();
+        let wanted = timed.iter().map(|(of, durations)| (vec![of.clone()], number(durations)));
+        prop_assert_eq!(numbers, wanted.collect());
+        prop_assert_eq!(sums.len(), timed.len());
+        let mut cumulative = BTreeMap::new();
+        for (of, durations) in timed {
+            let mut below = 0;
+            for (bound, more) in durations.buckets() {
+                below += more;
+                let bound = if bound.is_finite() { format!("{bound:?}") } else { "+Inf".into() };
+                cumulative.insert(vec![bound, of.clone()], below.to_string());
+            }
+        }
+        prop_assert_eq!(buckets, cumulative);
+
+        let age = told(&samples, "systemd_job_oldest_age_seconds").into_values().next();
+        let since = snapshot.oldest_job.map(|since| CLOCKS.monotonic.saturating_sub(since));
+        let wanted = since.map(|age| age as f64 / 1e6);
+        prop_assert_eq!(age.map(|age| age.parse::<f64>().unwrap()), wanted);
+    }
+}
