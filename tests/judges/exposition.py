@@ -18,10 +18,10 @@ class Unacceptable(Exception):
     """The judge's verdict, when it is a bad one."""
 
 
-def fetch(url: str, accept: str) -> str:
+def fetch(url: str, accept: str, seconds: float = FETCH_SECONDS) -> str:
     """The body in the asked-for format and in no other."""
     request = urllib.request.Request(url, headers={"Accept": accept})
-    with urllib.request.urlopen(request, timeout=FETCH_SECONDS) as reply:
+    with urllib.request.urlopen(request, timeout=seconds) as reply:
         given = reply.headers["Content-Type"].replace(" ", "")
         if not given.startswith(accept):
             raise Unacceptable(f"{url}: asked for {accept} and got {given}")
