@@ -65,6 +65,11 @@ class History:
     # When each was scheduled.
     restarts: list = field(default_factory=list)
     restart_number: int = 0
+    # The restarts that were scheduled before the run of the one before had begun: before version
+    # 254 a daemon-reload makes systemd forget that a restart is queued, and count it again.
+    repeated: list = field(default_factory=list)
+    # How many runs there were when a restart was scheduled last.
+    runs_then: int | None = None
 
     def account(self) -> Account:
         failures = Counter(result for run in self.runs.values() for result, _ in run.failures())
@@ -110,6 +115,9 @@ class Journal:
                 raise exposition.Unacceptable(f"the journal is not complete before: {entry['MESSAGE']}")
             unit.restart_number = number
             unit.restarts.append(when)
+            if len(unit.runs) == unit.runs_then:
+                unit.repeated.append(when)
+            unit.runs_then = len(unit.runs)
         if "JOB_RESULT" in entry:
             self.jobs[entry["JOB_ID"]] = (entry["JOB_TYPE"], entry["JOB_RESULT"])
 
