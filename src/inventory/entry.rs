@@ -252,7 +252,10 @@ impl Entry {
             wanted = wanted.with(UnitProperty::ExitCode).with(UnitProperty::ExitStatus);
         }
         // Told by each signal, and of interest only where one was missed.
-        if &*self.unit.sub_state == "auto-restart" {
+        let stopped = self.unit.active_state == ActiveState::Inactive;
+        if &*self.unit.sub_state == "auto-restart"
+            || (self.after_gap && stopped && self.counted.is_behind(self.run.restarts))
+        {
             wanted = wanted.with(UnitProperty::Job);
         }
         if self.unseen > 0 {
@@ -395,9 +398,6 @@ impl Entry {
         if self.wanted().without(self.held).without(self.refused).intersects(run) {
             return Counting::Nothing;
         }
-        if self.after_gap && word != Word::Silence && self.is_ambiguous() {
-            return Counting::Later;
-        }
         let invocation = self.held.has(UnitProperty::Invocation);
         if let Some(before) = self.before.take_if(|_| invocation)
             && before.is_of(self.run.invocation)
@@ -410,11 +410,14 @@ impl Entry {
         if self.after_gap
             && word == Word::Answer
             && self.confirming.as_deref() != Some(&facts)
-            && !self.counted.clone().advance(&facts).is_empty()
+            && (self.is_ambiguous() || !self.counted.clone().advance(&facts).is_empty())
         {
             self.confirming = Some(Box::new(facts));
             self.doubt(run);
             return Counting::Nothing;
+        }
+        if self.after_gap && word != Word::Silence && self.is_ambiguous() {
+            return Counting::Later;
         }
         self.confirming = None;
         self.after_gap = false;

@@ -94,6 +94,16 @@ pub struct Watchdog {
     pub last_ping_monotonic: Option<Usec>,
 }
 
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// The loaded unit of that name, if it passes the filter.
+    pub fn find(&self, name: &str) -> Option<&Unit> {
+        let at = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
+        self.units.get(at).map(AsRef::as_ref).filter(|it| it.load_state == LoadState::Loaded)
+    }
+}
+
 /// The names of the boot stages, as the properties have them before `Timestamp`.
 pub const BOOT_STAGES: [&str; 18] = [
     "Finish",

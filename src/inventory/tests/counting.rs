@@ -25,6 +25,8 @@ struct Service {
     inactive_enter: u64,
     exit: u64,
     job: u64,
+    /// `Restart=always`, and not only after a failure.
+    always: bool,
 }
 
 /// What really happened to the units of one name.
@@ -49,6 +51,10 @@ struct Systemd {
     truth: BTreeMap<UnitName, Truth>,
     wire: VecDeque<Message>,
     clock: u64,
+    /// Before version 254: a restart stops the unit first, and shows that.
+    old: bool,
+    /// A run that ends well is followed by a restart as well.
+    always: bool,
     /// Signals wait while questions are answered, as they do when the bus takes no more of them.
     throttled: bool,
 }
@@ -60,6 +66,8 @@ enum Step {
     Stop(usize),
     /// Ends the run, and begins to wait for the restart if there is to be one.
     Fail(usize, u8, bool),
+    /// Ends the run well, and begins to wait for the restart that follows all the same.
+    Finish(usize),
     /// One step on from the end of a run to its restart.
     GoOn(usize),
     Forgive(usize),
@@ -67,6 +75,8 @@ enum Step {
     Signal,
     Deliver(u8),
     Ask(u8),
+    /// Nothing is signalled for a while.
+    Pause,
     Reload,
     /// A reload of which the word that it begins was lost.
     Announce,
@@ -92,6 +102,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What goes over the wire, or that systemd goes on with what it does.
+fn talk() -> impl Strategy<Value = Option<Step>> {
+    prop_oneof![
+        3 => Just(None),
+        1 => Just(Some(Step::Signal)),
+        4 => (1..6_u8).prop_map(|count| Some(Step::Deliver(count))),
+        4 => (1..12_u8).prop_map(|count| Some(Step::Ask(count))),
+        1 => Just(Some(Step::Pause)),
+    ]
+}
+
 impl Systemd {
     fn truth(&mut self, name: &UnitName) -> &mut Truth {
         self.truth.entry(name.clone()).or_default()
@@ -112,6 +133,7 @@ impl Systemd {
             inactive_enter: 0,
             exit: 0,
             job: 0,
+            always: self.always,
         };
         self.services.entry(name.clone()).or_insert(service);
     }
@@ -206,15 +228,29 @@ impl Systemd {
                     self.set(&unit(at), ActiveState::Activating, "auto-restart");
                 }
             }
+            Step::Finish(at) => {
+                let clock = self.clock + 1;
+                let Some(service) = self.services.get_mut(&unit(at)) else { return };
+                if service.state == ActiveState::Active {
+                    (service.exit, service.flush) = (clock, false);
+                    self.set(&unit(at), ActiveState::Activating, "auto-restart");
+                }
+            }
             Step::GoOn(at) => {
                 let clock = self.clock + 1;
+                let old = self.old;
                 let Some(service) = self.services.get_mut(&unit(at)) else { return };
                 if service.sub == "auto-restart" && service.job == 0 {
                     service.restarts += 1;
                     service.job = clock;
                     service.dirty = true;
                     self.truth(&unit(at)).restarts += 1;
-                } else if service.sub == "auto-restart" {
+                    if !old {
+                        self.set(&unit(at), ActiveState::Activating, "auto-restart-queued");
+                    }
+                } else if service.sub == "auto-restart" && old {
+                    self.set(&unit(at), ActiveState::Inactive, "dead");
+                } else if service.job > 0 {
                     self.start(&unit(at), false);
                 }
             }
@@ -235,6 +271,12 @@ impl Systemd {
             }
             Step::Signal => self.signal_all(),
             Step::Deliver(count) => self.deliver(usize::from(*count), inventory),
+            Step::Pause => {
+                self.signal_all();
+                self.deliver(usize::MAX, inventory);
+                inventory.retry_deferred();
+                inventory.retry_deferred();
+            }
             Step::Ask(count) => {
                 for _ in 0..*count {
                     let Some((name, property)) = inventory.next_question() else { break };
@@ -381,7 +423,7 @@ impl Service {
             P::ExitTime => time(self.exit),
             P::ExitCode => Value::Number(u64::from(self.exit > 0)),
             P::ExitStatus => Value::Number(1),
-            P::RestartPolicy => text("on-failure"),
+            P::RestartPolicy => text(if self.always { "always" } else { "on-failure" }),
             P::NeedDaemonReload | P::RestartForced => Value::Flag(false),
             _ => Value::Nothing,
         }
@@ -474,13 +516,17 @@ proptest! {
     fn a_loop_is_made_good_over_a_gap(
         before in 0..40_usize,
         during in 0..40_usize,
-        after in 0..20_usize,
+        after in vec(talk(), 0..40),
         how in any::<u8>(),
+        well in any::<bool>(),
+        old in any::<bool>(),
+        throttled in any::<bool>(),
         again in any::<bool>(),
     ) {
-        let (mut systemd, mut inventory) = (Systemd::default(), fresh());
-        let turn = [Step::Fail(0, how, true), Step::GoOn(0), Step::GoOn(0)];
-        let mut turns = turn.iter().cycle();
+        let (mut systemd, mut inventory) = (Systemd { old, always: well, ..Systemd::default() }, fresh());
+        let end = if well { Step::Finish(0) } else { Step::Fail(0, how, true) };
+        let turn = [end, Step::GoOn(0), Step::GoOn(0), Step::GoOn(0)];
+        let mut turns = turn.iter().take(if old { 4 } else { 3 }).cycle();
         systemd.step(&Step::Start(0), &mut inventory);
         for _ in 0..before {
             systemd.step(turns.next().unwrap(), &mut inventory);
@@ -494,8 +540,12 @@ proptest! {
             inventory = reborn(&inventory);
         }
         systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
-        for _ in 0..after {
-            systemd.step(turns.next().unwrap(), &mut inventory);
+        systemd.throttled = throttled;
+        for talk in &after {
+            match talk {
+                Some(talk) => systemd.step(talk, &mut inventory),
+                None => systemd.step(turns.next().unwrap(), &mut inventory),
+            }
         }
         systemd.settle(&mut inventory);
         let (counted, truth) = (&counted(&inventory)[&name(0)], &systemd.truth[&name(0)]);
