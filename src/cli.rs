@@ -3,32 +3,12 @@
 use std::{collections::BTreeSet, ffi::OsString};
 
 use clap::{
-    Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource,
+    Arg, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource,
 };
 
-/// The flags' names, without the dashes.
-///
-/// Those of `systemd.collector`, `web` and `log` are systemd_exporter's own, so that an existing
-/// unit file works as it is.
-#[allow(missing_docs, reason = "the flags are documented where they are declared")]
-pub mod flag {
-    pub const UNIT_INCLUDE: &str = "systemd.collector.unit-include";
-    pub const UNIT_EXCLUDE: &str = "systemd.collector.unit-exclude";
-    pub const PRIVATE: &str = "systemd.collector.private";
-    pub const USER: &str = "systemd.collector.user";
-    pub const RESTART_COUNT: &str = "systemd.collector.enable-restart-count";
-    pub const IP_ACCOUNTING: &str = "systemd.collector.enable-ip-accounting";
-    pub const RECONCILE_INTERVAL: &str = "systemd.collector.reconcile-interval";
-    pub const UNIT_FILE_STATE: &str = "collector.unit-file-state";
-    pub const RETENTION: &str = "retention";
-    pub const MAX_SERIES: &str = "max-series";
-    pub const LISTEN_ADDRESS: &str = "web.listen-address";
-    pub const TELEMETRY_PATH: &str = "web.telemetry-path";
-    pub const MAX_REQUESTS: &str = "web.max-requests";
-    pub const DISABLE_EXPORTER_METRICS: &str = "web.disable-exporter-metrics";
-    pub const LOG_LEVEL: &str = "log.level";
-    pub const LOG_FORMAT: &str = "log.format";
-}
+use crate::metrics::group::Group;
+
+pub mod flag;
 
 /// Serves what systemd says of itself and its units to Prometheus.
 ///
@@ -156,23 +136,6 @@ pub struct Args {
     )]
     pub reconcile_interval: String,
 
-    /// Serve the state of each unit file too: enabled, disabled, static, masked and so on.
-    #[arg(
-        id = flag::UNIT_FILE_STATE,
-        long = flag::UNIT_FILE_STATE,
-        global = true,
-        env = "UNITWATCH_COLLECTOR_UNIT_FILE_STATE",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub unit_file_state: String,
-
     /// Keep the counters of a unit that is gone for this long (0s to 24h).
     #[arg(
         id = flag::RETENTION,
@@ -283,6 +246,10 @@ pub struct Args {
     )]
     pub log_format: String,
 
+    /// The groups of metrics, and whether each is on.
+    #[arg(skip)]
+    pub collectors: Vec<(Group, String)>,
+
     /// The flags that got their value from the environment.
     #[arg(skip)]
     from_environment: BTreeSet<String>,
@@ -307,6 +274,7 @@ pub enum Command {
 const SYSTEMD: &str = "What to watch";
 const WEB: &str = "Where to serve it";
 const LOG: &str = "What to log";
+const COLLECTORS: &str = "Which metrics to serve";
 
 const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
@@ -320,7 +288,7 @@ impl Args {
     ///
     /// The error is also how `--help` and `--version` end: it knows its stream and exit code.
     pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
-        let command = Self::command();
+        let command = command();
         let line = spell_out_negations(&command, line);
         let mut matches = command.try_get_matches_from(line)?;
         let from_environment = matches
@@ -331,8 +299,13 @@ impl Args {
             .collect();
         let listening = matches.value_source(flag::LISTEN_ADDRESS);
         let listens_by_choice = listening != Some(ValueSource::DefaultValue);
+        let collector = |group: &Group| {
+            let value = matches.get_one::<String>(&group.flag())?;
+            Some((*group, value.clone()))
+        };
+        let collectors = Group::ALL.iter().filter_map(collector).collect();
         let args = Self::from_arg_matches_mut(&mut matches)?;
-        Ok(Self { from_environment, listens_by_choice, ..args })
+        Ok(Self { collectors, from_environment, listens_by_choice, ..args })
     }
 
     /// Whether this flag's value is from its environment variable.
@@ -349,6 +322,28 @@ impl Args {
 /// The environment variable that stands for a flag.
 pub fn variable(flag: &str) -> String {
     format!("UNITWATCH_{}", flag.replace(['.', '-'], "_").to_ascii_uppercase())
+}
+
+/// The command with all its flags.
+fn command() -> Clap {
+    Args::command().args(Group::ALL.iter().map(|group| collector(*group)))
+}
+
+/// The switch of a group.
+fn collector(group: Group) -> Arg {
+    let flag = group.flag();
+    Arg::new(flag.clone())
+        .env(variable(&flag))
+        .long(flag)
+        .global(true)
+        .value_name("BOOL")
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .default_value(if group.is_default() { "true" } else { "false" })
+        .hide_env_values(true)
+        .help(group.help())
+        .help_heading(COLLECTORS)
 }
 
 /// Turns `--no-switch` into `--switch=false`: every switch of systemd_exporter has that form,
@@ -377,7 +372,7 @@ mod tests {
 
     #[test]
     fn every_flag_has_its_variable_and_the_help_shows_both() {
-        let mut command = Args::command();
+        let mut command = command();
         command.build();
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
@@ -391,7 +386,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 16);
+        assert_eq!(flags, 15 + Group::ALL.len());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     cli::{Args, flag},
     filter::{Pattern, UnitFilter},
     log::{self, Level},
+    metrics::group::Groups,
     systemd::way::Scope,
     web::{ListenAddress, TelemetryPath},
 };
@@ -21,8 +22,8 @@ pub struct Config {
     pub user: bool,
     /// How often the whole table is compared with systemd: 1 s to 24 h.
     pub reconcile_interval: Duration,
-    /// Serve the state of each unit file too.
-    pub unit_file_state: bool,
+    /// Which groups of metrics are served.
+    pub groups: Groups,
     /// How long the series of a unit that is gone stay: up to 24 h.
     pub retention: Duration,
     /// How many series of one family there may be; `None` sets no limit.
@@ -88,7 +89,7 @@ impl TryFrom<Args> for Config {
                 &args.reconcile_interval,
                 interval,
             )?,
-            unit_file_state: checked.switch(flag::UNIT_FILE_STATE, &args.unit_file_state)?,
+            groups: checked.groups()?,
             retention: checked.value(flag::RETENTION, &args.retention, retention)?,
             max_series: checked
                 .value(flag::MAX_SERIES, &args.max_series, str::parse::<usize>)
@@ -136,6 +137,16 @@ impl Checker<'_> {
 
     fn switch(&self, flag: &str, value: &str) -> Result<bool, Invalid> {
         self.value(flag, value, |value| value.parse().map_err(|_| "must be true or false"))
+    }
+
+    fn groups(&self) -> Result<Groups, Invalid> {
+        let mut groups = Groups::NONE;
+        for (group, value) in &self.0.collectors {
+            if self.switch(&group.flag(), value)? {
+                groups = groups.with(*group);
+            }
+        }
+        Ok(groups)
     }
 
     fn listen_addresses(&self) -> Result<Vec<ListenAddress>, Invalid> {
@@ -198,6 +209,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
+    use crate::metrics::group::Group;
 
     fn config(line: &[&str]) -> Result<Config, Invalid> {
         let line = std::iter::once("unitwatch").chain(line.iter().copied());
@@ -216,7 +228,17 @@ mod tests {
         assert_eq!(config.retention, Duration::from_secs(900));
         assert_eq!(config.max_series, NonZeroUsize::new(100_000));
         assert!(config.exporter_metrics);
-        assert!(!config.private && !config.user && !config.unit_file_state);
+        assert!(!config.private && !config.user);
+        assert_eq!(config.groups, Groups::default());
+    }
+
+    #[test]
+    fn each_group_has_a_switch() {
+        for group in Group::ALL {
+            let [on, off] = ["", "no-"].map(|no| config(&[&format!("--{no}{}", group.flag())]));
+            assert_eq!(on.unwrap().groups, Groups::default().with(*group));
+            assert_eq!(off.unwrap().groups, Groups::default().without(*group));
+        }
     }
 
     #[test]

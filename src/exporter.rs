@@ -16,7 +16,11 @@ use tracing::{info, warn};
 use crate::{
     cgroup::Tasks,
     clock,
-    metrics::{self, Clocks, Page, Scrape, format::Format},
+    metrics::{
+        self, Clocks, Page, Scrape,
+        format::Format,
+        group::{Group, Groups},
+    },
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
@@ -24,15 +28,23 @@ use crate::{
     web::{Overview, ScrapeError, Source},
 };
 
+/// What of all that is known is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Whether the exporter's own metrics are.
+    pub own_metrics: bool,
+    /// Which groups of families are.
+    pub groups: Groups,
+    /// The most series of a family with some for each unit.
+    pub max_series: Option<NonZeroUsize>,
+}
+
 /// What the web serves.
 #[derive(Debug)]
 pub struct Exporter {
     watch: Watch,
     telemetry: Arc<Telemetry>,
-    /// Whether the exporter's own metrics are served.
-    own_metrics: bool,
-    /// The most series of a family with some for each unit.
-    max_series: Option<NonZeroUsize>,
+    settings: Settings,
     /// Whether units were left out for that at the last scrape.
     dropping: AtomicBool,
     process: Observer,
@@ -42,14 +54,9 @@ pub struct Exporter {
 
 impl Exporter {
     /// An exporter of what `watch` knows and `telemetry` counts.
-    pub fn new(
-        watch: Watch,
-        telemetry: Arc<Telemetry>,
-        own_metrics: bool,
-        max_series: Option<NonZeroUsize>,
-    ) -> Self {
+    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, settings: Settings) -> Self {
         let dropping = AtomicBool::new(false);
-        Self { watch, telemetry, own_metrics, max_series, dropping, process: Observer::new() }
+        Self { watch, telemetry, settings, dropping, process: Observer::new() }
     }
 
     /// Says that units are left out when that begins, and when it is over.
@@ -61,7 +68,7 @@ impl Exporter {
         if dropping {
             warn!(
                 units,
-                max_series = self.max_series,
+                max_series = self.settings.max_series,
                 "too many series: units are left out, first those that are not loaded, then the \
                  last by name; let fewer pass the unit filters or raise --max-series"
             );
@@ -77,7 +84,7 @@ impl Source for Exporter {
         // In step is who answers: a manager that hangs is found out by asking.
         let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
         let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
-        let (own_metrics, max_series, process) = (self.own_metrics, self.max_series, self.process);
+        let (Settings { own_metrics, groups, max_series }, process) = (self.settings, self.process);
         // Files are read and a long text is written: not on the threads that hear systemd.
         let page = spawn_blocking(move || {
             let mut snapshot = watch.snapshot();
@@ -85,7 +92,8 @@ impl Source for Exporter {
                 // What is only true when asked for is not known now.
                 snapshot.manager.system_state = None;
             }
-            let tasks = snapshot.as_ref().map(|snapshot| {
+            let counted = snapshot.as_ref().filter(|_| groups.has(Group::Tasks));
+            let tasks = counted.map(|snapshot| {
                 let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
                 Tasks::new(root).of(snapshot.units.iter().map(AsRef::as_ref))
             });
@@ -97,6 +105,7 @@ impl Source for Exporter {
                 telemetry: own_metrics.then(|| telemetry.totals().clone()),
                 process: own_metrics.then(|| process.observe()),
                 max_series,
+                groups,
             };
             metrics::encode(scrape, format)
         });

@@ -19,6 +19,7 @@ pub mod record;
 pub mod snapshot;
 pub mod tally;
 pub mod unit;
+pub mod wants;
 
 use std::{
     collections::{BTreeMap, VecDeque, btree_map},
@@ -33,6 +34,7 @@ use self::{
     history::{Gain, Totals},
     jobs::{Jobs, Standing},
     unit::{Details, Usec},
+    wants::Wants,
 };
 use crate::systemd::{
     event::Event,
@@ -63,8 +65,7 @@ pub struct Inventory {
     overdue: Vec<UnitName>,
     departed: Departed,
     files: Files,
-    /// Whether the states of unit files are served.
-    file_states: bool,
+    wants: Wants,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
     recalled: BTreeMap<UnitName, Past>,
     /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
@@ -94,13 +95,13 @@ pub enum Extent {
 
 impl Inventory {
     /// An empty table that exports the units that `admits` lets through, the counters of those
-    /// that have left for `retention` microseconds, and the states of unit files if so wanted.
-    pub fn new(admits: Admits, retention: Usec, file_states: bool) -> Self {
+    /// that have left for `retention` microseconds, and of all else what is wanted.
+    pub fn new(admits: Admits, retention: Usec, wants: Wants) -> Self {
         Self {
             admits,
             retention,
             files: Files::default(),
-            file_states,
+            wants,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
             deferred: Vec::new(),
@@ -331,7 +332,9 @@ impl Inventory {
     pub fn adopt_files(&mut self, listing: Vec<ListedFile>) -> Vec<(UnitName, UnitProperty)> {
         let admits = |name: &UnitName| (self.admits)(name.as_str());
         let listing = listing.into_iter().filter(|file| admits(&file.name)).collect();
-        let ask = self.files.adopt(listing, |name| self.units.contains_key(name));
+        let needs_no_asking =
+            |name: &UnitName| !self.wants.problems || self.units.contains_key(name);
+        let ask = self.files.adopt(listing, needs_no_asking);
         for (name, entry) in &mut self.units {
             entry.enabled = self.files.is_enabled(name);
             enqueue(&mut self.unread, name, entry);
@@ -368,10 +371,15 @@ impl Inventory {
                 Details::Service(_) if entry.counts_ip => PropertySet::IP_COUNTERS,
                 _ => PropertySet::EMPTY,
             };
-            let name = name.clone();
+            let (name, set) = (name.clone(), set.without(entry.spared));
             set.iter().map(move |property| (name.clone(), property))
         };
         self.units.iter().flat_map(counters).collect()
+    }
+
+    /// What is wanted besides what is always read.
+    pub fn wants(&self) -> Wants {
+        self.wants
     }
 
     /// The manager's facts.
@@ -392,12 +400,15 @@ impl Inventory {
     fn entry(&mut self, name: UnitName, otherwise: Counted) -> Entry {
         let admitted = (self.admits)(name.as_str());
         if let Some(past) = self.recalled.remove(&name) {
-            return Entry::recalled(name, admitted, past);
+            let mut entry = Entry::recalled(name, admitted, past);
+            entry.spared = self.wants.spared();
+            return entry;
         }
         let past = self.departed.take(&name);
         let enabled = self.files.is_enabled(&name);
         let mut entry = Entry::new(name, admitted, otherwise);
         entry.enabled = enabled;
+        entry.spared = self.wants.spared();
         if let Some(past) = past {
             entry.succeed(past);
         }

@@ -15,7 +15,7 @@ use unitwatch::{
     cli::{Args, Command},
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
-    exporter::Exporter,
+    exporter::{self, Exporter},
     inventory::record::Record,
     keeper::{self, Keeper},
     log,
@@ -195,19 +195,19 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -
             admits: Box::new(move |name| config.units.admits(name)),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
-            file_states: config.unit_file_state,
+            wants: config.groups.wants(),
             record,
         },
         Arc::clone(&telemetry),
     );
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
-    let exporter = Exporter::new(
-        watch.clone(),
-        Arc::clone(&telemetry),
-        config.exporter_metrics,
-        config.max_series,
-    );
+    let served = exporter::Settings {
+        own_metrics: config.exporter_metrics,
+        groups: config.groups,
+        max_series: config.max_series,
+    };
+    let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served);
     let server = bound.serve(Arc::new(exporter), settings, Limits::default());
     Started { server, watch, telemetry, watching }
 }

@@ -25,6 +25,7 @@ use crate::{
 use cap::Cut;
 use family::{Exposition, Tally, families};
 use format::Format;
+use group::Groups;
 use units::Row;
 
 mod boot;
@@ -33,6 +34,7 @@ mod events;
 mod exporter;
 mod family;
 pub mod format;
+pub mod group;
 mod history;
 mod jobs;
 mod manager;
@@ -61,6 +63,8 @@ pub struct Scrape {
     pub process: Option<Process>,
     /// The most series that a family with some for each unit may have; `None` sets no limit.
     pub max_series: Option<NonZeroUsize>,
+    /// What is told besides what always is.
+    pub groups: Groups,
 }
 
 /// A scrape in writing.
@@ -157,13 +161,13 @@ struct Document {
 impl Collector for Document {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let scrape = &self.scrape;
-        let mut out = Exposition::new(encoder, self.format);
+        let mut out = Exposition::new(encoder, self.format, scrape.groups);
         out.single(&UP, Some(u64::from(scrape.up)))?;
         if let Some(snapshot) = &scrape.snapshot {
             let rows = units::rows(snapshot);
             let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
                 let mut tally = Tally::new();
-                per_unit(rows, scrape, &mut Exposition::tally(&mut tally))?;
+                per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
                 Ok(tally)
             })?;
             let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));

@@ -24,7 +24,7 @@ use self::{
 };
 use crate::{
     clock,
-    inventory::{Admits, Inventory, record::Record, snapshot::Snapshot},
+    inventory::{Admits, Inventory, record::Record, snapshot::Snapshot, wants::Wants},
     systemd::{link::Link, way::Way},
     telemetry::{Telemetry, Word},
 };
@@ -52,8 +52,8 @@ pub struct Settings {
     pub reconcile_interval: Duration,
     /// How long the counters of a unit that has left are served.
     pub retention: Duration,
-    /// Whether the states of unit files are served.
-    pub file_states: bool,
+    /// What is wanted besides what is always read.
+    pub wants: Wants,
     /// What an earlier life of the exporter has kept.
     pub record: Option<Record>,
 }
@@ -114,7 +114,7 @@ pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) 
         was_in_step: false,
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
-    let mut inventory = Inventory::new(settings.admits, retention, settings.file_states);
+    let mut inventory = Inventory::new(settings.admits, retention, settings.wants);
     if let Some(record) = settings.record {
         inventory.recall(record);
     }

@@ -8,21 +8,23 @@
 
 use std::fmt::Write as _;
 
-use unitwatch::metrics;
+use unitwatch::metrics::{self, group::Group};
 
 const BEGIN: &str = "<!-- metrics -->\n";
 const END: &str = "<!-- /metrics -->";
 
 /// The table as it follows from the contract.
 fn table() -> String {
-    let mut table = String::from("| Family | Type | Labels | Meaning |\n|---|---|---|---|\n");
+    let mut table =
+        String::from("| Family | Type | Labels | Group | Meaning |\n|---|---|---|---|---|\n");
     for family in metrics::contract() {
         let labels = family.labels.join(", ");
         writeln!(
             table,
-            "| `{}` | {} | {labels} | {} |",
+            "| `{}` | {} | {labels} | {} | {} |",
             family.name,
             family.kind.as_str(),
+            family.group.map_or("", Group::name),
             family.help
         )
         .unwrap();
@@ -37,6 +39,22 @@ fn the_table_of_metrics_is_the_contract() {
     let (written, _) = rest.split_once(END).expect("README.md has no `<!-- /metrics -->`");
     let wanted = table();
     assert!(written == wanted, "put this between the markers in README.md:\n\n{wanted}");
+}
+
+#[test]
+fn the_row_of_the_groups_flags_names_them_all() {
+    let names = |is_default: bool| {
+        let groups = Group::ALL.iter().filter(|group| group.is_default() == is_default);
+        groups.map(|group| format!("`{}`", group.name())).collect::<Vec<_>>()
+    };
+    let row = format!(
+        "| `--collector.GROUP` | on, but for {} | serve the metrics of a group (the table below \
+         tells which they are): {} or {}; `--no-collector.GROUP` leaves them out |\n",
+        names(false).join(" and "),
+        names(true).join(", "),
+        names(false).join(", "),
+    );
+    assert!(include_str!("../README.md").contains(&row), "put this in README.md:\n\n{row}");
 }
 
 #[test]

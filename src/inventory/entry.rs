@@ -36,6 +36,8 @@ pub(super) struct Entry {
     held: PropertySet,
     /// What systemd would not tell; asking again would be idle.
     refused: PropertySet,
+    /// What nobody wants to be told.
+    pub(super) spared: PropertySet,
     /// What of it has been asked for and not answered.
     pub(super) asked: PropertySet,
     /// Whether it waits in `unread`.
@@ -120,6 +122,7 @@ impl Entry {
             known: false,
             held: PropertySet::PRESUMED,
             refused: PropertySet::EMPTY,
+            spared: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
             echo: false,
@@ -227,7 +230,7 @@ impl Entry {
             wanted = wanted.with(UnitProperty::LoadError);
         }
         if !self.is_exported() {
-            return wanted;
+            return wanted.without(self.spared);
         }
         let unit_type = self.unit.name.unit_type();
         wanted = wanted
@@ -240,7 +243,7 @@ impl Entry {
         if self.enabled && self.unit.active_state == ActiveState::Inactive {
             wanted = wanted.union(PropertySet::RESTING);
         }
-        wanted
+        wanted.without(self.spared)
     }
 
     fn wanted_of_runs(&self, unit_type: UnitType) -> PropertySet {

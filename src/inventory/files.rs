@@ -34,16 +34,16 @@ pub(super) struct Rest {
 // === impl Files ===
 
 impl Files {
-    /// Takes a listing for the whole truth. `is_here` tells which units are in systemd's memory;
-    /// returns the services that are to be asked about because they are not.
+    /// Takes a listing for the whole truth. `needs_no_asking` tells which units are in systemd's
+    /// memory; returns the services that are to be asked about because they are not.
     pub(super) fn adopt(
         &mut self,
         listing: Vec<ListedFile>,
-        is_here: impl Fn(&UnitName) -> bool,
+        needs_no_asking: impl Fn(&UnitName) -> bool,
     ) -> Vec<UnitName> {
         self.files = listing.into_iter().map(|file| (file.name, file.state)).collect();
         let enabled = self.files.iter().filter(|(_, state)| state.is_enabled());
-        let absent = enabled.map(|(name, _)| name).filter(|name| !is_here(name));
+        let absent = enabled.map(|(name, _)| name).filter(|name| !needs_no_asking(name));
         let services = absent.filter(|name| name.suffix() == "service" && !name.is_template());
         self.dormant = services.map(|name| (name.clone(), None)).collect();
         self.dormant.keys().cloned().collect()

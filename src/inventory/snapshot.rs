@@ -171,7 +171,8 @@ impl Inventory {
     fn unit_files(&self) -> Vec<UnitFile> {
         let told = |(name, state): (&UnitName, &FileState)| {
             let entry = self.units.get(name).filter(|entry| entry.known && !entry.echo);
-            let is_missed = state.is_enabled()
+            let is_missed = self.wants.problems
+                && state.is_enabled()
                 && match entry {
                     Some(entry) => {
                         let rest = entry.rest(self.jobs.has_one_for(name));
@@ -179,7 +180,7 @@ impl Inventory {
                     }
                     None => self.files.is_missed(name),
                 };
-            let state = self.file_states.then(|| state.clone());
+            let state = self.wants.file_states.then(|| state.clone());
             let tells = is_missed || state.is_some();
             tells.then(|| UnitFile { name: name.clone(), state, is_missed })
         };

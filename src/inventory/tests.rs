@@ -274,7 +274,7 @@ impl Real {
 }
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, false)
+    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, Wants::EVERYTHING)
 }
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {

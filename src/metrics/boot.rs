@@ -12,6 +12,7 @@ use crate::inventory::{
 };
 
 families! {
+    [Boot]
     TIME: Gauge "systemd_boot_time_seconds" ["stage"]
         "Unix time of a boot stage; from the manager's property of that stage, such as FinishTimestamp, absent for a stage that did not happen.";
     MONOTONIC: Gauge "systemd_boot_monotonic_seconds" ["stage"]

@@ -10,7 +10,10 @@ use prometheus_client::{
     metrics::MetricType,
 };
 
-use super::format::Format;
+use super::{
+    format::Format,
+    group::{Group, Groups},
+};
 use crate::histogram::Histogram;
 
 /// The words of one family: what a reader of `/metrics` is promised.
@@ -22,6 +25,8 @@ pub struct Family {
     pub kind: Kind,
     /// The names of the labels of every sample, in order; `le` of histograms is not named.
     pub labels: &'static [&'static str],
+    /// The group that it is switched on and off with; `None` where it is always served.
+    pub group: Option<Group>,
     /// What it means, where it comes from and when it is absent: one line, never escaped, ending
     /// in a full stop.
     pub help: &'static str,
@@ -45,27 +50,52 @@ pub enum Kind {
 pub(super) struct FamilyOf<const N: usize>(pub(super) Family);
 
 /// Declares the families of one subject, in the order in which they are served, and lists them
-/// in `ALL`: the words stand here and nowhere else.
+/// in `ALL`: the words stand here and nowhere else. Those that can be switched off stand below
+/// the name of their group, and those beside them that cannot below `[Always]`.
 macro_rules! families {
     ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+) => {
-        $(
+        $crate::metrics::family::families! {
+            [Always] $($constant: $kind $name [$($label),*] $help;)+
+        }
+    };
+    ($([$group:ident]
+        $($constant:ident: $kind:ident $name:literal [$($label:literal),*] $help:literal;)+
+    )+) => {
+        $($(
             static $constant: $crate::metrics::family::FamilyOf<{ <[&str]>::len(&[$($label),*]) }> =
                 $crate::metrics::family::FamilyOf($crate::metrics::family::Family {
                     name: $name,
                     kind: $crate::metrics::family::Kind::$kind,
                     labels: &[$($label),*],
+                    group: $crate::metrics::family::group!($group),
                     help: $help,
                 });
-        )+
+        )+)+
 
         /// Every family of this subject.
-        pub(super) static ALL: &[&$crate::metrics::family::Family] = &[$(&$constant.0),+];
+        pub(super) static ALL: &[&$crate::metrics::family::Family] = &[$($(&$constant.0),+),+];
     };
 }
 pub(super) use families;
 
+/// The group of that name.
+macro_rules! group {
+    (Always) => {
+        None
+    };
+    ($group:ident) => {
+        Some($crate::metrics::group::Group::$group)
+    };
+}
+pub(super) use group;
+
 /// The document being written, or a count of what would be in it.
-pub(super) enum Exposition<'e> {
+pub(super) struct Exposition<'e> {
+    medium: Medium<'e>,
+    groups: Groups,
+}
+
+enum Medium<'e> {
     Paper { encoder: DescriptorEncoder<'e>, format: Format },
     Tally(&'e mut Tally),
 }
@@ -83,6 +113,8 @@ pub(super) struct Samples<'s, 'e, const N: usize> {
 enum Place<'s, 'e> {
     Paper(Paper<'s, 'e>),
     Tally(&'s mut u64),
+    /// Nowhere: the family's group is switched off.
+    Nowhere,
 }
 
 /// One family on paper: its metadata comes with its first sample, so that a family without
@@ -142,26 +174,30 @@ impl Family {
 // === impl Exposition ===
 
 impl<'e> Exposition<'e> {
-    pub(super) fn new(encoder: DescriptorEncoder<'e>, format: Format) -> Self {
-        Self::Paper { encoder, format }
+    /// An exposition of the families of these groups, and of those that have none.
+    pub(super) fn new(encoder: DescriptorEncoder<'e>, format: Format, groups: Groups) -> Self {
+        Self { medium: Medium::Paper { encoder, format }, groups }
     }
 
-    /// An exposition that is only counted.
-    pub(super) fn tally(tally: &'e mut Tally) -> Self {
-        Self::Tally(tally)
+    /// The same, only counted.
+    pub(super) fn tally(tally: &'e mut Tally, groups: Groups) -> Self {
+        Self { medium: Medium::Tally(tally), groups }
     }
 
-    /// Begins a family. Each is begun once: the format forbids a second time.
+    /// Begins a family. Each is begun once: the format forbids a second time. One whose group is
+    /// switched off takes samples, and nothing comes of them.
     pub(super) fn family<const N: usize>(
         &mut self,
         family: &'static FamilyOf<N>,
     ) -> Samples<'_, 'e, N> {
         let family = &family.0;
-        let place = match self {
-            Self::Paper { encoder, format } => {
+        let is_off = family.group.is_some_and(|group| !self.groups.has(group));
+        let place = match &mut self.medium {
+            _ if is_off => Place::Nowhere,
+            Medium::Paper { encoder, format } => {
                 Place::Paper(Paper { format: *format, waiting: Some(encoder), open: None })
             }
-            Self::Tally(tally) => Place::Tally(tally.entry(family.name).or_default()),
+            Medium::Tally(tally) => Place::Tally(tally.entry(family.name).or_default()),
         };
         Samples { family, place }
     }
@@ -201,6 +237,7 @@ impl<const N: usize> Samples<'_, '_, N> {
                 **series += 1;
                 return Ok(());
             }
+            Place::Nowhere => return Ok(()),
         };
         let (kind, format, names) = (self.family.kind, paper.format, self.family.labels);
         let pairs = Pairs::<_, N> { names, values: &labels };
@@ -230,6 +267,7 @@ impl<const N: usize> Samples<'_, '_, N> {
                 **series += u64::try_from(buckets.len()).unwrap_or(u64::MAX);
                 return Ok(());
             }
+            Place::Nowhere => return Ok(()),
         };
         let pairs = Pairs::<_, N> { names: self.family.labels, values: &labels };
         let encoder = paper.open(self.family)?;
@@ -303,7 +341,7 @@ mod tests {
                 start.observe(Duration::from_secs_f64(seconds));
             }
             let stop = Histogram::new(&[3600.0]);
-            let mut out = Exposition::new(encoder, self.0);
+            let mut out = Exposition::new(encoder, self.0, Groups::NONE);
             let mut samples = out.family(&TOOK);
             samples.add_histogram(["start", "\"so\""], &start)?;
             samples.add_histogram(["stop", ""], &stop)

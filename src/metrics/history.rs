@@ -9,6 +9,7 @@ use super::{
 use crate::systemd::name::UnitType;
 
 families! {
+    [UnitEvents]
     TRANSITIONS: Counter "systemd_unit_transitions_total" ["name", "type", "state"]
         "Times that the unit entered a state; from ActiveState, absent for a state that it has not been seen to enter. Stays for --retention after the unit is gone.";
     STARTS: Counter "systemd_unit_starts_total" ["name", "type"]

@@ -13,6 +13,7 @@ use crate::{
 };
 
 families! {
+    [Jobs]
     JOBS: Gauge "systemd_jobs" ["type", "state"]
         "Jobs in the manager's queue by type and state.";
     OLDEST: Gauge "systemd_job_oldest_age_seconds" []

@@ -15,6 +15,7 @@ use crate::{
 };
 
 families! {
+    [Always]
     VERSION: Gauge "systemd_version" ["version"]
         "Major version of systemd, the full one in the label; from the manager's Version.";
     INFO: Info "systemd_info" ["architecture", "virtualization", "confidential_virtualization", "tainted"]
@@ -27,6 +28,7 @@ families! {
         "Units in memory that did not load, by LoadState, also those that the unit filters hide.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
         "Units in the failed state; from the manager's NFailedUnits.";
+    [Watchdog]
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
         "1 if the manager feeds a hardware watchdog, 0 if not; from its WatchdogDevice, absent before systemd 252.";
     WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]

@@ -16,20 +16,25 @@ use crate::{
 };
 
 families! {
+    [UnitTimes]
     START_TIME: Gauge "systemd_unit_start_time_seconds" ["name", "type"]
         "Unix time at which the service's current run began; from ActiveEnterTimestamp, absent unless it is active, reloading or refreshing.";
+    [Tasks]
     TASKS_CURRENT: Gauge "systemd_unit_tasks_current" ["name", "type"]
         "Tasks, that is processes and threads, in the service's control group; from pids.current, absent without a control group or the pids controller.";
     TASKS_MAX: Gauge "systemd_unit_tasks_max" ["name", "type"]
         "Most tasks that the service may have; from TasksMax, absent if there is no limit.";
+    [ServiceExits]
     LAST_RESULT: Gauge "systemd_service_last_result" ["name", "result"]
         "Always 1, with the Result of the service's current or last run; absent while that is success. It is exec-condition, and no failure, where ExecCondition= kept the service from starting.";
     LAST_EXIT_STATUS: Gauge "systemd_service_last_exit_status" ["name", "code"]
         "Exit status of the service's main process when it last ended or, where the code is killed or dumped, the number of the signal that ended it; from ExecMainStatus and ExecMainCode, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
     LAST_EXIT_TIME: Gauge "systemd_service_last_exit_time_seconds" ["name", "code"]
         "Unix time at which the service's main process last ended; from ExecMainExitTimestamp, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
+    [UnitEvents]
     RESTARTS: Counter "systemd_service_restart_total" ["name"]
         "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that. Stays for --retention after the service is gone.";
+    [Ip]
     INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
         "Bytes that the service received; from IPIngressBytes, absent unless IPAccounting is on.";
     EGRESS_BYTES: Counter "systemd_service_ip_egress_bytes_total" ["name"]

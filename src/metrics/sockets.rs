@@ -9,6 +9,7 @@ use super::{
 use crate::inventory::unit::{Details, Socket};
 
 families! {
+    [Sockets]
     ACCEPTED: Counter "systemd_socket_accepted_connections_total" ["name"]
         "Connections that the socket accepted; from NAccepted, always 0 without Accept=yes.";
     CURRENT: Gauge "systemd_socket_current_connections" ["name"]

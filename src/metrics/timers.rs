@@ -11,6 +11,7 @@ use super::{
 use crate::inventory::unit::{Details, Timer, Usec};
 
 families! {
+    [Timers]
     LAST_TRIGGER: Gauge "systemd_timer_last_trigger_seconds" ["name"]
         "Unix time at which the timer last elapsed; from LastTriggerUSec, absent if it never did.";
     NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]

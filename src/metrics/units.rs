@@ -28,10 +28,13 @@ use crate::{
 };
 
 families! {
+    [UnitState]
     STATE: Gauge "systemd_unit_state" ["name", "type", "state"]
         "1 for the unit's ActiveState, 0 for the other usual ones; a state outside the usual five has a series while it lasts.";
+    [UnitInfo]
     UNIT_INFO: Gauge "systemd_unit_info" ["name", "type", "mount_type", "service_type"]
         "Always 1, with the Type of a service or the file system of a mount; absent for other units.";
+    [UnitTimes]
     ACTIVE_ENTER: Gauge "systemd_unit_active_enter_time_seconds" ["name", "type"]
         "Unix time at which the unit last became active; from ActiveEnterTimestamp, absent if it never did.";
     ACTIVE_EXIT: Gauge "systemd_unit_active_exit_time_seconds" ["name", "type"]
@@ -40,10 +43,13 @@ families! {
         "Unix time at which the unit last became inactive or failed; from InactiveEnterTimestamp, absent if it never did.";
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
         "Unix time at which the unit last left the inactive or failed state; from InactiveExitTimestamp, absent if it never did.";
+    [UnitProblems]
     LOAD_ERROR: Gauge "systemd_unit_load_error" ["name", "type", "load_state", "error"]
         "Always 1, for a unit that has a file and that systemd could not load, with the name of the D-Bus error; from LoadState and LoadError, absent for a unit that is loaded, masked or not found.";
+    [UnitFileState]
     FILE_STATE: Gauge "systemd_unit_file_state" ["name", "type", "state"]
         "Always 1, with the state of the unit's file, such as enabled, static or masked, also for a unit that is not in memory; from ListUnitFiles, absent unless --collector.unit-file-state is on.";
+    [UnitProblems]
     ENABLED_INACTIVE: Gauge "systemd_unit_enabled_inactive" ["name", "type"]
         "Always 1, for an enabled unit, in memory or not, that is neither active nor on its way; absent for other units, and for one that rests by design: a finished oneshot, one whose conditions are not met, one that a timer, socket, path or bus name starts.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]

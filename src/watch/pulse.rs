@@ -39,6 +39,7 @@ impl Pulse {
         let device = inventory.manager().watchdog.device.as_deref().unwrap_or_default();
         let watchdog: &[ManagerProperty] = match device {
             "" => &[],
+            _ if !inventory.wants().watchdog => &[],
             _ => &[
                 ManagerProperty::WatchdogRuntime,
                 ManagerProperty::WatchdogLastPing,

@@ -12,7 +12,7 @@ use unitwatch::{
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{self, Clocks, Scrape, format::Format},
+    metrics::{self, Clocks, Scrape, format::Format, group::Groups},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -168,6 +168,7 @@ fn scrape(units: u64) -> Scrape {
         telemetry: Some(Totals::default()),
         process: Some(Process::default()),
         max_series: NonZeroUsize::new(100_000),
+        groups: Groups::default(),
     }
 }
 

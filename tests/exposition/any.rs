@@ -10,7 +10,7 @@ use unitwatch::{
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
     },
-    metrics::{Clocks, Scrape},
+    metrics::{Clocks, Scrape, group::Groups},
     systemd::{
         name::{UnitName, UnitType},
         state::{
@@ -265,6 +265,7 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
             let tasks = units.map(|unit| unit.name.clone()).zip(tasks).collect();
             let snapshot = snapshot.map(Arc::new);
             let clocks = Clocks { realtime, monotonic };
-            Scrape { up, snapshot, clocks, tasks, telemetry, process: None, max_series: None }
+            let groups = Groups::all();
+            Scrape { up, snapshot, clocks, tasks, telemetry, groups, ..Scrape::default() }
         })
 }

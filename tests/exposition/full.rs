@@ -13,7 +13,7 @@ use unitwatch::{
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{Clocks, Scrape},
+    metrics::{Clocks, Scrape, group::Groups},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -293,5 +293,6 @@ pub(crate) fn full() -> Scrape {
             start_time: Some(1_763_999_000.25),
         }),
         max_series: None,
+        groups: Groups::all(),
     }
 }

@@ -15,7 +15,11 @@ use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use unitwatch::{
     build,
-    metrics::{self, Scrape, format::Format},
+    metrics::{
+        self, Scrape,
+        format::Format,
+        group::{Group, Groups},
+    },
 };
 
 use crate::{
@@ -102,6 +106,53 @@ fn what_would_go_beyond_the_cap_is_left_out_by_whole_units() {
     // What counts everything still does.
     assert_eq!(value("systemd_exporter_units", &[]), "9");
     assert_eq!(value("systemd_units", &[("type", "service"), ("state", "active")]), "90");
+}
+
+/// The page without the families of a group, and without what the cap says of them.
+fn without(page: &str, group: Group) -> String {
+    let families = metrics::contract().filter(|family| family.group == Some(group));
+    let families: BTreeSet<_> = families.map(|family| family.name).collect();
+    let blocks = page.split_inclusive('\n').scan(false, |skipping, line| {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            *skipping = families.contains(help.split(' ').next().unwrap());
+        }
+        let withheld = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
+        let withheld = withheld.and_then(|rest| rest.split('"').next());
+        let told = !*skipping && withheld.is_none_or(|family| !families.contains(family));
+        Some(if told { line } else { "" })
+    });
+    blocks.collect()
+}
+
+#[test]
+fn a_group_that_is_off_takes_its_families_along_and_nothing_else() {
+    let whole = metrics::encode(full(), Format::Text).unwrap().text;
+    for group in Group::ALL.iter().copied() {
+        let scrape = Scrape { groups: Groups::all().without(group), ..full() };
+        let page = metrics::encode(scrape, Format::Text).unwrap();
+        assert_same(&page.text, &without(&whole, group));
+        // What is served by default is in the full page, so this shows something.
+        let is_there = metrics::contract().any(|family| family.group == Some(group));
+        assert_eq!(page.text.len() < whole.len(), is_there, "{group:?}");
+    }
+    let scrape = Scrape { groups: Groups::NONE, ..full() };
+    let none = metrics::encode(scrape, Format::Text).unwrap().text;
+    let rest = Group::ALL.iter().fold(whole, |page, group| without(&page, *group));
+    // The cap has nothing to say either.
+    let of_cap = |line: &&str| line.contains(" systemd_exporter_series_dropped ");
+    let rest: String = rest.split_inclusive('\n').filter(|line| !of_cap(line)).collect();
+    assert_same(&none, &rest);
+    let document = Document::parse(&none, Format::Text).unwrap();
+    let of_units = document.samples.keys().find(|(_, labels)| unit_of(labels).is_some());
+    assert_eq!(of_units, None, "no unit has a series that cannot be switched off");
+}
+
+#[test]
+fn a_group_that_is_off_takes_no_room_under_the_cap() {
+    let groups = Groups::all().without(Group::UnitState);
+    let scrape = Scrape { max_series: NonZeroUsize::new(12), groups, ..full() };
+    let page = metrics::encode(scrape, Format::Text).unwrap();
+    assert_eq!(page.dropped, Some(0), "of the other families none has more than twelve");
 }
 
 #[test]

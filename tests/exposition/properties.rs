@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use unitwatch::{
     histogram::Histogram,
     inventory::{snapshot::Snapshot, tally::Tally, unit::Details},
-    metrics::{self, Clocks, Scrape, format::Format},
+    metrics::{self, Clocks, Scrape, format::Format, group::Groups},
     systemd::{name::UnitType, state::LoadState},
 };
 
@@ -87,7 +87,7 @@ const WRONG: [&str; 3] =
 /// All samples of a scrape of this.
 fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
     let snapshot = Some(Arc::new(snapshot.clone()));
-    let scrape = Scrape { snapshot, clocks: CLOCKS, ..Scrape::default() };
+    let scrape = Scrape { snapshot, clocks: CLOCKS, groups: Groups::all(), ..Scrape::default() };
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
     Ok(Document::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
 }

@@ -431,7 +431,7 @@ impl Service {
 }
 
 fn fresh() -> Inventory {
-    let mut inventory = Inventory::new(Box::new(|_| true), u64::MAX, false);
+    let mut inventory = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
     inventory.adopt(Vec::new(), Extent::Everything, 0);
     inventory
 }
@@ -458,7 +458,7 @@ fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
 fn reborn(inventory: &Inventory) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let mut reborn = Inventory::new(Box::new(|_| true), u64::MAX, false);
+    let mut reborn = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
     reborn.recall(serde_json::from_slice(&written).unwrap());
     reborn
 }
@@ -613,7 +613,7 @@ fn a_start_that_is_refused_is_a_failure_of_its_own() {
 
 #[test]
 fn units_that_are_gone_are_told_for_a_while() {
-    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, false);
+    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, Wants::EVERYTHING);
     let mut systemd = Systemd { clock: 10_000, ..Systemd::default() };
     for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
         systemd.step(&step, &mut inventory);

@@ -108,7 +108,7 @@ impl Session<'_> {
                 None
             }
             Event::UnitFilesChanged => {
-                self.files.wanted = true;
+                self.want_files();
                 None
             }
             Event::StartupFinished => {
@@ -258,11 +258,16 @@ impl Session<'_> {
             }
             drop(inventory);
             self.manager = facts().collect();
-            self.files.wanted = true;
+            self.want_files();
         }
         let reason = Word::Borrowed(reason.as_str());
         *self.shared.telemetry.totals().resyncs.entry(reason).or_default() += 1;
         self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted))
+    }
+
+    /// Has the unit files listed again, if anybody wants to be told of them.
+    fn want_files(&mut self) {
+        self.files.wanted = lock(&self.shared.inventory).wants().files();
     }
 
     fn count_drift(&self, field: &'static str, count: usize) {

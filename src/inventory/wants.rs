@@ -1,0 +1,133 @@
+//! What is read only where somebody wants to be told it.
+
+use crate::systemd::property::{PropertySet, UnitProperty};
+
+/// What is wanted besides what is always read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wants {
+    /// What is wrong with units: that they did not load, are enabled and do not run, or have
+    /// changed on disk.
+    pub problems: bool,
+    /// The states of unit files.
+    pub file_states: bool,
+    /// The IP counters of services.
+    pub ip: bool,
+    /// The counters of sockets.
+    pub sockets: bool,
+    /// How the hardware watchdog does.
+    pub watchdog: bool,
+}
+
+// === impl Wants ===
+
+impl Wants {
+    /// All there is.
+    pub const EVERYTHING: Self =
+        Self { problems: true, file_states: true, ip: true, sockets: true, watchdog: true };
+
+    /// Whether the unit files are to be listed.
+    pub const fn files(self) -> bool {
+        self.problems || self.file_states
+    }
+
+    /// What need not be asked of units.
+    pub(super) const fn spared(self) -> PropertySet {
+        let mut spared = PropertySet::EMPTY;
+        if !self.problems {
+            let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+            spared = spared.union(problems.with(UnitProperty::LoadError));
+        }
+        if !self.ip {
+            spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
+        }
+        if !self.sockets {
+            spared = spared.union(PropertySet::CONNECTION_COUNTERS.with(UnitProperty::Accept));
+        }
+        spared
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        inventory::{Extent, Inventory},
+        systemd::{
+            name::UnitName,
+            property::Value,
+            question::{ListedFile, ListedUnit},
+            state::{ActiveState, LoadState},
+        },
+    };
+
+    fn name(name: &str) -> UnitName {
+        UnitName::new(name).unwrap()
+    }
+
+    /// What is asked of two services, a socket and a unit that does not load, all at rest, and at
+    /// a scrape; and whether a service that is enabled and not in memory is asked about.
+    fn asked(wants: Wants) -> (BTreeSet<&'static str>, BTreeSet<&'static str>, bool) {
+        let mut inventory = Inventory::new(Box::new(|_| true), 0, wants);
+        let listed = |unit: &str, load_state: LoadState| ListedUnit {
+            name: name(unit),
+            load_state,
+            active_state: ActiveState::Inactive,
+            sub_state: "dead".into(),
+        };
+        let listing = vec![
+            listed("a.service", LoadState::Loaded),
+            listed("b.socket", LoadState::Loaded),
+            listed("c.service", LoadState::Error),
+        ];
+        inventory.adopt(listing, Extent::Everything, 0);
+        let file = |unit| ListedFile { name: name(unit), state: "enabled".into() };
+        let ask = inventory.adopt_files(vec![file("a.service"), file("absent.service")]);
+        inventory.look_at_files();
+        let mut of_units = BTreeSet::new();
+        while let Some((unit, property)) = inventory.next_question() {
+            of_units.insert(property.name());
+            let flags = [UnitProperty::Accept, UnitProperty::IpAccounting];
+            let on = if flags.contains(&property) { Value::Flag(true) } else { Value::Nothing };
+            inventory.answer(&unit, property, Ok(on));
+        }
+        assert!(inventory.is_complete());
+        let at_scrape = inventory.unsignalled().iter().map(|(_, it)| it.name()).collect();
+        (of_units, at_scrape, !ask.is_empty())
+    }
+
+    #[test]
+    fn what_nobody_wants_is_not_asked() {
+        let problems =
+            ["NeedDaemonReload", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy"];
+        let problems = [&problems[..], &["LoadError"]].concat();
+        let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
+        let connections = ["NAccepted", "NConnections", "NRefused"];
+        let (all, all_at_scrape, asks) = asked(Wants::EVERYTHING);
+        assert!(asks);
+        let everything = Wants::EVERYTHING;
+        for (wants, of_units, at_scrape) in [
+            (everything, vec![], vec![]),
+            (Wants { problems: false, ..everything }, problems, vec![]),
+            (
+                Wants { ip: false, ..everything },
+                [&["IPAccounting"], &bytes[..]].concat(),
+                bytes.to_vec(),
+            ),
+            (
+                Wants { sockets: false, ..everything },
+                [&["Accept"], &connections[..]].concat(),
+                connections.to_vec(),
+            ),
+            (Wants { file_states: false, watchdog: false, ..everything }, vec![], vec![]),
+        ] {
+            let (units, scrape, asks) = asked(wants);
+            let spared: Vec<_> = all.difference(&units).copied().collect();
+            assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(of_units), "{wants:?}");
+            let spared = all_at_scrape.difference(&scrape).copied();
+            assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(at_scrape), "{wants:?}");
+            assert_eq!(asks, wants.problems);
+        }
+    }
+}
