@@ -252,7 +252,9 @@ impl Inventory {
     /// Takes a listing for the whole truth, and makes unknown what may have changed unheard: after
     /// a reload, or a time during which nothing was heard.
     pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
-        self.place(listing, now, |_, _| {});
+        // Nobody listened when these were announced, or they were before.
+        let announced = extent == Extent::Everything;
+        self.place(listing, now, announced, |_, _| {});
         for (name, past) in std::mem::take(&mut self.recalled) {
             self.departed.keep(&name, Past { left: now, ..past });
         }
@@ -281,7 +283,7 @@ impl Inventory {
     /// until a signal explains it: systemd may answer before it has sent the signal of a change.
     /// Returns how many units are gone without a signal; that signal is never late.
     pub fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
-        let gone = self.place(listing, now, |entry, field| entry.suspects.push(field));
+        let gone = self.place(listing, now, false, |entry, field| entry.suspects.push(field));
         self.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::PRESUMED));
         gone
     }
@@ -509,11 +511,13 @@ impl Inventory {
     }
 
     /// Puts the states of a listing into the table, saying which were others before, and returns
-    /// how many units were not listed and had to go.
+    /// how many units were not listed and had to go. `announced` tells whether those that are new
+    /// to the table are not new to the world.
     fn place(
         &mut self,
         listing: Vec<ListedUnit>,
         now: Usec,
+        announced: bool,
         mut corrected: impl FnMut(&mut Entry, &'static str),
     ) -> usize {
         let mut before = std::mem::take(&mut self.units);
@@ -524,7 +528,6 @@ impl Inventory {
             // Of what was there before anybody looked nothing is known to have happened.
             let new = if self.seen_all { Counted::fresh() } else { Counted::default() };
             let mut entry = known.unwrap_or_else(|| {
-                let announced = !self.seen_all;
                 let mut entry = self.entry(name.clone(), new);
                 entry.announced = announced;
                 entry

@@ -192,9 +192,10 @@ impl Counted {
         };
         gain.restarts = self.restarts.map_or(restarts, |_| more);
         self.count_forgotten_restart(now, restarts, gain);
+        let is_queued = now.between == Between::Queued;
         // Before version 254 a restart stops the unit first.
         let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
-        let is_queued = now.between == Between::Queued || (stopped && (self.is_queued || more > 0));
+        let is_pending = stopped && (self.is_queued || more > 0);
         let was_queued = self.is_queued && !is_reset;
         if let Some(invocation) = now.invocation {
             let before = self.invocation.replace(invocation);
@@ -215,7 +216,8 @@ impl Counted {
                 }
             }
             // Where the state says so, it may be of the run before.
-            self.is_queued = is_queued && !(began && now.says_queued);
+            self.is_queued =
+                if began { is_queued && !now.says_queued } else { is_queued || is_pending };
         }
         self.restarts = now.restarts.or(self.restarts);
     }

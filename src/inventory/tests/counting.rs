@@ -170,12 +170,21 @@ impl Systemd {
         let Some(service) = self.services.get_mut(name) else { return };
         service.invocation = invocation;
         service.result = RunResult::Success;
-        (service.exit, service.job) = (0, 0);
+        service.exit = 0;
+        // The old ones may show the new run before the state that it begins with.
+        if self.old {
+            service.dirty = true;
+        } else {
+            service.job = 0;
+        }
         if by_hand && service.flush {
             (service.restarts, service.flush) = (0, false);
         }
         self.truth(name).starts += 1;
         self.set(name, ActiveState::Activating, "start");
+        if let Some(service) = self.services.get_mut(name) {
+            service.job = 0;
+        }
         self.set(name, ActiveState::Active, "running");
     }
 
@@ -580,6 +589,22 @@ proptest! {
             prop_assert!(no_more_than(&counted, truth), "{}: {:?} of {:?}", name, counted, truth);
         }
     }
+}
+
+/// Whoever goes on from what was kept knows the units that are listed then: a reload, at which all
+/// of them seem to be loaded anew, leaves nothing to ask about their runs.
+#[test]
+fn a_reload_after_a_new_life_is_no_gap() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    systemd.step(&Step::Start(0), &mut inventory);
+    systemd.settle(&mut inventory);
+    let mut reborn = reborn(&inventory);
+    systemd.lose(&mut reborn);
+    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+    systemd.settle(&mut reborn);
+    systemd.step(&Step::Reload, &mut reborn);
+    systemd.deliver(usize::MAX, &mut reborn);
+    assert!(!reborn.units[&name(0)].is_after_gap());
 }
 
 /// The word that a reload begins was lost, and every unit seems to be loaded anew.
