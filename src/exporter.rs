@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 use tracing::{info, warn};
 
 use crate::{
-    cgroup::Tasks,
+    cgroup::{Cgroups, resources::KernelFile},
     clock,
     metrics::{
         self, Clocks, Page, Scrape,
@@ -47,6 +47,7 @@ pub struct Exporter {
     settings: Settings,
     /// Whether units were left out for that at the last scrape.
     dropping: AtomicBool,
+    cgroups: Arc<Cgroups>,
     process: Observer,
 }
 
@@ -55,8 +56,18 @@ pub struct Exporter {
 impl Exporter {
     /// An exporter of what `watch` knows and `telemetry` counts.
     pub fn new(watch: Watch, telemetry: Arc<Telemetry>, settings: Settings) -> Self {
-        let dropping = AtomicBool::new(false);
-        Self { watch, telemetry, settings, dropping, process: Observer::new() }
+        let cgroups = Cgroups::new(files(settings.groups));
+        if let Some(shortcoming) = cgroups.layout().shortcoming() {
+            info!("{shortcoming}");
+        }
+        Self {
+            watch,
+            telemetry,
+            settings,
+            dropping: AtomicBool::new(false),
+            cgroups: Arc::new(cgroups),
+            process: Observer::new(),
+        }
     }
 
     /// Says that units are left out when that begins, and when it is over.
@@ -84,6 +95,7 @@ impl Source for Exporter {
         // In step is who answers: a manager that hangs is found out by asking.
         let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
         let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
+        let cgroups = Arc::clone(&self.cgroups);
         let (Settings { own_metrics, groups, max_series }, process) = (self.settings, self.process);
         // Files are read and a long text is written: not on the threads that hear systemd.
         let page = spawn_blocking(move || {
@@ -92,16 +104,15 @@ impl Source for Exporter {
                 // What is only true when asked for is not known now.
                 snapshot.manager.system_state = None;
             }
-            let counted = snapshot.as_ref().filter(|_| groups.has(Group::Tasks));
-            let tasks = counted.map(|snapshot| {
+            let resources = snapshot.as_ref().map(|snapshot| {
                 let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
-                Tasks::new(root).of(snapshot.units.iter().map(AsRef::as_ref))
+                cgroups.read(root, |name| snapshot.find(name).map(|unit| unit.name.clone()))
             });
             let scrape = Scrape {
                 up,
                 snapshot: snapshot.map(Arc::new),
                 clocks: clocks(),
-                tasks: tasks.unwrap_or_default(),
+                resources: resources.unwrap_or_default(),
                 telemetry: own_metrics.then(|| telemetry.totals().clone()),
                 process: own_metrics.then(|| process.observe()),
                 max_series,
@@ -140,6 +151,25 @@ impl Source for Exporter {
         }
         Overview { facts, failed_units }
     }
+}
+
+/// The files of control groups that these groups of metrics are taken from.
+fn files(groups: Groups) -> Vec<KernelFile> {
+    let group = |file: &KernelFile| match file {
+        KernelFile::CpuStat => Group::Cpu,
+        KernelFile::PidsCurrent => Group::Tasks,
+        KernelFile::MemoryCurrent
+        | KernelFile::MemoryPeak
+        | KernelFile::MemorySwapCurrent
+        | KernelFile::MemoryMax
+        | KernelFile::MemoryHigh
+        | KernelFile::MemoryEvents => Group::Memory,
+        KernelFile::IoStat => Group::Io,
+        KernelFile::CpuPressure | KernelFile::MemoryPressure | KernelFile::IoPressure => {
+            Group::Pressure
+        }
+    };
+    KernelFile::ALL.into_iter().filter(|file| groups.has(group(file))).collect()
 }
 
 fn clocks() -> Clocks {

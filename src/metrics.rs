@@ -17,6 +17,7 @@ use prometheus_client::{
 };
 
 use crate::{
+    cgroup::resources::Resources,
     inventory::{snapshot::Snapshot, unit::Usec},
     process::Process,
     systemd::name::UnitName,
@@ -39,6 +40,7 @@ mod history;
 mod jobs;
 mod manager;
 mod process;
+mod resources;
 mod services;
 mod sockets;
 mod timers;
@@ -55,8 +57,8 @@ pub struct Scrape {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The clocks at the moment of the scrape.
     pub clocks: Clocks,
-    /// The current number of tasks of each service that has any.
-    pub tasks: HashMap<UnitName, u64>,
+    /// What each unit uses that has a control group.
+    pub resources: HashMap<UnitName, Resources>,
     /// What the exporter counted; `None` where its own metrics are switched off.
     pub telemetry: Option<Totals>,
     /// What the exporter's process uses; `None` where its own metrics are switched off.
@@ -106,6 +108,7 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
         units::ALL,
         history::ALL,
         services::ALL,
+        resources::ALL,
         sockets::ALL,
         timers::ALL,
         exporter::ALL,
@@ -164,7 +167,7 @@ impl Collector for Document {
         let mut out = Exposition::new(encoder, self.format, scrape.groups);
         out.single(&UP, Some(u64::from(scrape.up)))?;
         if let Some(snapshot) = &scrape.snapshot {
-            let rows = units::rows(snapshot);
+            let rows = units::rows(snapshot, &scrape.resources);
             let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
                 let mut tally = Tally::new();
                 per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
@@ -200,7 +203,8 @@ impl Collector for Document {
 fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
     units::encode(rows, out)?;
     history::encode(rows, out)?;
-    services::encode(rows, &scrape.tasks, out)?;
+    services::encode(rows, out)?;
+    resources::encode(rows, out)?;
     sockets::encode(rows, out)?;
     timers::encode(rows, scrape.clocks, out)
 }

@@ -66,8 +66,6 @@ pub struct Service {
     pub service_type: Option<Box<str>>,
     /// `TasksMax`.
     pub tasks_max: Option<u64>,
-    /// `Slice`, from which and the name the control group follows.
-    pub slice: Option<UnitName>,
     /// The IP accounting counters, where `IPAccounting` is on and systemd can count.
     pub ip: Option<IpCounters>,
 }
@@ -180,7 +178,6 @@ impl Unit {
             (P::InactiveExit, _) => Number(self.inactive_exit),
             (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
             (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
-            (P::Slice, Details::Service(it)) => Text(it.slice.as_ref().map(UnitName::as_str)),
             (P::IpIngressBytes, Details::Service(it)) => Number(it.ip().ingress_bytes),
             (P::IpEgressBytes, Details::Service(it)) => Number(it.ip().egress_bytes),
             (P::IpIngressPackets, Details::Service(it)) => Number(it.ip().ingress_packets),
@@ -224,7 +221,6 @@ impl Unit {
             (P::InactiveExit, _) => self.inactive_exit = number,
             (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
             (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
-            (P::Slice, Details::Service(it)) => it.slice = text.and_then(UnitName::new),
             (P::IpIngressBytes, Details::Service(it)) => it.ip_mut().ingress_bytes = number,
             (P::IpEgressBytes, Details::Service(it)) => it.ip_mut().egress_bytes = number,
             (P::IpIngressPackets, Details::Service(it)) => it.ip_mut().ingress_packets = number,

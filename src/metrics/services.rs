@@ -1,6 +1,6 @@
 //! What only services have.
 
-use std::{collections::HashMap, fmt};
+use std::fmt;
 
 use super::{
     family::{Exposition, FamilyOf, families},
@@ -10,7 +10,7 @@ use super::{
 use crate::{
     inventory::unit::{Details, IpCounters, Service, Unit},
     systemd::{
-        name::{UnitName, UnitType},
+        name::UnitType,
         state::{ActiveState, RunResult},
     },
 };
@@ -20,8 +20,6 @@ families! {
     START_TIME: Gauge "systemd_unit_start_time_seconds" ["name", "type"]
         "Unix time at which the service's current run began; from ActiveEnterTimestamp, absent unless it is active, reloading or refreshing.";
     [Tasks]
-    TASKS_CURRENT: Gauge "systemd_unit_tasks_current" ["name", "type"]
-        "Tasks, that is processes and threads, in the service's control group; from pids.current, absent without a control group or the pids controller.";
     TASKS_MAX: Gauge "systemd_unit_tasks_max" ["name", "type"]
         "Most tasks that the service may have; from TasksMax, absent if there is no limit.";
     [ServiceExits]
@@ -45,13 +43,8 @@ families! {
         "Packets that the service sent; from IPEgressPackets, absent unless IPAccounting is on.";
 }
 
-pub(super) fn encode(
-    rows: &[Row<'_>],
-    tasks: &HashMap<UnitName, u64>,
-    out: &mut Exposition<'_>,
-) -> fmt::Result {
+pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
-    each(rows, out, &TASKS_CURRENT, |unit| service(unit).and(tasks.get(&unit.name).copied()))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
     let mut samples = out.family(&LAST_RESULT);
     for row in rows {

@@ -16,6 +16,7 @@ use super::{
     seconds,
 };
 use crate::{
+    cgroup::resources::Resources,
     inventory::{
         history::History,
         snapshot::{Snapshot, UnitFile},
@@ -64,6 +65,8 @@ pub(super) struct Row<'a> {
     unloadable: Option<&'a Unit>,
     /// Its file, if that has something to tell.
     file: Option<&'a UnitFile>,
+    /// What it uses, if it has a control group.
+    pub(super) resources: Option<&'a Resources>,
     /// What has happened to it.
     pub(super) history: &'a History,
     /// The label `name`.
@@ -84,11 +87,18 @@ static NO_HISTORY: LazyLock<History> = LazyLock::new(History::default);
 struct Written<'a>(&'a str, Option<&'a str>);
 
 /// The units of a snapshot that have anything to tell, those that are loaded first.
-pub(super) fn rows(snapshot: &Snapshot) -> Vec<Row<'_>> {
+pub(super) fn rows<'a>(
+    snapshot: &'a Snapshot,
+    resources: &'a HashMap<UnitName, Resources>,
+) -> Vec<Row<'a>> {
     let is_loaded = |unit: &&Arc<Unit>| unit.load_state == LoadState::Loaded;
     let loaded = snapshot.units.iter().filter(is_loaded);
     let others = snapshot.units.iter().filter(|unit| !is_loaded(unit));
-    let rows = loaded.map(|unit| Row { unit: Some(unit), ..Row::new(&unit.name, &unit.history) });
+    let rows = loaded.map(|unit| Row {
+        unit: Some(unit),
+        resources: resources.get(&unit.name),
+        ..Row::new(&unit.name, &unit.history)
+    });
     let others = others.filter_map(|unit| {
         let failed = matches!(unit.load_state, LoadState::Error | LoadState::BadSetting);
         let unloadable = failed.then_some(&**unit);
@@ -188,7 +198,17 @@ impl<'a> Row<'a> {
         written.push_str("=\"");
         escape(unit_type, &mut written);
         written.push_str("\",");
-        Self { unit: None, unloadable: None, file: None, history, name, unit_type, written, last }
+        Self {
+            unit: None,
+            unloadable: None,
+            file: None,
+            resources: None,
+            history,
+            name,
+            unit_type,
+            written,
+            last,
+        }
     }
 
     /// Whether the unit is loaded, or something has happened to it: of others only a file is there.

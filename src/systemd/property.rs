@@ -111,7 +111,6 @@ unit_properties! {
     PathResult = "Path"."Result" as Text,
     ScopeResult = "Scope"."Result" as Text,
     TasksMax = "Service"."TasksMax" as Number,
-    Slice = "Service"."Slice" as Text,
     IpAccounting = "Service"."IPAccounting" as Flag,
     IpIngressBytes = "Service"."IPIngressBytes" as Number,
     IpEgressBytes = "Service"."IPEgressBytes" as Number,
@@ -352,12 +351,9 @@ impl PropertySet {
     /// without a signal when systemd reloads.
     pub const fn details_of(unit_type: UnitType) -> Self {
         let own: &[UnitProperty] = match unit_type {
-            UnitType::Service => &[
-                UnitProperty::ServiceType,
-                UnitProperty::TasksMax,
-                UnitProperty::Slice,
-                UnitProperty::IpAccounting,
-            ],
+            UnitType::Service => {
+                &[UnitProperty::ServiceType, UnitProperty::TasksMax, UnitProperty::IpAccounting]
+            }
             // The three counters stay at zero for a socket that hands itself over whole, and are
             // asked for again at each scrape for one that accepts connections.
             UnitType::Socket => &[

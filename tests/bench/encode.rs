@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, hint::black_box, num::NonZeroUsize, sync::Arc, 
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use unitwatch::{
+    cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Resources},
     inventory::{
         history::{self, Exit, History, JobTotals},
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp},
@@ -35,12 +36,8 @@ fn unit(number: u64) -> Unit {
                 ingress_packets: Some(number * 1_234),
                 egress_packets: Some(number * 4_321),
             });
-            let service = Service {
-                service_type: Some("simple".into()),
-                tasks_max: Some(4_915),
-                slice: UnitName::new("system.slice"),
-                ip,
-            };
+            let service =
+                Service { service_type: Some("simple".into()), tasks_max: Some(4_915), ip };
             ("service", Details::Service(service))
         }
         14 => {
@@ -139,6 +136,24 @@ fn happened() -> history::Totals {
     }
 }
 
+/// What a service uses on a machine with every controller; its slice has as much.
+fn resources() -> Resources {
+    Resources {
+        cpu: Some(Cpu { user: 7_200_000_001, system: 1_500_000, throttling: None }),
+        tasks: Some(4),
+        memory: Memory {
+            current: Some(52_428_800),
+            peak: Some(104_857_600),
+            swap: Some(0),
+            max: None,
+            high: None,
+            events: [Some(0); MEMORY_EVENTS.len()],
+        },
+        io: Some(Io::default()),
+        ..Resources::default()
+    }
+}
+
 fn scrape(units: u64) -> Scrape {
     let departed = departed(units);
     let units: Vec<_> = (0..units).map(|number| Arc::new(unit(number))).collect();
@@ -147,7 +162,7 @@ fn scrape(units: u64) -> Scrape {
         *loaded.entry((unit.name.unit_type(), unit.active_state.clone())).or_insert(0) += 1;
     }
     let services = units.iter().filter(|unit| matches!(unit.details, Details::Service(_)));
-    let tasks = services.map(|unit| (unit.name.clone(), 4)).collect();
+    let resources = services.map(|unit| (unit.name.clone(), resources())).collect();
     let manager = Manager {
         version: Some("262.1-2".into()),
         system_state: Some(SystemState::Running),
@@ -164,7 +179,7 @@ fn scrape(units: u64) -> Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),
         clocks: Clocks { realtime: NOW, monotonic: 3_600_000_000 },
-        tasks,
+        resources,
         telemetry: Some(Totals::default()),
         process: Some(Process::default()),
         max_series: NonZeroUsize::new(100_000),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use proptest::{collection, option, prelude::*};
 use unitwatch::{
+    cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Pressure, Resources, Throttling},
     inventory::{
         history::{self, Exit, History, JobTotals},
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, UnitFile, Watchdog},
@@ -136,7 +137,7 @@ fn details() -> impl Strategy<Value = Details> {
     prop_oneof![
         service.prop_map(|(service_type, tasks_max, ip)| {
             let service_type = service_type.map(Into::into);
-            Details::Service(Service { service_type, tasks_max, slice: None, ip })
+            Details::Service(Service { service_type, tasks_max, ip })
         }),
         [some(), some(), some()].prop_map(|[accepted, connections, refused]| Details::Socket(
             Socket { accepted, connections, refused }
@@ -237,6 +238,45 @@ pub(crate) fn some_snapshot() -> impl Strategy<Value = Snapshot> {
         })
 }
 
+fn some_resources() -> impl Strategy<Value = Resources> {
+    let throttling = (number(), number()).prop_map(|(periods, time)| Throttling { periods, time });
+    let cpu = (number(), number(), option::of(throttling))
+        .prop_map(|(user, system, throttling)| Cpu { user, system, throttling });
+    let sizes = [(); 5].map(|()| option::of(number()));
+    let events = [(); MEMORY_EVENTS.len()].map(|()| option::of(number()));
+    let memory = (sizes, events).prop_map(|([current, peak, swap, max, high], events)| Memory {
+        current,
+        peak,
+        swap,
+        max,
+        high,
+        events,
+    });
+    let io = [(); 4].map(|()| number());
+    let io = io.prop_map(|[read_bytes, written_bytes, reads, writes]| Io {
+        read_bytes,
+        written_bytes,
+        reads,
+        writes,
+    });
+    let pressure = || {
+        let both = (option::of(number()), option::of(number()));
+        option::of(both.prop_map(|(some, full)| Pressure { some, full }))
+    };
+    let pressures = [pressure(), pressure(), pressure()];
+    (option::of(cpu), option::of(number()), memory, option::of(io), pressures).prop_map(
+        |(cpu, tasks, memory, io, [cpu_pressure, memory_pressure, io_pressure])| Resources {
+            cpu,
+            tasks,
+            memory,
+            io,
+            cpu_pressure,
+            memory_pressure,
+            io_pressure,
+        },
+    )
+}
+
 pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
     let counts = || collection::btree_map(word().prop_map(Into::into), number(), 0..4);
     let errors = (word().prop_map(Into::into), word().prop_map(Into::into));
@@ -258,14 +298,14 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
         option::of(some_snapshot()),
         (number(), number()),
         option::of(totals),
-        collection::vec(number(), 20),
+        collection::vec(some_resources(), 20),
     )
-        .prop_map(|(up, snapshot, (realtime, monotonic), telemetry, tasks)| {
+        .prop_map(|(up, snapshot, (realtime, monotonic), telemetry, resources)| {
             let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
-            let tasks = units.map(|unit| unit.name.clone()).zip(tasks).collect();
+            let resources = units.map(|unit| unit.name.clone()).zip(resources).collect();
             let snapshot = snapshot.map(Arc::new);
             let clocks = Clocks { realtime, monotonic };
             let groups = Groups::all();
-            Scrape { up, snapshot, clocks, tasks, telemetry, groups, ..Scrape::default() }
+            Scrape { up, snapshot, clocks, resources, telemetry, groups, ..Scrape::default() }
         })
 }

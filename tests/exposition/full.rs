@@ -7,6 +7,7 @@ use std::{
 };
 
 use unitwatch::{
+    cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
     inventory::{
         history::{self, Exit, History, JobTotals},
         snapshot::{Manager, Snapshot, Stamp, UnitFile, Watchdog},
@@ -94,11 +95,34 @@ fn departed() -> Vec<(UnitName, Arc<History>)> {
     gone.map(|(name, history)| (UnitName::new(name).unwrap(), Arc::new(history))).into()
 }
 
+fn resources() -> Resources {
+    let pressure = |some, full| Some(Pressure { some: Some(some), full });
+    Resources {
+        cpu: Some(Cpu {
+            user: 7_200_000_001,
+            system: 1_500_000,
+            throttling: Some(Throttling { periods: 12, time: 340_000 }),
+        }),
+        tasks: Some(17),
+        memory: Memory {
+            current: Some(52_428_800),
+            peak: Some(104_857_600),
+            swap: Some(0),
+            max: Some(2_147_483_648),
+            high: Some(1_073_741_824),
+            events: [Some(0), Some(3), Some(0), Some(1), Some(1), None],
+        },
+        io: Some(Io { read_bytes: 1_459_200, written_bytes: 314_773_504, reads: 192, writes: 353 }),
+        cpu_pressure: pressure(2_500_000, Some(0)),
+        memory_pressure: None,
+        io_pressure: pressure(1, None),
+    }
+}
+
 fn units() -> Vec<Unit> {
     let web = Service {
         service_type: Some("notify".into()),
         tasks_max: Some(4915),
-        slice: UnitName::new("system.slice"),
         ip: Some(IpCounters {
             ingress_bytes: Some(9_007_199_254_740_993),
             egress_bytes: Some(2),
@@ -282,7 +306,7 @@ pub(crate) fn full() -> Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),
         clocks: Clocks { realtime: NOW + 7, monotonic: 60 * MINUTE },
-        tasks: HashMap::from([(UnitName::new(r"back\x2dslash.service").unwrap(), 17)]),
+        resources: HashMap::from([(UnitName::new(r"back\x2dslash.service").unwrap(), resources())]),
         telemetry: Some(totals()),
         process: Some(Process {
             cpu_seconds: Some(1.25),

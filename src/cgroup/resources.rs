@@ -1,0 +1,309 @@
+//! What the kernel's files say of one control group, and how each of them is read.
+
+/// What the kernel says of a unit's control group. `None` is what it does not say: the file is not
+/// there, the controller is not on, or there is no limit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// `cpu.stat`.
+    pub cpu: Option<Cpu>,
+    /// `pids.current`: processes and threads.
+    pub tasks: Option<u64>,
+    /// `memory.*`.
+    pub memory: Memory,
+    /// `io.stat`, summed over all devices.
+    pub io: Option<Io>,
+    /// `cpu.pressure`.
+    pub cpu_pressure: Option<Pressure>,
+    /// `memory.pressure`.
+    pub memory_pressure: Option<Pressure>,
+    /// `io.pressure`.
+    pub io_pressure: Option<Pressure>,
+}
+
+/// `cpu.stat`. Times are in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    /// `user_usec`.
+    pub user: u64,
+    /// `system_usec`.
+    pub system: u64,
+    /// What a quota did; `None` while no quota has been enforced.
+    pub throttling: Option<Throttling>,
+}
+
+/// What a CPU quota (`CPUQuota=`) did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttling {
+    /// `nr_throttled`: periods in which the quota was used up.
+    pub periods: u64,
+    /// `throttled_usec`.
+    pub time: u64,
+}
+
+/// `memory.*`, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// `memory.current`.
+    pub current: Option<u64>,
+    /// `memory.peak`, since Linux 5.19.
+    pub peak: Option<u64>,
+    /// `memory.swap.current`.
+    pub swap: Option<u64>,
+    /// `memory.max`; none for no limit.
+    pub max: Option<u64>,
+    /// `memory.high`; none for no limit.
+    pub high: Option<u64>,
+    /// `memory.events`, in the order of [`MEMORY_EVENTS`].
+    pub events: [Option<u64>; MEMORY_EVENTS.len()],
+}
+
+/// The events that `memory.events` counts.
+pub const MEMORY_EVENTS: [&str; 6] = ["low", "high", "max", "oom", "oom_kill", "oom_group_kill"];
+
+/// `io.stat`, summed over all devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// `rbytes`.
+    pub read_bytes: u64,
+    /// `wbytes`.
+    pub written_bytes: u64,
+    /// `rios`.
+    pub reads: u64,
+    /// `wios`.
+    pub writes: u64,
+}
+
+/// `*.pressure`: for how long tasks have waited, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pressure {
+    /// Some tasks, while others may have worked.
+    pub some: Option<u64>,
+    /// All tasks at the same time; `None` for the CPU before Linux 5.13.
+    pub full: Option<u64>,
+}
+
+/// A file of a control group that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are the kernel's own")]
+pub enum KernelFile {
+    CpuStat,
+    PidsCurrent,
+    MemoryCurrent,
+    MemoryPeak,
+    MemorySwapCurrent,
+    MemoryMax,
+    MemoryHigh,
+    MemoryEvents,
+    IoStat,
+    CpuPressure,
+    MemoryPressure,
+    IoPressure,
+}
+
+// === impl KernelFile ===
+
+impl KernelFile {
+    /// Every file that is ever read.
+    pub const ALL: [Self; 12] = [
+        Self::CpuStat,
+        Self::PidsCurrent,
+        Self::MemoryCurrent,
+        Self::MemoryPeak,
+        Self::MemorySwapCurrent,
+        Self::MemoryMax,
+        Self::MemoryHigh,
+        Self::MemoryEvents,
+        Self::IoStat,
+        Self::CpuPressure,
+        Self::MemoryPressure,
+        Self::IoPressure,
+    ];
+
+    /// Its name in the directory of the control group.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CpuStat => "cpu.stat",
+            Self::PidsCurrent => "pids.current",
+            Self::MemoryCurrent => "memory.current",
+            Self::MemoryPeak => "memory.peak",
+            Self::MemorySwapCurrent => "memory.swap.current",
+            Self::MemoryMax => "memory.max",
+            Self::MemoryHigh => "memory.high",
+            Self::MemoryEvents => "memory.events",
+            Self::IoStat => "io.stat",
+            Self::CpuPressure => "cpu.pressure",
+            Self::MemoryPressure => "memory.pressure",
+            Self::IoPressure => "io.pressure",
+        }
+    }
+
+    /// The controller without which it is not there; `None` for a file of every control group. The
+    /// kernel tells of CPU time and pressure without any.
+    pub(super) fn controller(self) -> Option<&'static str> {
+        match self {
+            Self::CpuStat | Self::CpuPressure | Self::MemoryPressure | Self::IoPressure => None,
+            Self::PidsCurrent => Some("pids"),
+            Self::IoStat => Some("io"),
+            Self::MemoryCurrent
+            | Self::MemoryPeak
+            | Self::MemorySwapCurrent
+            | Self::MemoryMax
+            | Self::MemoryHigh
+            | Self::MemoryEvents => Some("memory"),
+        }
+    }
+
+    /// Takes in what the file says. What cannot be understood is left out.
+    pub fn take(self, text: &str, into: &mut Resources) {
+        let memory = &mut into.memory;
+        match self {
+            Self::CpuStat => into.cpu = cpu(text),
+            Self::PidsCurrent => into.tasks = number(text),
+            Self::MemoryCurrent => memory.current = number(text),
+            Self::MemoryPeak => memory.peak = number(text),
+            Self::MemorySwapCurrent => memory.swap = number(text),
+            Self::MemoryMax => memory.max = number(text),
+            Self::MemoryHigh => memory.high = number(text),
+            Self::MemoryEvents => memory.events = MEMORY_EVENTS.map(|event| keyed(text, event)),
+            Self::IoStat => into.io = Some(io(text)),
+            Self::CpuPressure => into.cpu_pressure = Some(pressure(text)),
+            Self::MemoryPressure => into.memory_pressure = Some(pressure(text)),
+            Self::IoPressure => into.io_pressure = Some(pressure(text)),
+        }
+    }
+}
+
+/// A file of one number; `max` is none.
+fn number(text: &str) -> Option<u64> {
+    text.trim_end().parse().ok()
+}
+
+/// The number of one key in a file with a key and a number on each line.
+fn keyed(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
+}
+
+fn cpu(text: &str) -> Option<Cpu> {
+    // Without a quota the kernel counts no periods, and without the controller it does not even
+    // say so.
+    let enforced = keyed(text, "nr_periods").is_some_and(|periods| periods > 0);
+    let throttling = || {
+        let periods = keyed(text, "nr_throttled")?;
+        Some(Throttling { periods, time: keyed(text, "throttled_usec")? })
+    };
+    Some(Cpu {
+        user: keyed(text, "user_usec")?,
+        system: keyed(text, "system_usec")?,
+        throttling: enforced.then(throttling).flatten(),
+    })
+}
+
+/// A line for each device, such as `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`.
+fn io(text: &str) -> Io {
+    let mut io = Io::default();
+    for (key, value) in text.split_ascii_whitespace().filter_map(|word| word.split_once('=')) {
+        let sum = match key {
+            "rbytes" => &mut io.read_bytes,
+            "wbytes" => &mut io.written_bytes,
+            "rios" => &mut io.reads,
+            "wios" => &mut io.writes,
+            _ => continue,
+        };
+        *sum = sum.saturating_add(value.parse().unwrap_or(0));
+    }
+    io
+}
+
+/// Lines such as `some avg10=0.00 avg60=0.00 avg300=0.00 total=7`.
+fn pressure(text: &str) -> Pressure {
+    let total = |kind: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' '))?;
+        line.rsplit_once("total=")?.1.parse().ok()
+    };
+    Pressure { some: total("some"), full: total("full") }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(file: KernelFile, text: &str) -> Resources {
+        let mut resources = Resources::default();
+        file.take(text, &mut resources);
+        resources
+    }
+
+    #[test]
+    fn cpu_time_is_told_with_and_without_a_quota() {
+        // As Linux 6.18 has it without the controller.
+        let core = "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnice_usec 0\n\
+                    core_sched.force_idle_usec 0\n";
+        let time = Cpu { user: 20, system: 10, throttling: None };
+        assert_eq!(read(KernelFile::CpuStat, core).cpu, Some(time));
+        let idle = format!("{core}nr_periods 0\nnr_throttled 0\nthrottled_usec 0\nnr_bursts 0\n");
+        assert_eq!(read(KernelFile::CpuStat, &idle).cpu, Some(time));
+        let used = format!("{core}nr_periods 9\nnr_throttled 3\nthrottled_usec 4000\n");
+        let throttling = Some(Throttling { periods: 3, time: 4000 });
+        assert_eq!(read(KernelFile::CpuStat, &used).cpu, Some(Cpu { throttling, ..time }));
+        for bad in ["", "user_usec 1\n", "user_usec x\nsystem_usec 1\n", "xuser_usec 1\n"] {
+            assert_eq!(read(KernelFile::CpuStat, bad).cpu, None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_limit_and_no_number_are_absent() {
+        for bad in ["", "max\n", "-1\n", "1 2\n", "18446744073709551616\n"] {
+            for file in [KernelFile::MemoryMax, KernelFile::MemoryHigh, KernelFile::PidsCurrent] {
+                assert_eq!(read(file, bad), Resources::default(), "{bad:?}");
+            }
+        }
+        let largest = "18446744073709551615\n";
+        assert_eq!(read(KernelFile::MemoryMax, largest).memory.max, Some(u64::MAX));
+        assert_eq!(read(KernelFile::MemoryHigh, "4096\n").memory.high, Some(4096));
+        assert_eq!(read(KernelFile::PidsCurrent, "7\n").tasks, Some(7));
+    }
+
+    #[test]
+    fn memory_events_of_an_older_kernel_are_told_as_far_as_it_counts_them() {
+        let text = "low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\n";
+        let events = [Some(1), Some(2), Some(3), Some(4), Some(5), None];
+        assert_eq!(read(KernelFile::MemoryEvents, text).memory.events, events);
+        let text = format!("{text}oom_group_kill 6\nsock_throttled 7\n");
+        assert_eq!(read(KernelFile::MemoryEvents, &text).memory.events[5], Some(6));
+    }
+
+    #[test]
+    fn io_is_summed_over_devices() {
+        let text = "8:16 rbytes=1459200 wbytes=314773504 rios=192 wios=353 dbytes=0 dios=0\n\
+                    8:0 rbytes=90430464 wbytes=299008000 rios=8950 wios=1252 dbytes=5 dios=3\n\
+                    253:0 \n";
+        let io =
+            Io { read_bytes: 91_889_664, written_bytes: 613_781_504, reads: 9_142, writes: 1_605 };
+        assert_eq!(read(KernelFile::IoStat, text).io, Some(io));
+        assert_eq!(read(KernelFile::IoStat, "").io, Some(Io::default()), "nothing read or written");
+    }
+
+    #[test]
+    fn pressure_may_be_of_some_alone() {
+        let some = "some avg10=0.00 avg60=0.12 avg300=0.00 total=123456\n";
+        let old = Pressure { some: Some(123_456), full: None };
+        assert_eq!(read(KernelFile::CpuPressure, some).cpu_pressure, Some(old));
+        let both = format!("{some}full avg10=0.00 avg60=0.00 avg300=0.00 total=7\n");
+        let new = Pressure { some: Some(123_456), full: Some(7) };
+        assert_eq!(read(KernelFile::IoPressure, &both).io_pressure, Some(new));
+        assert_eq!(read(KernelFile::MemoryPressure, &both).memory_pressure, Some(new));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_taken_without_harm(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
+            for file in KernelFile::ALL {
+                read(file, &text);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What units use of the machine, by the kernel's account of their control groups.
+
+use std::fmt;
+
+use super::{
+    family::{Exposition, FamilyOf, families},
+    seconds,
+    units::Row,
+};
+use crate::cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Pressure, Resources};
+
+families! {
+    [Tasks]
+    TASKS: Gauge "systemd_unit_tasks_current" ["name", "type"]
+        "Tasks, that is processes and threads, in the unit's control group; from pids.current, absent without a control group or the pids controller.";
+    [Cpu]
+    CPU: Counter "systemd_unit_cpu_seconds_total" ["name", "type", "mode"]
+        "CPU time that the unit's processes have used, in user and kernel mode; from cpu.stat, absent without a control group. Begins anew with each start of the unit.";
+    THROTTLED: Counter "systemd_unit_cpu_throttled_seconds_total" ["name", "type"]
+        "Time for which the unit's CPU quota held up its processes, added up over CPUs; from cpu.stat, absent until a quota has been enforced.";
+    THROTTLED_PERIODS: Counter "systemd_unit_cpu_throttled_periods_total" ["name", "type"]
+        "Periods in which the unit used up its CPU quota; from cpu.stat, absent until a quota has been enforced.";
+    [Memory]
+    MEMORY_CURRENT: Gauge "systemd_unit_memory_current_bytes" ["name", "type"]
+        "Memory that the unit uses, caches of files included; from memory.current, absent without the memory controller.";
+    MEMORY_PEAK: Gauge "systemd_unit_memory_peak_bytes" ["name", "type"]
+        "Most memory that the unit has used since it was started; from memory.peak, absent without the memory controller and before Linux 5.19.";
+    MEMORY_SWAP: Gauge "systemd_unit_memory_swap_current_bytes" ["name", "type"]
+        "Swap that the unit uses; from memory.swap.current, absent without the memory controller.";
+    MEMORY_MAX: Gauge "systemd_unit_memory_max_bytes" ["name", "type"]
+        "Memory beyond which the unit's processes are killed; from memory.max, absent if there is no limit.";
+    MEMORY_HIGH: Gauge "systemd_unit_memory_high_bytes" ["name", "type"]
+        "Memory beyond which the unit is slowed down; from memory.high, absent if there is no limit.";
+    MEMORY_EVENT: Counter "systemd_unit_memory_events_total" ["name", "type", "event"]
+        "Times that the unit met a limit of its memory, or was spared or killed for it; from memory.events, absent without the memory controller and for an event that the kernel does not count.";
+    [Io]
+    IO_READ_BYTES: Counter "systemd_unit_io_read_bytes_total" ["name", "type"]
+        "Bytes that the unit read from block devices; from io.stat, absent without the io controller.";
+    IO_WRITE_BYTES: Counter "systemd_unit_io_write_bytes_total" ["name", "type"]
+        "Bytes that the unit wrote to block devices; from io.stat, absent without the io controller.";
+    IO_READS: Counter "systemd_unit_io_reads_total" ["name", "type"]
+        "Reads of the unit from block devices; from io.stat, absent without the io controller.";
+    IO_WRITES: Counter "systemd_unit_io_writes_total" ["name", "type"]
+        "Writes of the unit to block devices; from io.stat, absent without the io controller.";
+    [Pressure]
+    PRESSURE: Counter "systemd_unit_pressure_seconds_total" ["name", "type", "resource", "kind"]
+        "Time for which some of the unit's tasks, or all at the same time (full), waited for a resource: cpu, memory or io; from the pressure files, absent where the kernel does not keep account of it.";
+}
+
+pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    each(rows, out, &TASKS, |it| it.tasks)?;
+    let mut samples = out.family(&CPU);
+    for (row, resources) in used(rows) {
+        if let Some(cpu) = &resources.cpu {
+            samples.add((row, ["system"]), seconds(cpu.system))?;
+            samples.add((row, ["user"]), seconds(cpu.user))?;
+        }
+    }
+    let throttling = |cpu: Option<Cpu>| cpu?.throttling;
+    each_time(rows, out, &THROTTLED, |it| Some(throttling(it.cpu)?.time))?;
+    each(rows, out, &THROTTLED_PERIODS, |it| Some(throttling(it.cpu)?.periods))?;
+    each(rows, out, &MEMORY_CURRENT, |it| it.memory.current)?;
+    each(rows, out, &MEMORY_PEAK, |it| it.memory.peak)?;
+    each(rows, out, &MEMORY_SWAP, |it| it.memory.swap)?;
+    each(rows, out, &MEMORY_MAX, |it| it.memory.max)?;
+    each(rows, out, &MEMORY_HIGH, |it| it.memory.high)?;
+    let mut samples = out.family(&MEMORY_EVENT);
+    for (row, resources) in used(rows) {
+        for (event, count) in MEMORY_EVENTS.into_iter().zip(resources.memory.events) {
+            samples.add_known((row, [event]), count)?;
+        }
+    }
+    let io = |of: fn(Io) -> u64| move |it: &Resources| it.io.map(of);
+    each(rows, out, &IO_READ_BYTES, io(|io| io.read_bytes))?;
+    each(rows, out, &IO_WRITE_BYTES, io(|io| io.written_bytes))?;
+    each(rows, out, &IO_READS, io(|io| io.reads))?;
+    each(rows, out, &IO_WRITES, io(|io| io.writes))?;
+    pressures(rows, out)
+}
+
+fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let mut samples = out.family(&PRESSURE);
+    for (row, it) in used(rows) {
+        let all =
+            [("cpu", it.cpu_pressure), ("memory", it.memory_pressure), ("io", it.io_pressure)];
+        for (resource, pressure) in all {
+            let Some(Pressure { some, full }) = pressure else { continue };
+            samples.add_known((row, [resource, "some"]), some.map(seconds))?;
+            samples.add_known((row, [resource, "full"]), full.map(seconds))?;
+        }
+    }
+    Ok(())
+}
+
+/// The rows of units that have a control group.
+fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a Resources)> {
+    rows.iter().filter_map(|row| Some((row, row.resources?)))
+}
+
+fn each(
+    rows: &[Row<'_>],
+    out: &mut Exposition<'_>,
+    family: &'static FamilyOf<2>,
+    value: impl Fn(&Resources) -> Option<u64>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    used(rows).try_for_each(|(row, resources)| samples.add_known(row, value(resources)))
+}
+
+fn each_time(
+    rows: &[Row<'_>],
+    out: &mut Exposition<'_>,
+    family: &'static FamilyOf<2>,
+    usec: impl Fn(&Resources) -> Option<u64>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    used(rows).try_for_each(|(row, resources)| samples.add_known(row, usec(resources).map(seconds)))
+}
