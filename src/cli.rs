@@ -54,6 +54,34 @@ pub struct Args {
     )]
     pub unit_exclude: String,
 
+    /// Give series only to units of these types: service, socket and so on, with commas between;
+    /// may be given several times. It lets through what the two patterns do, and no more.
+    #[arg(
+        id = flag::UNIT_TYPE,
+        long = flag::UNIT_TYPE,
+        global = true,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_TYPE",
+        value_name = "TYPE",
+        default_value = "all",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub unit_type: Vec<String>,
+
+    /// Give each unit a series for every usual state (stateset), or only one, for the state that
+    /// it is in (current).
+    #[arg(
+        id = flag::UNIT_STATE,
+        long = flag::UNIT_STATE,
+        global = true,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_STATE",
+        value_name = "SERIES",
+        default_value = "stateset",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub unit_state: String,
+
     /// Talk to systemd over its private socket, without a D-Bus daemon.
     #[arg(
         id = flag::PRIVATE,
@@ -279,7 +307,7 @@ const COLLECTORS: &str = "Which metrics to serve";
 const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
 is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
-the last one counts, but every --web.listen-address does.";
+the last one counts, but every --web.listen-address and --systemd.collector.unit-type does.";
 
 // === impl Args ===
 
@@ -386,7 +414,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 15 + Group::ALL.len());
+        assert_eq!(flags, 17 + Group::ALL.len());
     }
 
     #[test]

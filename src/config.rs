@@ -4,9 +4,9 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
     cli::{Args, flag},
-    filter::{Pattern, UnitFilter},
+    filter::{Pattern, Types, UnitFilter},
     log::{self, Level},
-    metrics::group::Groups,
+    metrics::{StateSeries, group::Groups},
     systemd::way::Scope,
     web::{ListenAddress, TelemetryPath},
 };
@@ -22,6 +22,8 @@ pub struct Config {
     pub user: bool,
     /// How often the whole table is compared with systemd: 1 s to 24 h.
     pub reconcile_interval: Duration,
+    /// Which series tell the state of a unit.
+    pub states: StateSeries,
     /// Which groups of metrics are served.
     pub groups: Groups,
     /// How long the series of a unit that is gone stay: up to 24 h.
@@ -81,6 +83,7 @@ impl TryFrom<Args> for Config {
             units: UnitFilter {
                 include: checked.value(flag::UNIT_INCLUDE, &args.unit_include, Pattern::new)?,
                 exclude: checked.value(flag::UNIT_EXCLUDE, &args.unit_exclude, Pattern::new)?,
+                types: checked.types()?,
             },
             private: checked.switch(flag::PRIVATE, &args.private)?,
             user: checked.switch(flag::USER, &args.user)?,
@@ -89,6 +92,7 @@ impl TryFrom<Args> for Config {
                 &args.reconcile_interval,
                 interval,
             )?,
+            states: checked.value(flag::UNIT_STATE, &args.unit_state, str::parse::<StateSeries>)?,
             groups: checked.groups()?,
             retention: checked.value(flag::RETENTION, &args.retention, retention)?,
             max_series: checked
@@ -137,6 +141,12 @@ impl Checker<'_> {
 
     fn switch(&self, flag: &str, value: &str) -> Result<bool, Invalid> {
         self.value(flag, value, |value| value.parse().map_err(|_| "must be true or false"))
+    }
+
+    fn types(&self) -> Result<Types, Invalid> {
+        let words = self.0.unit_type.iter().flat_map(|value| value.split(','));
+        Types::read(words)
+            .or_else(|(word, error)| self.value(flag::UNIT_TYPE, word, |_| Err(error)))
     }
 
     fn groups(&self) -> Result<Groups, Invalid> {
@@ -230,6 +240,8 @@ mod tests {
         assert!(config.exporter_metrics);
         assert!(!config.private && !config.user);
         assert_eq!(config.groups, Groups::default());
+        assert_eq!(config.units.types, Types::all());
+        assert_eq!(config.states, StateSeries::Stateset);
     }
 
     #[test]
@@ -238,6 +250,17 @@ mod tests {
             let [on, off] = ["", "no-"].map(|no| config(&[&format!("--{no}{}", group.flag())]));
             assert_eq!(on.unwrap().groups, Groups::default().with(*group));
             assert_eq!(off.unwrap().groups, Groups::default().without(*group));
+        }
+    }
+
+    #[test]
+    fn types_may_stand_in_one_flag_or_in_several() {
+        for line in [
+            &["--systemd.collector.unit-type=service,timer"][..],
+            &["--systemd.collector.unit-type=timer", "--systemd.collector.unit-type=service"],
+        ] {
+            let types = config(line).unwrap().units.types;
+            assert_eq!(types, Types::read(["service", "timer"]).unwrap(), "{line:?}");
         }
     }
 

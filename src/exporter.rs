@@ -17,7 +17,7 @@ use crate::{
     cgroup::{Cgroups, resources::KernelFile},
     clock,
     metrics::{
-        self, Clocks, Page, Scrape,
+        self, Clocks, Page, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
@@ -37,6 +37,8 @@ pub struct Settings {
     pub groups: Groups,
     /// The most series of a family with some for each unit.
     pub max_series: Option<NonZeroUsize>,
+    /// Which series tell the state of a unit.
+    pub states: StateSeries,
 }
 
 /// What the web serves.
@@ -96,7 +98,8 @@ impl Source for Exporter {
         let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
         let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
         let cgroups = Arc::clone(&self.cgroups);
-        let (Settings { own_metrics, groups, max_series }, process) = (self.settings, self.process);
+        let Settings { own_metrics, groups, max_series, states } = self.settings;
+        let process = self.process;
         // Files are read and a long text is written: not on the threads that hear systemd.
         let page = spawn_blocking(move || {
             let mut snapshot = watch.snapshot();
@@ -117,6 +120,7 @@ impl Source for Exporter {
                 process: own_metrics.then(|| process.observe()),
                 max_series,
                 groups,
+                states,
             };
             metrics::encode(scrape, format)
         });

@@ -1,15 +1,31 @@
 //! Which units have series of their own.
 
+use std::collections::BTreeSet;
+
 use regex::Regex;
 
-/// Admits a unit when the one pattern matches its name and the other does not.
+use crate::systemd::name::UnitType;
+
+/// Admits a unit when the one pattern matches its name and the other does not, and its type is one
+/// of those.
 #[derive(Clone, Debug)]
 pub struct UnitFilter {
     /// What a name must match.
     pub include: Pattern,
     /// What a name must not match.
     pub exclude: Pattern,
+    /// Of which types it may be.
+    pub types: Types,
 }
+
+/// Types of units.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Types(BTreeSet<UnitType>);
+
+/// A word that names no type.
+#[derive(Debug, thiserror::Error)]
+#[error("must be all or one of {}", UnitType::ALL.map(UnitType::as_str).join(", "))]
+pub struct UnknownType;
 
 /// A regular expression that has to match a whole name.
 #[derive(Clone, Debug)]
@@ -25,7 +41,39 @@ pub struct PatternError(String);
 impl UnitFilter {
     /// Whether the unit of this name has series.
     pub fn admits(&self, name: &str) -> bool {
-        self.include.matches(name) && !self.exclude.matches(name)
+        self.types.has_one_of(name) && self.include.matches(name) && !self.exclude.matches(name)
+    }
+}
+
+// === impl Types ===
+
+impl Types {
+    /// Every type, also those of a future systemd.
+    pub fn all() -> Self {
+        Self(UnitType::ALL.into_iter().chain([UnitType::Other]).collect())
+    }
+
+    /// The types that the words name.
+    ///
+    /// # Errors
+    /// The first word that names none.
+    pub fn read<'a>(
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, (&'a str, UnknownType)> {
+        let mut types = BTreeSet::new();
+        for word in words {
+            match UnitType::ALL.into_iter().find(|known| known.as_str() == word) {
+                Some(unit_type) => types.extend([unit_type]),
+                None if word == "all" => types.extend(Self::all().0),
+                None => return Err((word, UnknownType)),
+            }
+        }
+        Ok(Self(types))
+    }
+
+    fn has_one_of(&self, name: &str) -> bool {
+        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        self.0.contains(&UnitType::from_suffix(suffix))
     }
 }
 
@@ -66,6 +114,7 @@ mod tests {
         UnitFilter {
             include: Pattern::new(include).unwrap(),
             exclude: Pattern::new(exclude).unwrap(),
+            types: Types::all(),
         }
     }
 
@@ -86,6 +135,28 @@ mod tests {
     #[test]
     fn an_empty_exclude_hides_nothing() {
         assert!(filter(".+", "").admits("sys-a.device"));
+    }
+
+    #[test]
+    fn a_type_is_that_of_the_suffix() {
+        let of = |words: &[&str]| UnitFilter {
+            types: Types::read(words.iter().copied()).unwrap(),
+            ..filter(".+", "a.+")
+        };
+        let some = of(&["timer", "service"]);
+        assert!(some.admits("ssh.service") && some.admits("daily.timer"));
+        assert!(!some.admits("ssh.socket"));
+        assert!(!some.admits("timer.mount"));
+        assert!(!some.admits("timer"));
+        assert!(!some.admits("apt.service"), "the patterns still hold");
+        assert!(!some.admits("odd.thing"));
+        let all = of(&["timer", "all"]);
+        assert!(all.admits("ssh.socket") && all.admits("odd.thing"));
+        for word in ["services", ".service", "Service", "other", ""] {
+            let (blamed, error) = Types::read(["service", word]).unwrap_err();
+            assert_eq!(blamed, word);
+            assert!(error.to_string().starts_with("must be all or one of service, socket, "));
+        }
     }
 
     #[test]

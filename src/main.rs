@@ -206,6 +206,7 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -
         own_metrics: config.exporter_metrics,
         groups: config.groups,
         max_series: config.max_series,
+        states: config.states,
     };
     let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served);
     let server = bound.serve(Arc::new(exporter), settings, Limits::default());

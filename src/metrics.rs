@@ -47,6 +47,7 @@ mod timers;
 mod units;
 
 pub use family::{Family, Kind};
+pub use units::StateSeries;
 
 /// Everything that one scrape tells.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +68,8 @@ pub struct Scrape {
     pub max_series: Option<NonZeroUsize>,
     /// What is told besides what always is.
     pub groups: Groups,
+    /// Which series tell the state of a unit.
+    pub states: StateSeries,
 }
 
 /// A scrape in writing.
@@ -201,7 +204,7 @@ impl Collector for Document {
 /// Tells all that there is of each unit. What has series for each unit is told here and nowhere
 /// else, because this is also what the cap counts.
 fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
-    units::encode(rows, out)?;
+    units::encode(rows, scrape.states, out)?;
     history::encode(rows, out)?;
     services::encode(rows, out)?;
     resources::encode(rows, out)?;

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     fmt::{self, Write as _},
+    str::FromStr,
     sync::{Arc, LazyLock},
 };
 
@@ -31,7 +32,7 @@ use crate::{
 families! {
     [UnitState]
     STATE: Gauge "systemd_unit_state" ["name", "type", "state"]
-        "1 for the unit's ActiveState, 0 for the other usual ones; a state outside the usual five has a series while it lasts.";
+        "1 for the unit's ActiveState, 0 for the other usual ones, which --systemd.collector.unit-state=current leaves out; a state outside the usual five has a series while it lasts.";
     [UnitInfo]
     UNIT_INFO: Gauge "systemd_unit_info" ["name", "type", "mount_type", "service_type"]
         "Always 1, with the Type of a service or the file system of a mount; absent for other units.";
@@ -56,6 +57,21 @@ families! {
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
         "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late.";
 }
+
+/// Which series tell the state of a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StateSeries {
+    /// One for each of the usual states, and for another while it lasts.
+    #[default]
+    Stateset,
+    /// One, for the state that it is in.
+    Current,
+}
+
+/// A word that names no such choice.
+#[derive(Debug, thiserror::Error)]
+#[error("must be stateset or current")]
+pub struct UnknownStateSeries;
 
 /// A unit, there or gone, and its labels `name` and `type`, written out once for all its samples.
 pub(super) struct Row<'a> {
@@ -123,14 +139,19 @@ fn loaded<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a
     rows.iter().filter_map(|row| Some((row, row.unit?)))
 }
 
-pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+pub(super) fn encode(
+    rows: &[Row<'_>],
+    states: StateSeries,
+    out: &mut Exposition<'_>,
+) -> fmt::Result {
     let mut samples = out.family(&STATE);
     for (row, unit) in loaded(rows) {
         let current = &unit.active_state;
-        for state in ActiveState::USUAL {
+        let usual = if states == StateSeries::Stateset { ActiveState::USUAL } else { &[] };
+        for state in usual {
             samples.add((row, [state.as_str()]), u64::from(state == current))?;
         }
-        if !ActiveState::USUAL.contains(current) {
+        if !usual.contains(current) {
             samples.add((row, [current.as_str()]), 1_u64)?;
         }
     }
@@ -183,6 +204,20 @@ where
 {
     let mut samples = out.family(family);
     loaded(rows).try_for_each(|(row, unit)| samples.add_known(row, value(unit)))
+}
+
+// === impl StateSeries ===
+
+impl FromStr for StateSeries {
+    type Err = UnknownStateSeries;
+
+    fn from_str(word: &str) -> Result<Self, UnknownStateSeries> {
+        match word {
+            "stateset" => Ok(Self::Stateset),
+            "current" => Ok(Self::Current),
+            _ => Err(UnknownStateSeries),
+        }
+    }
 }
 
 // === impl Row ===

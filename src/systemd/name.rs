@@ -166,7 +166,8 @@ impl UnitType {
         Self::Scope,
     ];
 
-    fn from_suffix(suffix: &str) -> Self {
+    /// The type that a suffix stands for.
+    pub fn from_suffix(suffix: &str) -> Self {
         Self::ALL.into_iter().find(|known| known.as_str() == suffix).unwrap_or(Self::Other)
     }
 

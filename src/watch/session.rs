@@ -410,8 +410,8 @@ impl<'a> Session<'a> {
             }
             if lock(&self.shared.inventory).exported() == 0 {
                 warn!(
-                    "no unit passes the filters: check --systemd.collector.unit-include and \
-                     --systemd.collector.unit-exclude"
+                    "no unit passes the filters: check --systemd.collector.unit-include, \
+                     --systemd.collector.unit-exclude and --systemd.collector.unit-type"
                 );
             }
         }

@@ -13,7 +13,7 @@ use unitwatch::{
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{self, Clocks, Scrape, format::Format, group::Groups},
+    metrics::{self, Clocks, Scrape, StateSeries, format::Format, group::Groups},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -184,6 +184,7 @@ fn scrape(units: u64) -> Scrape {
         process: Some(Process::default()),
         max_series: NonZeroUsize::new(100_000),
         groups: Groups::default(),
+        states: StateSeries::Stateset,
     }
 }
 

@@ -14,7 +14,7 @@ use unitwatch::{
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
-    metrics::{Clocks, Scrape, group::Groups},
+    metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -318,5 +318,6 @@ pub(crate) fn full() -> Scrape {
         }),
         max_series: None,
         groups: Groups::all(),
+        states: StateSeries::Stateset,
     }
 }

@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize};
 use unitwatch::{
     build,
     metrics::{
-        self, Scrape,
+        self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
@@ -153,6 +153,17 @@ fn a_group_that_is_off_takes_no_room_under_the_cap() {
     let scrape = Scrape { max_series: NonZeroUsize::new(12), groups, ..full() };
     let page = metrics::encode(scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, Some(0), "of the other families none has more than twelve");
+}
+
+#[test]
+fn of_the_states_only_the_current_one_need_be_told() {
+    let whole = metrics::encode(full(), Format::Text).unwrap().text;
+    let scrape = Scrape { states: StateSeries::Current, ..full() };
+    let page = metrics::encode(scrape, Format::Text).unwrap().text;
+    let is_other = |line: &&str| line.starts_with("systemd_unit_state{") && line.ends_with(" 0\n");
+    assert!(whole.split_inclusive('\n').any(|line| is_other(&line)));
+    let expected: String = whole.split_inclusive('\n').filter(|line| !is_other(line)).collect();
+    assert_same(&page, &expected);
 }
 
 #[test]
