@@ -297,6 +297,14 @@ pub enum Command {
     /// its metrics on 127.0.0.1:9558, or on any free port if that is taken. Takes systemd,
     /// dbus-daemon and util-linux on the machine, and root where systemd did not boot it.
     Demo,
+    /// Count the series of this machine, all that there could be and those that the flags leave.
+    ///
+    /// Reads systemd once, as the exporter does, and prints for each group of metrics how many
+    /// series it has now: with every group and for every unit, and with the flags beside it, which
+    /// are those of the exporter. Below that are the sum, the loaded units that have series, and the
+    /// bytes of the page. What has happened to units is counted from now on, so unit-events comes
+    /// to have more: up to one for each state that a unit enters and each result it fails with.
+    Series,
 }
 
 const SYSTEMD: &str = "What to watch";

@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
     cli::{Args, flag},
+    exporter,
     filter::{Pattern, Types, UnitFilter},
     log::{self, Level},
     metrics::{StateSeries, group::Groups},
@@ -68,6 +69,16 @@ impl Config {
     /// Whose manager is watched.
     pub fn scope(&self) -> Scope {
         if self.user { Scope::User } else { Scope::System }
+    }
+
+    /// What of all that is known is served.
+    pub fn served(&self) -> exporter::Settings {
+        exporter::Settings {
+            own_metrics: self.exporter_metrics,
+            groups: self.groups,
+            max_series: self.max_series,
+            states: self.states,
+        }
     }
 }
 

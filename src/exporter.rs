@@ -72,6 +72,42 @@ impl Exporter {
         }
     }
 
+    /// Gathers all that a scrape tells, with what systemd answers before the deadline.
+    ///
+    /// # Errors
+    /// A thread that reads files could not be had.
+    pub async fn gather(&self, deadline: Instant) -> Result<Scrape, ScrapeError> {
+        // In step is who answers: a manager that hangs is found out by asking.
+        let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
+        let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
+        let Settings { own_metrics, groups, max_series, states } = self.settings;
+        let (cgroups, process) = (Arc::clone(&self.cgroups), self.process);
+        // Files are read: not on the threads that hear systemd.
+        let gathered = spawn_blocking(move || {
+            let mut snapshot = watch.snapshot();
+            if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
+                // What is only true when asked for is not known now.
+                snapshot.manager.system_state = None;
+            }
+            let resources = snapshot.as_ref().map(|snapshot| {
+                let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
+                cgroups.read(root, |name| snapshot.find(name).map(|unit| unit.name.clone()))
+            });
+            Scrape {
+                up,
+                snapshot: snapshot.map(Arc::new),
+                clocks: clocks(),
+                resources: resources.unwrap_or_default(),
+                telemetry: own_metrics.then(|| telemetry.totals().clone()),
+                process: own_metrics.then(|| process.observe()),
+                max_series,
+                groups,
+                states,
+            }
+        });
+        gathered.await.map_err(|error| ScrapeError(error.into()))
+    }
+
     /// Says that units are left out when that begins, and when it is over.
     fn note_dropped(&self, units: usize) {
         let dropping = units > 0;
@@ -94,36 +130,9 @@ impl Exporter {
 impl Source for Exporter {
     async fn scrape(&self, format: Format, deadline: Instant) -> Result<String, ScrapeError> {
         let began = Instant::now();
-        // In step is who answers: a manager that hangs is found out by asking.
-        let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
-        let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
-        let cgroups = Arc::clone(&self.cgroups);
-        let Settings { own_metrics, groups, max_series, states } = self.settings;
-        let process = self.process;
-        // Files are read and a long text is written: not on the threads that hear systemd.
-        let page = spawn_blocking(move || {
-            let mut snapshot = watch.snapshot();
-            if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
-                // What is only true when asked for is not known now.
-                snapshot.manager.system_state = None;
-            }
-            let resources = snapshot.as_ref().map(|snapshot| {
-                let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
-                cgroups.read(root, |name| snapshot.find(name).map(|unit| unit.name.clone()))
-            });
-            let scrape = Scrape {
-                up,
-                snapshot: snapshot.map(Arc::new),
-                clocks: clocks(),
-                resources: resources.unwrap_or_default(),
-                telemetry: own_metrics.then(|| telemetry.totals().clone()),
-                process: own_metrics.then(|| process.observe()),
-                max_series,
-                groups,
-                states,
-            };
-            metrics::encode(scrape, format)
-        });
+        let scrape = self.gather(deadline).await?;
+        // A long text is written.
+        let page = spawn_blocking(move || metrics::encode(scrape, format));
         let page = page.await.map_err(|error| ScrapeError(error.into()))?;
         self.telemetry.totals().scrapes.observe(began.elapsed());
         let Page { text, dropped } = page.map_err(|error| ScrapeError(error.into()))?;

@@ -65,6 +65,8 @@ pub struct Inventory {
     overdue: Vec<UnitName>,
     departed: Departed,
     files: Files,
+    /// The unit files have been listed, or will not be.
+    files_told: bool,
     wants: Wants,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
     recalled: BTreeMap<UnitName, Past>,
@@ -101,6 +103,7 @@ impl Inventory {
             admits,
             retention,
             files: Files::default(),
+            files_told: false,
             wants,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
@@ -332,6 +335,7 @@ impl Inventory {
     /// Takes a listing for the whole truth about unit files. Returns what is to be asked of the
     /// enabled ones that are not in systemd's memory.
     pub fn adopt_files(&mut self, listing: Vec<ListedFile>) -> Vec<(UnitName, UnitProperty)> {
+        self.files_told = true;
         let admits = |name: &UnitName| (self.admits)(name.as_str());
         let listing = listing.into_iter().filter(|file| admits(&file.name)).collect();
         let needs_no_asking =
@@ -342,6 +346,18 @@ impl Inventory {
             enqueue(&mut self.unread, name, entry);
         }
         ask.into_iter().map(|name| (name, UnitProperty::ServiceType)).collect()
+    }
+
+    /// Takes in that systemd does not list its unit files.
+    pub fn lack_files(&mut self) {
+        self.files_told = true;
+    }
+
+    /// Whether all that is wanted is known at this moment, also what a table is whole without.
+    pub fn is_settled(&self) -> bool {
+        let is_known = |entry: &Entry| entry.missing().is_empty() && entry.asked.is_empty();
+        let files = self.files_told || !self.wants.files();
+        files && self.units.values().filter(|entry| !entry.echo).all(is_known)
     }
 
     /// Whether a job has been queued of which only its number is known.

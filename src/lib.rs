@@ -16,6 +16,8 @@
 //! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
 //! outlives the exporter [`keeper`] puts into the file of [`state`].
 //!
+//! [`series`] counts what a scrape would have, once.
+//!
 //! [`cli`] is every flag as it was typed, and [`config`] the same checked. [`demo`] runs a private
 //! systemd to look at, which is also what the tests run against.
 
@@ -35,6 +37,7 @@ pub mod keeper;
 pub mod log;
 pub mod metrics;
 pub mod process;
+pub mod series;
 pub mod signals;
 pub mod state;
 pub mod systemd;

@@ -15,10 +15,11 @@ use unitwatch::{
     cli::{Args, Command},
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
-    exporter::{self, Exporter},
+    exporter::Exporter,
     inventory::record::Record,
     keeper::{self, Keeper},
     log,
+    series::{self, SeriesError},
     signals::Signals,
     systemd::way::Way,
     telemetry::Telemetry,
@@ -38,6 +39,8 @@ enum Failure {
     Bind(#[from] BindError),
     #[error(transparent)]
     Demo(DemoError),
+    #[error("cannot count the series: {0}")]
+    Series(#[from] SeriesError),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         match command {
             None => serve(config).await,
             Some(Command::Demo) => demonstrate(config).await,
+            Some(Command::Series) => count(config).await,
         }
     });
     let code = ended.unwrap_or_else(|error| {
@@ -159,6 +163,20 @@ async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
     }
 }
 
+/// Prints how many series there are.
+async fn count(config: Config) -> Result<ExitCode, Failure> {
+    let table = series::count(&config).await?;
+    let mut stdout = io::stdout().lock();
+    // `series | head` closes the pipe early, too.
+    let written = write!(stdout, "{table}").and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Series(SeriesError::Output(error)))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
 /// Listens where the user chose to, or else at the first of the demo's addresses that is free.
 async fn bind_demo(config: &Config) -> Result<Bound, Box<dyn std::error::Error + Send + Sync>> {
     if config.listens_by_choice {
@@ -186,6 +204,7 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
     }
+    let served = config.served();
     let settings =
         Settings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
     let telemetry = Arc::new(Telemetry::default());
@@ -202,12 +221,6 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -
     );
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
-    let served = exporter::Settings {
-        own_metrics: config.exporter_metrics,
-        groups: config.groups,
-        max_series: config.max_series,
-        states: config.states,
-    };
     let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served);
     let server = bound.serve(Arc::new(exporter), settings, Limits::default());
     Started { server, watch, telemetry, watching }

@@ -147,6 +147,16 @@ pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
     Ok(Page { text, dropped: dropped.get().copied() })
 }
 
+/// Counts the series of a scrape, by the name of their family, as they would be written down.
+///
+/// # Errors
+/// None that is known: counting does not fail.
+pub fn count(scrape: &Scrape) -> Result<BTreeMap<&'static str, u64>, fmt::Error> {
+    let mut tally = Tally::new();
+    tell(scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
+    Ok(tally)
+}
+
 /// What to reserve for the families that do not grow with the units.
 const FIXED_BYTES: usize = 40 * 1024;
 
@@ -166,39 +176,48 @@ struct Document {
 
 impl Collector for Document {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let scrape = &self.scrape;
-        let mut out = Exposition::new(encoder, self.format, scrape.groups);
-        out.single(&UP, Some(u64::from(scrape.up)))?;
-        if let Some(snapshot) = &scrape.snapshot {
-            let rows = units::rows(snapshot, &scrape.resources);
-            let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
-                let mut tally = Tally::new();
-                per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
-                Ok(tally)
-            })?;
-            let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
-            self.dropped.get_or_init(|| dropped.len());
-            let loaded = rows.iter().filter(|row| row.unit.is_some()).count();
-            out.single(&EXPORTED, u64::try_from(loaded).ok())?;
-            let mut samples = out.family(&DROPPED);
-            for (family, series) in withheld {
-                samples.add([family], series)?;
-            }
-            manager::encode(snapshot, &mut out)?;
-            jobs::encode(snapshot, scrape.clocks, &mut out)?;
-            boot::encode(&snapshot.manager.boot, &mut out)?;
-            events::encode(&snapshot.totals, &mut out)?;
-            per_unit(told, scrape, &mut out)?;
-        }
-        exporter::encode_build(&mut out)?;
-        if let Some(totals) = &scrape.telemetry {
-            exporter::encode(totals, &mut out)?;
-        }
-        if let Some(process) = &scrape.process {
-            process::encode(process, &mut out)?;
+        let mut out = Exposition::new(encoder, self.format, self.scrape.groups);
+        if let Some(dropped) = tell(&self.scrape, &mut out)? {
+            self.dropped.get_or_init(|| dropped);
         }
         Ok(())
     }
+}
+
+/// Tells all that there is, and returns how many units the cap leaves out, if there are any units
+/// to speak of.
+fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
+    let mut left_out = None;
+    out.single(&UP, Some(u64::from(scrape.up)))?;
+    if let Some(snapshot) = &scrape.snapshot {
+        let rows = units::rows(snapshot, &scrape.resources);
+        let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
+            let mut tally = Tally::new();
+            per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
+            Ok(tally)
+        })?;
+        let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
+        left_out = Some(dropped.len());
+        let loaded = rows.iter().filter(|row| row.unit.is_some()).count();
+        out.single(&EXPORTED, u64::try_from(loaded).ok())?;
+        let mut samples = out.family(&DROPPED);
+        for (family, series) in withheld {
+            samples.add([family], series)?;
+        }
+        manager::encode(snapshot, out)?;
+        jobs::encode(snapshot, scrape.clocks, out)?;
+        boot::encode(&snapshot.manager.boot, out)?;
+        events::encode(&snapshot.totals, out)?;
+        per_unit(told, scrape, out)?;
+    }
+    exporter::encode_build(out)?;
+    if let Some(totals) = &scrape.telemetry {
+        exporter::encode(totals, out)?;
+    }
+    if let Some(process) = &scrape.process {
+        process::encode(process, out)?;
+    }
+    Ok(left_out)
 }
 
 /// Tells all that there is of each unit. What has series for each unit is told here and nowhere

@@ -36,6 +36,9 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long a connection must have lasted for its end not to count as another failure.
 const STEADY: Duration = Duration::from_secs(30);
 
+/// How often whoever waits for the table to be known looks at it.
+const GLANCE: Duration = Duration::from_millis(50);
+
 /// Scrapes that wait for one and the same round of questions.
 const MAX_WAITING: usize = 1024;
 
@@ -149,6 +152,20 @@ impl Watch {
         matches!(timeout_at(deadline.into(), answered).await, Ok(Ok(())))
     }
 
+    /// Waits until the table is in step with systemd.
+    pub async fn until_in_step(&self) {
+        while !self.standing().is_in_step() {
+            sleep(GLANCE).await;
+        }
+    }
+
+    /// Waits until also that is known which nothing waits for otherwise.
+    pub async fn until_settled(&self) {
+        while !lock(&self.shared.inventory).is_settled() {
+            sleep(GLANCE).await;
+        }
+    }
+
     /// Whether the table is in step with systemd.
     pub fn standing(&self) -> Standing {
         lock(&self.shared.standing).clone()
@@ -180,46 +197,57 @@ impl Watcher {
         let mut backoff = Backoff::default();
         let mut reason = Reason::Connect;
         loop {
-            let began = Instant::now();
-            let mut failures = Vec::new();
-            for way in &self.ways {
-                let link = match Link::open(way).await {
-                    Ok(link) => link,
-                    Err(error) => {
-                        failures.push(format!("over {way}: {error}"));
-                        continue;
-                    }
-                };
-                if !failures.is_empty() {
-                    debug!(%way, failed = failures.join("; "), "trying another way in");
-                }
-                let mut session =
-                    Session::new(link, &self.shared, way.to_string(), &failures, reason);
-                let end = session.run(&mut self.requests, self.reconcile_interval).await;
-                // Whoever still waits would wait in vain.
-                while self.requests.try_recv().is_ok() {}
-                let (was_in_step, was_reloading) = session.ended();
-                reason = match (was_reloading, was_in_step) {
-                    (true, _) => Reason::Reexec,
-                    (false, true) => Reason::Connect,
-                    // Nothing was read, so that is still to be done for the same reason.
-                    (false, false) => reason,
-                };
-                lock(&self.shared.inventory).disconnect();
-                failures.push(format!("over {way}: {end}"));
-                if was_in_step {
-                    // One that fails again and again soon after is not asked in haste.
-                    if began.elapsed() > STEADY {
-                        backoff = Backoff::default();
-                    }
-                    break;
-                }
-            }
-            self.shared.out_of_step(format!("cannot reach systemd: {}", failures.join("; ")));
+            let why = self.connect(&mut backoff, &mut reason).await;
+            self.shared.out_of_step(why);
             let pause = backoff.next();
             debug!(?pause, "trying again after a pause");
             sleep(pause).await;
         }
+    }
+
+    /// Watches until the connection ends, or says at once that there is none.
+    pub async fn run_once(mut self) -> String {
+        self.connect(&mut Backoff::default(), &mut Reason::Connect).await
+    }
+
+    /// Goes through the ways in until one of them has led to a table that was true, and says how
+    /// each ended.
+    async fn connect(&mut self, backoff: &mut Backoff, reason: &mut Reason) -> String {
+        let began = Instant::now();
+        let mut failures = Vec::new();
+        for way in &self.ways {
+            let link = match Link::open(way).await {
+                Ok(link) => link,
+                Err(error) => {
+                    failures.push(format!("over {way}: {error}"));
+                    continue;
+                }
+            };
+            if !failures.is_empty() {
+                debug!(%way, failed = failures.join("; "), "trying another way in");
+            }
+            let mut session = Session::new(link, &self.shared, way.to_string(), &failures, *reason);
+            let end = session.run(&mut self.requests, self.reconcile_interval).await;
+            // Whoever still waits would wait in vain.
+            while self.requests.try_recv().is_ok() {}
+            let (was_in_step, was_reloading) = session.ended();
+            *reason = match (was_reloading, was_in_step) {
+                (true, _) => Reason::Reexec,
+                (false, true) => Reason::Connect,
+                // Nothing was read, so that is still to be done for the same reason.
+                (false, false) => *reason,
+            };
+            lock(&self.shared.inventory).disconnect();
+            failures.push(format!("over {way}: {end}"));
+            if was_in_step {
+                // One that fails again and again soon after is not asked in haste.
+                if began.elapsed() > STEADY {
+                    *backoff = Backoff::default();
+                }
+                break;
+            }
+        }
+        format!("cannot reach systemd: {}", failures.join("; "))
     }
 }
 

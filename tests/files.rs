@@ -164,3 +164,18 @@ async fn a_file_that_does_not_load_or_is_newer_is_told() {
     until_are(&exporter, "systemd_unit_load_error", &[]);
     machine.systemctl(&["stop", "uf-*"]);
 }
+
+/// Nobody is told of the files, so systemd need not read them.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_not_listed_where_nobody_wants_to_know() {
+    let machine = Machine::start().await;
+    let without = machine.exporter(&["--no-collector.unit-problems"]);
+    // The other one comes later, so it is the last to list them.
+    let with = machine.exporter(&[]);
+    until("the files are listed", || match listings(&with) {
+        0.0 => Err("never"),
+        _ => Ok(()),
+    });
+    assert_eq!(listings(&without), 0.0);
+    assert_eq!(without.up(), Some(1.0));
+}

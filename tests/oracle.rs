@@ -311,12 +311,14 @@ fn is_compared(name: &str) -> bool {
         "systemd_service_restart_total",
         "systemd_service_last_exit_status",
         "systemd_service_last_exit_time_seconds",
-        "systemd_unit_tasks_current",
         "systemd_unit_transitions_total",
         "systemd_unit_starts_total",
         "systemd_unit_failures_total",
     ];
-    unit.iter().any(|prefix| name.starts_with(prefix)) && !apart.contains(&name)
+    // These change from one look to the next, and are the kernel's to tell.
+    let used = ["cpu_", "memory_", "io_", "tasks_current", "pressure_"];
+    let is_used = used.iter().any(|used| name.starts_with(&format!("systemd_unit_{used}")));
+    unit.iter().any(|prefix| name.starts_with(prefix)) && !apart.contains(&name) && !is_used
 }
 
 /// What of a unit that did not load must be there.

@@ -126,6 +126,15 @@ pub const BOOT_STAGES: [&str; 18] = [
     "UnitsLoadFinish",
 ];
 
+// === impl Snapshot ===
+
+impl Snapshot {
+    /// How many units that pass the filter are loaded.
+    pub fn loaded_units(&self) -> usize {
+        self.units.iter().filter(|unit| unit.load_state == LoadState::Loaded).count()
+    }
+}
+
 // === impl Inventory ===
 
 impl Inventory {

@@ -10,6 +10,7 @@ mod any;
 mod document;
 mod full;
 mod properties;
+mod series;
 
 use std::{collections::BTreeSet, num::NonZeroUsize};
 

@@ -203,6 +203,9 @@ impl Session<'_> {
             (Question::UnitFiles, Err(error)) => {
                 // What is known of them stays, until the next time that they change.
                 self.files.wanted = error.is_passing();
+                if !self.files.wanted {
+                    lock(&self.shared.inventory).lack_files();
+                }
                 debug!(%error, "cannot list the unit files");
             }
             (Question::Unit(unit, property), answer) => {
