@@ -27,7 +27,7 @@ use crate::systemd::name::UnitName;
 pub use layout::Layout;
 
 /// Where the kernel's control groups are mounted, on every machine that runs systemd.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub const MOUNT: &str = "/sys/fs/cgroup";
 
 /// How many files are kept open. Each takes 4.5 KiB of the kernel's memory, so this is 9 MiB.
 const MAX_KEPT: usize = 2_048;
@@ -74,13 +74,8 @@ struct Groups {
 // === impl Cgroups ===
 
 impl Cgroups {
-    /// For units of this machine, of whose control groups `files` are read.
-    pub fn new(files: Vec<KernelFile>) -> Self {
-        Self::mounted(Path::new(MOUNT), files)
-    }
-
-    /// Like [`Cgroups::new`], with control groups mounted at another place.
-    pub fn mounted(mount: &Path, files: Vec<KernelFile>) -> Self {
+    /// For units whose control groups are mounted at `mount`, and of which `files` are read.
+    pub fn new(mount: &Path, files: Vec<KernelFile>) -> Self {
         // Half of what the process may have open, so that nobody is turned away for this.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(0));

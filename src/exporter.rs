@@ -3,6 +3,7 @@
 
 use std::{
     num::NonZeroUsize,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -56,9 +57,10 @@ pub struct Exporter {
 // === impl Exporter ===
 
 impl Exporter {
-    /// An exporter of what `watch` knows and `telemetry` counts.
-    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, settings: Settings) -> Self {
-        let cgroups = Cgroups::new(files(settings.groups));
+    /// An exporter of what `watch` knows and `telemetry` counts, and of what units use by the
+    /// control groups that are mounted at `mount`.
+    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, settings: Settings, mount: &Path) -> Self {
+        let cgroups = Cgroups::new(mount, files(settings.groups));
         if let Some(shortcoming) = cgroups.layout().shortcoming() {
             info!("{shortcoming}");
         }

@@ -3,6 +3,7 @@
 use std::{
     env, fmt,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
     sync::Arc,
     thread::available_parallelism,
@@ -11,7 +12,7 @@ use std::{
 use futures_util::future::OptionFuture;
 use tokio::{sync::oneshot, task::JoinSet};
 use unitwatch::{
-    build,
+    build, cgroup,
     cli::{Args, Command},
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
@@ -98,7 +99,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let (stop, stopped) = oneshot::channel();
     let (file, record) = keeper::open(config.scope().as_str()).unzip();
     let Started { server, watch, telemetry, watching: _watching } =
-        start(bound, ways, config, record.flatten());
+        start(bound, ways, Path::new(cgroup::MOUNT), config, record.flatten());
     let mut keeper = file.map(|file| Keeper::new(file, watch, telemetry));
     let serving = server.run(async {
         // A sender that is gone is the end as well.
@@ -150,7 +151,8 @@ async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
         });
         announce.ready(&url.unwrap_or_default())?;
         let ways = Way::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
-        let Started { server, watching: _watching, .. } = start(bound, ways, config, None);
+        let Started { server, watching: _watching, .. } =
+            start(bound, ways, manager.cgroup_root(), config, None);
         server.run(std::future::pending()).await;
         Ok(())
     };
@@ -199,7 +201,13 @@ struct Started {
 }
 
 /// Begins to watch systemd, with the sockets open, and goes on from what was kept.
-fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -> Started {
+fn start(
+    bound: Bound,
+    ways: Vec<Way>,
+    cgroups: &Path,
+    config: Config,
+    record: Option<Record>,
+) -> Started {
     tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
@@ -221,7 +229,7 @@ fn start(bound: Bound, ways: Vec<Way>, config: Config, record: Option<Record>) -
     );
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
-    let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served);
+    let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served, cgroups);
     let server = bound.serve(Arc::new(exporter), settings, Limits::default());
     Started { server, watch, telemetry, watching }
 }

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
+    cgroup,
     config::Config,
     exporter::{self, Exporter},
     filter::UnitFilter,
@@ -117,7 +119,7 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         max_series: None,
         states: StateSeries::Stateset,
     };
-    let exporter = Exporter::new(watch.clone(), telemetry, everything);
+    let exporter = Exporter::new(watch.clone(), telemetry, everything, Path::new(cgroup::MOUNT));
     let scrape = tokio::select! {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, &exporter) => scrape?,

@@ -36,7 +36,7 @@ impl Mount {
     }
 
     fn cgroups(&self) -> Cgroups {
-        Cgroups::mounted(self.path(), KernelFile::ALL.to_vec())
+        Cgroups::new(self.path(), KernelFile::ALL.to_vec())
     }
 }
 
@@ -175,7 +175,7 @@ fn only_the_files_asked_for_are_read() {
     mount.slice("system.slice");
     mount.write("system.slice/a.service/cpu.stat", "user_usec 1\nsystem_usec 2\n");
     mount.write("system.slice/a.service/pids.current", "1\n");
-    let read = |files: &[KernelFile]| Cgroups::mounted(mount.path(), files.to_vec()).read("", any);
+    let read = |files: &[KernelFile]| Cgroups::new(mount.path(), files.to_vec()).read("", any);
     let a = UnitName::new("a.service").unwrap();
     let tasks = read(&[KernelFile::PidsCurrent]).remove(&a).unwrap();
     assert_eq!(tasks, Resources { tasks: Some(1), ..Resources::default() });
