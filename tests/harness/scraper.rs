@@ -113,7 +113,8 @@ impl Record {
             self.resident.0 = resident;
         }
         self.resident.1 = self.resident.1.max(resident);
-        for (key, value) in scrape.0.iter().filter(|((name, _), _)| name.ends_with("_total")) {
+        let counters = scrape.0.iter().filter(|((name, _), _)| is_counter(name));
+        for (key, value) in counters {
             let highest = self.counters.entry(key.clone()).or_insert(*value);
             if value < highest {
                 self.failures.push(format!("{key:?} went down from {highest} to {value}"));
@@ -121,4 +122,12 @@ impl Record {
             *highest = *value;
         }
     }
+}
+
+/// Whether it only rises. What the kernel counts begins anew with each run of a unit.
+fn is_counter(family: &str) -> bool {
+    let kernels = ["cpu_", "memory_", "io_", "pressure_"];
+    let is_kernels = |of: &str| kernels.iter().any(|kernels| of.starts_with(kernels));
+    let unit = family.strip_prefix("systemd_unit_");
+    family.ends_with("_total") && !unit.is_some_and(is_kernels)
 }
