@@ -1,0 +1,172 @@
+"""What the judges of the cost share: starting an exporter, scraping it, and the CPU time that this takes."""
+
+import contextlib
+import ctypes
+import gzip
+import os
+import platform
+import subprocess
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import exposition
+
+USER = "unitwatch"
+# A wait for longer than that is a failure.
+SECONDS = 120
+# Asked for as Prometheus does, but in the one format that all have.
+HEADERS = {"Accept": exposition.TEXT, "Accept-Encoding": "gzip"}
+
+# === What systemd says ===
+
+
+def systemctl(*arguments: str) -> str:
+    command = ["systemctl", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=SECONDS).stdout
+
+
+def loaded_units() -> set:
+    """The names of those that both exporters have series for by default."""
+    lines = systemctl("list-units", "--all", "--plain", "--full", "--no-legend").splitlines()
+    rows = [line.split(maxsplit=2) for line in lines]
+    return {name for name, load, _ in rows if load == "loaded" and not name.endswith(".device")}
+
+
+def count_units(pattern: str, wanted: str) -> int:
+    """How many loaded units of these names have a property with a value."""
+    shown = systemctl("show", "--all", "--property=LoadState", f"--property={wanted.partition('=')[0]}", pattern)
+    return sum({"LoadState=loaded", wanted} <= set(unit.splitlines()) for unit in shown.split("\n\n"))
+
+
+def allowed_calls(accounted: str = "*.service") -> tuple[int, str]:
+    """What a scrape may ask, where IP accounting is on for no other services than these: only
+    what systemd never signals."""
+    sockets = count_units("*.socket", "Accept=yes")
+    services = count_units(accounted, "IPAccounting=yes")
+    watchdog = bool(systemctl("show", "--value", "--property=WatchdogDevice").strip())
+    what = f"SystemState, {sockets} Accept=yes sockets, {services} IPAccounting=yes services"
+    return 1 + 3 * watchdog + 3 * sockets + 4 * services, what
+
+
+def machine() -> list[str]:
+    """What the figures depend on."""
+    model = next((line.partition(": ")[2] for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    pids = "pids" in Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
+    return [
+        f"CPU: {os.cpu_count()} x {model.strip()}",
+        f"kernel {platform.release()}, {systemctl('--version').splitlines()[0]}",
+        f"tasks are {'counted' if pids else 'NOT counted: no pids controller in the unified hierarchy'}",
+    ]
+
+
+# === Processes ===
+
+
+class Clock:
+    """The CPU time of a process, threads that have ended included, to the nanosecond
+    that the scheduler counts in and not to the 10 ms that /proc tells."""
+
+    def __init__(self, pid: int):
+        clock = ctypes.c_int()
+        error = ctypes.CDLL(None).clock_getcpuclockid(ctypes.c_int(pid), ctypes.byref(clock))
+        if error:
+            raise OSError(error, os.strerror(error), f"process {pid}")
+        self.clock = clock.value
+
+    def seconds(self) -> float:
+        return time.clock_gettime(self.clock)
+
+
+def others() -> dict:
+    """The clocks of those who answer an exporter."""
+    bus = int(systemctl("show", "--value", "--property=MainPID", "dbus.service"))
+    return {"PID 1": Clock(1), "dbus-daemon": Clock(bus)}
+
+
+@dataclass
+class Answer:
+    """To a scrape, as it was sent."""
+
+    body: bytes
+    packed: bool
+
+    def plain(self) -> bytes:
+        return gzip.decompress(self.body) if self.packed else self.body
+
+    def samples(self) -> dict:
+        return exposition.samples(self.plain().decode())
+
+
+class Exporter:
+    """A running exporter, as the unprivileged user that it should be."""
+
+    def __init__(self, address: str, command: list[str], log):
+        self.url = f"http://{address}"
+        self.metrics = f"{self.url}/metrics"
+        self.clocks = others()
+        self.cpu_at_start = self.cpu() | {"exporter": 0}
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(command, user=USER, group=USER, extra_groups=[], stdout=log, stderr=log)
+        self.clocks["exporter"] = Clock(self.process.pid)
+
+    def cpu(self) -> dict:
+        return {name: clock.seconds() for name, clock in self.clocks.items()}
+
+    def cpu_since(self, before: dict, runs: float = 1) -> dict:
+        used = {name: (after - before[name]) / runs for name, after in self.cpu().items()}
+        return used | {"together": sum(used.values())}
+
+    def memory(self) -> int:
+        """Resident, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def scrape(self, seconds: float = SECONDS) -> Answer:
+        request = urllib.request.Request(self.metrics, headers=HEADERS)
+        with urllib.request.urlopen(request, timeout=seconds) as reply:
+            return Answer(reply.read(), reply.headers["Content-Encoding"] == "gzip")
+
+
+@contextlib.contextmanager
+def started(address: str, *command: str):
+    """An exporter for as long as the block lasts; its last words where that fails."""
+    with tempfile.TemporaryFile("w+") as log:
+        exporter = Exporter(address, list(command), log)
+        try:
+            yield exporter
+        except BaseException:
+            log.seek(0)
+            print(f"the last that {command[0]} said:")
+            print("".join(log.readlines()[-20:]))
+            raise
+        finally:
+            exporter.process.terminate()
+            exporter.process.wait(SECONDS)
+
+
+# === What they say ===
+
+
+def total(samples: dict, family: str, **labels: str) -> float:
+    """Of the samples of a family that have these labels."""
+    return sum(value for (name, has), value in samples.items() if name == family and labels.items() <= set(has))
+
+
+def await_rest(exporter: Exporter, allowed: int) -> None:
+    """What nothing waits for is read after the start: until that is over, scrapes are not all
+    that asks."""
+    deadline = time.monotonic() + SECONDS
+    asked = None
+    while True:
+        samples = exporter.scrape().samples()
+        before, asked = asked, total(samples, "systemd_exporter_dbus_calls_total")
+        # The unit files are listed with the first tick of a second, and take one call.
+        listed = total(samples, "systemd_exporter_dbus_calls_total", method="ListUnitFiles")
+        if before is not None and listed and asked - before <= allowed:
+            return
+        if time.monotonic() > deadline:
+            raise exposition.Unacceptable(f"it still asks more than scrapes do after {SECONDS} s")
+        time.sleep(0.5)
