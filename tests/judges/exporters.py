@@ -155,10 +155,10 @@ def total(samples: dict, family: str, **labels: str) -> float:
     return sum(value for (name, has), value in samples.items() if name == family and labels.items() <= set(has))
 
 
-def await_rest(exporter: Exporter, allowed: int) -> None:
+def await_rest(exporter: Exporter, allowed: int, seconds: float = SECONDS) -> None:
     """What nothing waits for is read after the start: until that is over, scrapes are not all
     that asks."""
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     asked = None
     while True:
         samples = exporter.scrape().samples()
@@ -168,5 +168,5 @@ def await_rest(exporter: Exporter, allowed: int) -> None:
         if before is not None and listed and asked - before <= allowed:
             return
         if time.monotonic() > deadline:
-            raise exposition.Unacceptable(f"it still asks more than scrapes do after {SECONDS} s")
+            raise exposition.Unacceptable(f"it still asks more than scrapes do after {seconds} s")
         time.sleep(0.5)
