@@ -1,0 +1,97 @@
+"""An Alertmanager with the example configuration, and what it tells."""
+
+import contextlib
+import json
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import exposition
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "alerts" / "alertmanager.example.yml"
+RULES = [ROOT / "alerts" / f"unitwatch.{kind}.yml" for kind in ("recording", "alerts")]
+SECONDS = 60
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return "127.0.0.1:%d" % free.getsockname()[1]
+
+
+def replaced(text: str, old: str, new: str) -> str:
+    """What is to be replaced has to be there."""
+    if old not in text:
+        raise exposition.Unacceptable(f"there is no {old!r} in {text[:60]!r}...")
+    return text.replace(old, new)
+
+
+@contextlib.contextmanager
+def program(*command: str):
+    """A server for as long as it is needed. What it said is shown if that goes badly."""
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        try:
+            yield
+        except BaseException:
+            log.seek(0)
+            print(log.read()[-4000:])
+            raise
+        finally:
+            server.kill()
+            server.wait()
+
+
+@contextlib.contextmanager
+def alertmanager(work: Path, webhook: str):
+    """One that pages `webhook`, sends no mail anywhere and does not wait for more to come;
+    otherwise as the example has it. Yields its address."""
+    text = replaced(EXAMPLE.read_text(), "https://pager.example.org/alerts", webhook)
+    text = replaced(text, "mail.example.org:587", "127.0.0.1:1")
+    text = replaced(text, "group_wait: 30s", "group_wait: 1s")
+    (work / "alertmanager.yml").write_text(text)
+    address = free_address()
+    with program(
+        "prometheus-alertmanager",
+        f"--config.file={work}/alertmanager.yml",
+        f"--storage.path={work}/alertmanager",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ):
+        exposition.await_status(f"http://{address}/-/ready", 200, SECONDS)
+        yield address
+
+
+def send(address: str, alerts: list[dict]) -> None:
+    request = urllib.request.Request(
+        f"http://{address}/api/v2/alerts",
+        data=json.dumps([{"labels": labels} for labels in alerts]).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10):
+        pass
+
+
+def states(address: str) -> list[tuple[dict, bool]]:
+    """Each alert's labels, and whether another one inhibits it. Until Alertmanager has thought
+    about an alert it is not told."""
+    with urllib.request.urlopen(f"http://{address}/api/v2/alerts", timeout=10) as reply:
+        alerts = json.load(reply)
+    return [
+        (alert["labels"], bool(alert["status"]["inhibitedBy"]))
+        for alert in alerts
+        if alert["status"]["state"] != "unprocessed"
+    ]
+
+
+def until(what, why: str):
+    """Asks again until there is something, and returns it."""
+    end = time.monotonic() + SECONDS
+    while not (answer := what()):
+        if time.monotonic() > end:
+            raise exposition.Unacceptable(f"not within {SECONDS} s: {why}")
+        time.sleep(0.2)
+    return answer
