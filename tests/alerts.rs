@@ -19,16 +19,6 @@ use unitwatch::{
     systemd::state::{ActiveState, JobResult, JobState, RunResult, SystemState},
 };
 
-/// Families with their labels that the alerts use and that are being built. To be emptied when
-/// they are served.
-const NOT_SERVED_YET: &[(&str, &[&str])] = &[
-    ("systemd_unit_cpu_throttled_seconds_total", &["name", "type"]),
-    ("systemd_unit_memory_current_bytes", &["name", "type"]),
-    ("systemd_unit_memory_max_bytes", &["name", "type"]),
-    ("systemd_unit_memory_events_total", &["name", "type", "event"]),
-    ("systemd_unit_pressure_seconds_total", &["name", "type", "resource", "kind"]),
-];
-
 /// What Prometheus gives to every target.
 const OF_TARGETS: [&str; 2] = ["instance", "job"];
 
@@ -118,16 +108,14 @@ fn selectors(expr: &str) -> Vec<Selector<'_>> {
 
 /// The labels of a metric under the name that its samples have.
 fn labels_of(name: &str) -> Option<Vec<&'static str>> {
-    let served = metrics::contract().find_map(|family| match family.kind {
+    metrics::contract().find_map(|family| match family.kind {
         Kind::Histogram => {
             let part = name.strip_prefix(family.name)?;
             let le: &[_] = if part == "_bucket" { &["le"] } else { &[] };
             ["_bucket", "_sum", "_count"].contains(&part).then(|| [family.labels, le].concat())
         }
         _ => (family.name == name).then(|| family.labels.to_vec()),
-    });
-    let later = || NOT_SERVED_YET.iter().find(|(it, _)| *it == name).map(|(_, it)| it.to_vec());
-    served.or_else(later)
+    })
 }
 
 /// The words that a label of a metric may have, where they are systemd's.
@@ -165,8 +153,7 @@ fn check(place: &str, text: &str) {
 /// Every label that any metric has.
 fn all_labels() -> BTreeSet<&'static str> {
     let served = metrics::contract().flat_map(|family| family.labels);
-    let later = NOT_SERVED_YET.iter().flat_map(|(_, labels)| *labels);
-    served.chain(later).chain(&OF_TARGETS).copied().collect()
+    served.chain(&OF_TARGETS).copied().collect()
 }
 
 /// What the alerts are called.
@@ -182,14 +169,6 @@ fn test_files() -> Vec<(String, String)> {
         (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
     });
     named.filter(|(name, _)| name.ends_with(".yml") && !name.ends_with(".rules.yml")).collect()
-}
-
-#[test]
-fn what_is_not_served_yet_is_still_not_served() {
-    for family in metrics::contract() {
-        let later = NOT_SERVED_YET.iter().any(|(name, _)| *name == family.name);
-        assert!(!later, "{} is served: take it out of NOT_SERVED_YET", family.name);
-    }
 }
 
 #[test]
