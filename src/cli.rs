@@ -68,6 +68,20 @@ pub struct Args {
     )]
     pub unit_type: Vec<String>,
 
+    /// Give series only to units in these slices and those below them: `system.slice` and so on,
+    /// with commas between; may be given several times. What is in no slice, such as a timer or a
+    /// target, then has none: it runs nothing there.
+    #[arg(
+        id = flag::SLICE,
+        long = flag::SLICE,
+        global = true,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_SLICE",
+        value_name = "SLICE",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub slice: Vec<String>,
+
     /// Give each unit a series for every usual state (stateset), or only one, for the state that
     /// it is in (current).
     #[arg(
@@ -315,7 +329,8 @@ const COLLECTORS: &str = "Which metrics to serve";
 const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
 is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
-the last one counts, but every --web.listen-address and --systemd.collector.unit-type does.";
+the last one counts, but every --web.listen-address, --systemd.collector.unit-type and \
+--systemd.collector.slice does.";
 
 // === impl Args ===
 
@@ -422,7 +437,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 17 + Group::ALL.len());
+        assert_eq!(flags, 18 + Group::ALL.len());
     }
 
     #[test]

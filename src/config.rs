@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, time::Duration};
 use crate::{
     cli::{Args, flag},
     exporter,
-    filter::{Pattern, Types, UnitFilter},
+    filter::{Pattern, Slices, Types, UnitFilter},
     log::{self, Level},
     metrics::{StateSeries, group::Groups},
     systemd::way::Scope,
@@ -95,6 +95,7 @@ impl TryFrom<Args> for Config {
                 include: checked.value(flag::UNIT_INCLUDE, &args.unit_include, Pattern::new)?,
                 exclude: checked.value(flag::UNIT_EXCLUDE, &args.unit_exclude, Pattern::new)?,
                 types: checked.types()?,
+                slices: checked.slices()?,
             },
             private: checked.switch(flag::PRIVATE, &args.private)?,
             user: checked.switch(flag::USER, &args.user)?,
@@ -158,6 +159,11 @@ impl Checker<'_> {
         let words = self.0.unit_type.iter().flat_map(|value| value.split(','));
         Types::read(words)
             .or_else(|(word, error)| self.value(flag::UNIT_TYPE, word, |_| Err(error)))
+    }
+
+    fn slices(&self) -> Result<Slices, Invalid> {
+        let words = self.0.slice.iter().flat_map(|value| value.split(','));
+        Slices::read(words).or_else(|(word, error)| self.value(flag::SLICE, word, |_| Err(error)))
     }
 
     fn groups(&self) -> Result<Groups, Invalid> {
@@ -252,6 +258,7 @@ mod tests {
         assert!(!config.private && !config.user);
         assert_eq!(config.groups, Groups::default());
         assert_eq!(config.units.types, Types::all());
+        assert!(config.units.slices.is_any());
         assert_eq!(config.states, StateSeries::Stateset);
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use crate::systemd::name::UnitType;
+use crate::systemd::name::{UnitName, UnitType};
 
-/// Admits a unit when the one pattern matches its name and the other does not, and its type is one
-/// of those.
+/// Admits a unit when the one pattern matches its name and the other does not, its type is one of
+/// those, and so is its slice.
 #[derive(Clone, Debug)]
 pub struct UnitFilter {
     /// What a name must match.
@@ -16,6 +16,8 @@ pub struct UnitFilter {
     pub exclude: Pattern,
     /// Of which types it may be.
     pub types: Types,
+    /// In which slices it may be, which its name does not tell.
+    pub slices: Slices,
 }
 
 /// Types of units.
@@ -26,6 +28,15 @@ pub struct Types(BTreeSet<UnitType>);
 #[derive(Debug, thiserror::Error)]
 #[error("must be all or one of {}", UnitType::ALL.map(UnitType::as_str).join(", "))]
 pub struct UnknownType;
+
+/// Slices, each with all that are below it; none of them means that it does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slices(Vec<UnitName>);
+
+/// A word that names no slice.
+#[derive(Debug, thiserror::Error)]
+#[error("must be the name of a slice, such as system.slice")]
+pub struct NotASlice;
 
 /// A regular expression that has to match a whole name.
 #[derive(Clone, Debug)]
@@ -39,7 +50,7 @@ pub struct PatternError(String);
 // === impl UnitFilter ===
 
 impl UnitFilter {
-    /// Whether the unit of this name has series.
+    /// Whether the unit of this name may have series, in whatever slice it is.
     pub fn admits(&self, name: &str) -> bool {
         self.types.has_one_of(name) && self.include.matches(name) && !self.exclude.matches(name)
     }
@@ -75,6 +86,45 @@ impl Types {
         let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
         self.0.contains(&UnitType::from_suffix(suffix))
     }
+}
+
+// === impl Slices ===
+
+impl Slices {
+    /// The slices that the words name; an empty word names none.
+    ///
+    /// # Errors
+    /// The first word that is not the name of a slice.
+    pub fn read<'a>(
+        words: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, (&'a str, NotASlice)> {
+        let is_slice = |name: &UnitName| name.unit_type() == UnitType::Slice;
+        let named = words.into_iter().filter(|word| !word.is_empty());
+        let slices = named
+            .map(|word| UnitName::new(word).filter(|name| is_slice(name)).ok_or((word, NotASlice)));
+        slices.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether it does not matter in which slice a unit is.
+    pub fn is_any(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether a unit in this slice has series; a slice is in itself.
+    pub fn admit(&self, unit: &UnitName, slice: Option<&UnitName>) -> bool {
+        let slice = if unit.unit_type() == UnitType::Slice { Some(unit) } else { slice };
+        let is_in = |slice| self.0.iter().any(|top| is_within(slice, top));
+        self.is_any() || slice.is_some_and(is_in)
+    }
+}
+
+/// Whether a slice is this one or lies below it: `a-b.slice` lies in `a.slice`, and each in
+/// `-.slice`.
+fn is_within(slice: &UnitName, top: &UnitName) -> bool {
+    let stem = |name| str::strip_suffix(name, ".slice").unwrap_or(name);
+    let (slice, top) = (stem(slice.as_str()), stem(top.as_str()));
+    let below = slice.strip_prefix(top);
+    top == "-" || below.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 // === impl Pattern ===
@@ -115,6 +165,7 @@ mod tests {
             include: Pattern::new(include).unwrap(),
             exclude: Pattern::new(exclude).unwrap(),
             types: Types::all(),
+            slices: Slices::default(),
         }
     }
 
@@ -156,6 +207,36 @@ mod tests {
             let (blamed, error) = Types::read(["service", word]).unwrap_err();
             assert_eq!(blamed, word);
             assert!(error.to_string().starts_with("must be all or one of service, socket, "));
+        }
+    }
+
+    #[test]
+    fn slices_hold_what_is_below_them() {
+        let name = |name: &str| UnitName::new(name).unwrap();
+        let admits = |slices: &[&str], unit: &str, slice: Option<&str>| {
+            let slice = slice.map(name);
+            Slices::read(slices.iter().copied()).unwrap().admit(&name(unit), slice.as_ref())
+        };
+        for (slices, slice, is_in) in [
+            (&["system.slice"][..], "system.slice", true),
+            (&["system.slice"], "system-getty.slice", true),
+            (&["system.slice"], "systemd.slice", false),
+            (&["system.slice"], "user.slice", false),
+            (&["system-getty.slice"], "system.slice", false),
+            (&["a.slice", "user.slice"], "user-1000.slice", true),
+            (&["-.slice"], "user-1000.slice", true),
+            (&["-.slice"], "-.slice", true),
+            (&["a.slice"], "-.slice", false),
+            (&[], "user.slice", true),
+            (&[""], "user.slice", true),
+        ] {
+            assert_eq!(admits(slices, "a.service", Some(slice)), is_in, "{slices:?} {slice}");
+            assert_eq!(admits(slices, slice, None), is_in, "{slices:?} {slice} itself");
+        }
+        assert!(admits(&[], "a.timer", None));
+        assert!(!admits(&["-.slice"], "a.timer", None), "what has no slice is in none");
+        for word in ["system", "a.service", "a b.slice", "*.slice"] {
+            assert_eq!(Slices::read(["a.slice", word]).unwrap_err().0, word);
         }
     }
 

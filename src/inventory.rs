@@ -36,6 +36,7 @@ use self::{
     unit::{Details, Usec},
     wants::Wants,
 };
+use crate::filter::Slices;
 use crate::systemd::{
     event::Event,
     name::UnitName,
@@ -52,6 +53,8 @@ pub type Admits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 /// Times that it is given are in microseconds since boot.
 pub struct Inventory {
     admits: Admits,
+    /// The slices whose units are exported.
+    slices: Slices,
     /// How long the counters of a unit that has left are served.
     retention: Usec,
     units: BTreeMap<UnitName, Entry>,
@@ -101,6 +104,7 @@ impl Inventory {
     pub fn new(admits: Admits, retention: Usec, wants: Wants) -> Self {
         Self {
             admits,
+            slices: Slices::default(),
             retention,
             files: Files::default(),
             files_told: false,
@@ -120,6 +124,13 @@ impl Inventory {
             reloading: false,
             generation: 0,
         }
+    }
+
+    /// Exports of those units only the ones in these slices. The others are read and counted all the
+    /// same: in which slice a unit is has to be read as well, and may change.
+    #[must_use]
+    pub fn only_in(self, slices: Slices) -> Self {
+        Self { slices, ..self }
     }
 
     /// Takes in what systemd signalled, and when.
@@ -384,7 +395,7 @@ impl Inventory {
         let counters = |(name, entry): (&UnitName, &Entry)| {
             let socket = PropertySet::CONNECTION_COUNTERS;
             let set = match entry.unit.details {
-                _ if !entry.is_exported() => PropertySet::EMPTY,
+                _ if !entry.is_exported() || !self.is_served(entry) => PropertySet::EMPTY,
                 Details::Socket(_) if entry.accepts_connections => socket,
                 Details::Service(_) if entry.counts_ip => PropertySet::IP_COUNTERS,
                 _ => PropertySet::EMPTY,
@@ -405,9 +416,15 @@ impl Inventory {
         &self.manager
     }
 
-    /// How many loaded units pass the filter.
+    /// How many loaded units pass the filters.
     pub fn exported(&self) -> usize {
-        self.units.values().filter(|entry| entry.is_exported()).count()
+        let told = |entry: &&Entry| entry.is_exported() && self.is_served(entry);
+        self.units.values().filter(told).count()
+    }
+
+    /// Whether a unit passes the filters.
+    fn is_served(&self, entry: &Entry) -> bool {
+        entry.admitted && self.slices.admit(&entry.unit.name, entry.slice())
     }
 
     /// A row for a unit that systemd has just loaded.

@@ -219,6 +219,7 @@ fn start(
     let (watch, watcher) = watch::watch(
         watch::Settings {
             ways,
+            slices: config.units.slices.clone(),
             admits: Box::new(move |name| config.units.admits(name)),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,

@@ -2,7 +2,7 @@
 //! before anything is deployed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt, io,
     path::Path,
     sync::Arc,
@@ -15,14 +15,14 @@ use crate::{
     cgroup,
     config::Config,
     exporter::{self, Exporter},
-    filter::UnitFilter,
-    inventory::{snapshot::Snapshot, wants::Wants},
+    filter::{Slices, UnitFilter},
+    inventory::{snapshot::Snapshot, unit::Unit, wants::Wants},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
-    systemd::way::Way,
+    systemd::{name::UnitName, way::Way},
     telemetry::Telemetry,
     watch::{self, Standing, Watch},
     web::ScrapeError,
@@ -106,6 +106,7 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         watch::Settings {
             ways: Way::to(config.scope(), config.private),
             admits: Box::new(|_| true),
+            slices: Slices::default(),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
             wants: Wants::EVERYTHING,
@@ -164,9 +165,15 @@ pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesEr
 /// The snapshot that there would be if only these units were exported.
 fn admit(snapshot: &Snapshot, units: &UnitFilter) -> Snapshot {
     let mut snapshot = snapshot.clone();
-    snapshot.units.retain(|unit| units.admits(unit.name.as_str()));
-    snapshot.departed.retain(|(name, _)| units.admits(name.as_str()));
-    snapshot.files.retain(|file| units.admits(file.name.as_str()));
+    let in_slice = |unit: &Unit| units.slices.admit(&unit.name, unit.slice());
+    snapshot.units.retain(|unit| units.admits(unit.name.as_str()) && in_slice(unit));
+    // In which slice those were that are not there is not known.
+    let here: BTreeSet<_> = snapshot.units.iter().map(|unit| unit.name.clone()).collect();
+    let admits = |name: &UnitName| {
+        units.admits(name.as_str()) && (units.slices.is_any() || here.contains(name))
+    };
+    snapshot.departed.retain(|(name, _)| admits(name));
+    snapshot.files.retain(|file| admits(&file.name));
     snapshot
 }
 

@@ -24,6 +24,7 @@ use self::{
 };
 use crate::{
     clock,
+    filter::Slices,
     inventory::{Admits, Inventory, record::Record, snapshot::Snapshot, wants::Wants},
     systemd::{link::Link, way::Way},
     telemetry::{Telemetry, Word},
@@ -51,6 +52,8 @@ pub struct Settings {
     pub ways: Vec<Way>,
     /// Which units are exported.
     pub admits: Admits,
+    /// In which slices they have to be.
+    pub slices: Slices,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
     /// How long the counters of a unit that has left are served.
@@ -117,7 +120,8 @@ pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) 
         was_in_step: false,
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
-    let mut inventory = Inventory::new(settings.admits, retention, settings.wants);
+    let inventory = Inventory::new(settings.admits, retention, settings.wants);
+    let mut inventory = inventory.only_in(settings.slices);
     if let Some(record) = settings.record {
         inventory.recall(record);
     }

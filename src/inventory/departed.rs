@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{counted::Counted, history::History, unit::Usec};
-use crate::systemd::name::UnitName;
+use crate::{filter::Slices, systemd::name::UnitName};
 
 /// How many units are remembered, longer than their series are served. Whoever runs a million
 /// short-lived units a day has their series for some ten minutes, and no more memory taken.
@@ -27,6 +27,8 @@ pub(super) struct Past {
     pub(super) counted: Counted,
     /// Whether it passes the filter.
     pub(super) admitted: bool,
+    /// The slice that it was in, as far as that is known.
+    pub(super) slice: Option<UnitName>,
     /// When it left, in microseconds since boot.
     pub(super) left: Usec,
 }
@@ -62,10 +64,15 @@ impl Departed {
         self.order.values().filter_map(|name| Some((name, &self.units.get(name)?.0)))
     }
 
-    /// Those whose series are served: admitted, something happened to them, and they left after
-    /// that time. In the order of their names.
-    pub(super) fn served_since(&self, time: Usec) -> impl Iterator<Item = (&UnitName, &Past)> {
+    /// Those whose series are served: admitted, in one of the slices, something happened to them,
+    /// and they left after that time. In the order of their names.
+    pub(super) fn served_since(
+        &self,
+        time: Usec,
+        slices: &Slices,
+    ) -> impl Iterator<Item = (&UnitName, &Past)> {
         let all = self.units.iter().map(|(name, (past, _))| (name, past));
+        let all = all.filter(|(name, past)| slices.admit(name, past.slice.as_ref()));
         all.filter(move |(_, past)| past.admitted && past.left > time && !past.history.is_empty())
     }
 }
@@ -81,11 +88,12 @@ mod tests {
         for number in 0..=CAPACITY {
             let history = Arc::new(History { starts: 7, ..History::default() });
             let (counted, left) = (Counted::fresh(), number as u64);
-            departed.keep(&name(number), Past { history, counted, admitted: true, left });
+            departed
+                .keep(&name(number), Past { history, counted, admitted: true, slice: None, left });
         }
         assert_eq!(departed.order.len(), CAPACITY);
         assert!(departed.take(&name(0)).is_none());
-        assert_eq!(departed.served_since(CAPACITY as u64 - 3).count(), 3);
+        assert_eq!(departed.served_since(CAPACITY as u64 - 3, &Slices::default()).count(), 3);
         assert_eq!(departed.take(&name(CAPACITY)).unwrap().history.starts, 7);
         assert!(departed.take(&name(CAPACITY)).is_none(), "given back once");
         assert_eq!((departed.units.len(), departed.order.len()), (CAPACITY - 1, CAPACITY - 1));

@@ -21,7 +21,7 @@ use crate::systemd::{
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) unit: Arc<Unit>,
-    /// Whether it passes the filter.
+    /// Whether it passes the filters that look at its name.
     pub(super) admitted: bool,
     /// It was listed when everything was last read, and has not been known in full since: the table
     /// is not whole without it.
@@ -57,6 +57,8 @@ pub(super) struct Entry {
     /// What was counted of the unit of this name that left last: should this be the same one
     /// after all, counting goes on from there.
     before: Option<Box<Counted>>,
+    /// The slice that the unit of its name was in that left last, until its own is known.
+    slice: Option<UnitName>,
     /// When the unit of its name left that it goes on from, as long as it is not known to be back.
     left: Option<Usec>,
     pub(super) accepts_connections: bool,
@@ -132,6 +134,7 @@ impl Entry {
             counted,
             confirming: None,
             before: None,
+            slice: None,
             left: None,
             accepts_connections: false,
             counts_ip: false,
@@ -143,12 +146,14 @@ impl Entry {
     pub(super) fn succeed(&mut self, past: Past) {
         Arc::make_mut(&mut self.unit).history = past.history;
         self.before = Some(Box::new(past.counted));
+        self.slice = past.slice;
         self.left = Some(past.left);
     }
 
     /// A unit that an earlier life of the exporter knew, and what was counted of it then.
     pub(super) fn recalled(name: UnitName, admitted: bool, past: Past) -> Self {
         let mut entry = Self::new(name, admitted, past.counted);
+        entry.slice = past.slice;
         Arc::make_mut(&mut entry.unit).history = past.history;
         entry
     }
@@ -171,8 +176,14 @@ impl Entry {
             history: Arc::clone(&self.unit.history),
             counted: self.counted.clone(),
             admitted: self.admitted,
+            slice: self.slice().cloned(),
             left: self.left.filter(|_| !was_back).unwrap_or(now),
         }
+    }
+
+    /// The slice that it is in, as far as that is known.
+    pub(super) fn slice(&self) -> Option<&UnitName> {
+        self.unit.slice().or(self.slice.as_ref())
     }
 
     pub(super) fn is_exported(&self) -> bool {

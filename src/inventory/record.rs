@@ -40,7 +40,12 @@ struct UnitRecord {
     counted: Counted,
     #[serde(default, skip_serializing_if = "History::is_empty")]
     history: History,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slice: Option<UnitName>,
 }
+
+/// What is kept of a unit: its name, what was counted and came of it, and its slice.
+type Kept<'a> = (&'a UnitName, &'a Counted, &'a History, Option<&'a UnitName>);
 
 #[derive(Debug, Serialize, Deserialize)]
 struct DepartedRecord {
@@ -69,10 +74,11 @@ impl Inventory {
         }
         let fresh = Counted::fresh();
         let here = self.units.iter();
-        let here = here.map(|(name, entry)| (name, entry.counted(), &*entry.unit.history));
-        let here = here.filter(|(_, counted, past)| !past.is_empty() || **counted != fresh);
+        let here =
+            here.map(|(name, entry)| (name, entry.counted(), &*entry.unit.history, entry.slice()));
+        let here = here.filter(|(_, counted, past, _)| !past.is_empty() || **counted != fresh);
         let recalled = self.recalled.iter();
-        let recalled = recalled.map(|(name, past)| (name, &past.counted, &*past.history));
+        let recalled = recalled.map(|(name, past)| past.of(name));
         let jobs = self.totals.jobs.iter().map(|(job_type, jobs)| JobRecord {
             job_type: job_type.clone(),
             completed: jobs.completed.clone(),
@@ -85,7 +91,7 @@ impl Inventory {
             units: here.chain(recalled).map(UnitRecord::new).collect(),
             departed: departed
                 .map(|(name, past)| DepartedRecord {
-                    unit: UnitRecord::new((name, &past.counted, &past.history)),
+                    unit: UnitRecord::new(past.of(name)),
                     left: past.left,
                 })
                 .collect(),
@@ -125,16 +131,25 @@ impl Inventory {
     }
 }
 
+// === impl Past ===
+
+impl Past {
+    fn of<'a>(&'a self, name: &'a UnitName) -> Kept<'a> {
+        (name, &self.counted, &self.history, self.slice.as_ref())
+    }
+}
+
 // === impl UnitRecord ===
 
 impl UnitRecord {
-    fn new((name, counted, history): (&UnitName, &Counted, &History)) -> Self {
-        Self { name: name.clone(), counted: counted.clone(), history: history.clone() }
+    fn new((name, counted, history, slice): Kept<'_>) -> Self {
+        let (name, slice) = (name.clone(), slice.cloned());
+        Self { name, counted: counted.clone(), history: history.clone(), slice }
     }
 
     fn past(self, left: Usec, admits: &impl Fn(&UnitName) -> bool) -> (UnitName, Past) {
         let admitted = admits(&self.name);
-        let Self { name, counted, history } = self;
-        (name, Past { history: Arc::new(history), counted, admitted, left })
+        let Self { name, counted, history, slice } = self;
+        (name, Past { history: Arc::new(history), counted, admitted, slice, left })
     }
 }

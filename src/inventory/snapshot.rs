@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Inventory, files,
+    Inventory,
+    entry::Entry,
+    files,
     history::{History, Totals},
     unit::{Unit, Usec},
 };
@@ -151,7 +153,7 @@ impl Inventory {
             let unit = &entry.unit;
             if !entry.known || entry.echo {
                 // Perhaps it is not there; what happened to it did happen.
-                if entry.admitted && !unit.history.is_empty() {
+                if self.is_served(entry) && !unit.history.is_empty() {
                     snapshot.departed.push((unit.name.clone(), Arc::clone(&unit.history)));
                 }
                 continue;
@@ -162,14 +164,14 @@ impl Inventory {
             } else {
                 *snapshot.not_loaded.entry(unit.load_state.clone()).or_default() += 1;
             }
-            if entry.admitted {
+            if self.is_served(entry) {
                 snapshot.units.push(Arc::clone(unit));
             }
         }
         snapshot.files = self.unit_files();
         // Nothing left before the machine booted.
         let since = now.checked_sub(self.retention);
-        let served = self.departed.served_since(since.unwrap_or(0));
+        let served = self.departed.served_since(since.unwrap_or(0), &self.slices);
         let served = served.filter(|_| self.retention > 0);
         snapshot
             .departed
@@ -180,6 +182,9 @@ impl Inventory {
     fn unit_files(&self) -> Vec<UnitFile> {
         let told = |(name, state): (&UnitName, &FileState)| {
             let entry = self.units.get(name).filter(|entry| entry.known && !entry.echo);
+            if !self.slices.admit(name, entry.and_then(Entry::slice)) {
+                return None;
+            }
             let is_missed = self.wants.problems
                 && state.is_enabled()
                 && match entry {

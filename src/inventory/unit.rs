@@ -142,6 +142,14 @@ impl Unit {
         }
     }
 
+    /// `Slice`: where its processes are, as far as that is read of its type.
+    pub fn slice(&self) -> Option<&UnitName> {
+        match &self.details {
+            Details::Service(service) => service.slice.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether the row holds this value already.
     pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
         match self.get(property) {

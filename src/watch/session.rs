@@ -411,7 +411,7 @@ impl<'a> Session<'a> {
             if lock(&self.shared.inventory).exported() == 0 {
                 warn!(
                     "no unit passes the filters: check --systemd.collector.unit-include, \
-                     --systemd.collector.unit-exclude and --systemd.collector.unit-type"
+                     unit-exclude, unit-type and slice"
                 );
             }
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use unitwatch::{
     exporter,
-    filter::{Pattern, Types, UnitFilter},
+    filter::{Pattern, Slices, Types, UnitFilter},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
@@ -26,6 +26,7 @@ fn units(types: &str) -> UnitFilter {
         include: Pattern::new(".+").unwrap(),
         exclude: Pattern::new("").unwrap(),
         types: Types::read([types]).unwrap(),
+        slices: Slices::default(),
     }
 }
 
