@@ -130,7 +130,9 @@ impl Inventory {
     /// same: in which slice a unit is has to be read as well, and may change.
     #[must_use]
     pub fn only_in(self, slices: Slices) -> Self {
-        Self { slices, ..self }
+        let slices_wanted = self.wants.slices || !slices.is_any();
+        let wants = Wants { slices: slices_wanted, ..self.wants };
+        Self { slices, wants, ..self }
     }
 
     /// Takes in what systemd signalled, and when.

@@ -165,7 +165,7 @@ pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesEr
 /// The snapshot that there would be if only these units were exported.
 fn admit(snapshot: &Snapshot, units: &UnitFilter) -> Snapshot {
     let mut snapshot = snapshot.clone();
-    let in_slice = |unit: &Unit| units.slices.admit(&unit.name, unit.slice());
+    let in_slice = |unit: &Unit| units.slices.admit(&unit.name, unit.slice.as_ref());
     snapshot.units.retain(|unit| units.admits(unit.name.as_str()) && in_slice(unit));
     // In which slice those were that are not there is not known.
     let here: BTreeSet<_> = snapshot.units.iter().map(|unit| unit.name.clone()).collect();

@@ -33,6 +33,9 @@ fn until_are(exporter: &Exporter, family: &str, wanted: &[&str]) {
     });
 }
 
+const STARTED: [&str; 5] =
+    ["fl-in.service", "fl-top.service", "fl-out.service", "fl-in.timer", "fl-talk.socket"];
+
 fn prepare(machine: &Machine) {
     for (name, slice) in
         [("fl-in", "flx-y.slice"), ("fl-top", "flx.slice"), ("fl-out", "flxy.slice")]
@@ -40,13 +43,15 @@ fn prepare(machine: &Machine) {
         let text = format!("[Service]\nSlice={slice}\nExecStart=/bin/sleep 999\n");
         machine.write(&format!("{name}.service"), &text);
     }
+    machine.write("fl-talk.service", "[Service]\nExecStart=/bin/sleep 999\n");
+    machine.write("fl-talk.socket", "[Socket]\nSlice=flx-y.slice\nListenStream=%t/fl-talk\n");
     machine.write("fl-in.timer", "[Timer]\nOnCalendar=2099-01-01\n");
     machine.must(&["daemon-reload"]);
-    machine.must(&["start", "fl-in.service", "fl-top.service", "fl-out.service", "fl-in.timer"]);
+    machine.must(&[&["start"], &STARTED[..]].concat());
 }
 
 fn end(machine: &Machine) {
-    machine.must(&["stop", "fl-in.service", "fl-top.service", "fl-out.service", "fl-in.timer"]);
+    machine.must(&[&["stop"], &STARTED[..]].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,9 +80,9 @@ async fn only_units_in_some_slices_have_series() {
         exporter
     };
     let exporter = start();
-    let there = ["fl-in.service", "fl-top.service", "flx-y.slice", "flx.slice"];
+    let there = ["fl-in.service", "fl-talk.socket", "fl-top.service", "flx-y.slice", "flx.slice"];
     until_are(&exporter, "systemd_unit_state", &there);
-    assert_eq!(exporter.scrape().value("systemd_exporter_units", &[]), Some(4.0));
+    assert_eq!(exporter.scrape().value("systemd_exporter_units", &[]), Some(5.0));
     // What has gone was where it was, also for the exporter's next life.
     for (unit, slice) in [("fl-gone", "flx-y.slice"), ("fl-lost", "flxy.slice")] {
         let [unit, slice] = [format!("--unit={unit}"), format!("--slice={slice}")];
@@ -89,8 +94,7 @@ async fn only_units_in_some_slices_have_series() {
     });
     machine.must(&["stop", "fl-gone.service", "fl-lost.service"]);
     until_are(&exporter, "systemd_unit_state", &there);
-    let counted =
-        ["fl-gone.service", "fl-in.service", "fl-top.service", "flx-y.slice", "flx.slice"];
+    let counted = [&["fl-gone.service"], &there[..]].concat();
     until_are(&exporter, "systemd_unit_starts_total", &counted);
     exporter.end(Signal::TERM);
     let exporter = start();

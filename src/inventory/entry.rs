@@ -183,7 +183,7 @@ impl Entry {
 
     /// The slice that it is in, as far as that is known.
     pub(super) fn slice(&self) -> Option<&UnitName> {
-        self.unit.slice().or(self.slice.as_ref())
+        self.unit.slice.as_ref().or(self.slice.as_ref())
     }
 
     pub(super) fn is_exported(&self) -> bool {

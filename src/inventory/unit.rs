@@ -38,6 +38,8 @@ pub struct Unit {
     pub inactive_exit: Option<Usec>,
     /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
     pub need_daemon_reload: bool,
+    /// `Slice`: where its processes are; read only where somebody filters by it.
+    pub slice: Option<UnitName>,
     /// What only units of its type have.
     pub details: Details,
     /// What has happened to it.
@@ -137,16 +139,9 @@ impl Unit {
             inactive_enter: None,
             inactive_exit: None,
             need_daemon_reload: false,
+            slice: None,
             details,
             history: Arc::default(),
-        }
-    }
-
-    /// `Slice`: where its processes are, as far as that is read of its type.
-    pub fn slice(&self) -> Option<&UnitName> {
-        match &self.details {
-            Details::Service(service) => service.slice.as_ref(),
-            _ => None,
         }
     }
 
@@ -169,6 +164,10 @@ impl Unit {
             (P::SubState, _) => Text(Some(&self.sub_state)),
             (P::LoadError, _) => Text(self.load_error.as_deref()),
             (P::NeedDaemonReload, _) => Flag(self.need_daemon_reload),
+            (
+                P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
+                _,
+            ) => Text(self.slice.as_ref().map(UnitName::as_str)),
             (
                 P::ServiceResult
                 | P::SocketResult
@@ -212,6 +211,10 @@ impl Unit {
             (P::SubState, _) => self.sub_state = word.into(),
             (P::LoadError, _) => self.load_error = text.filter(|it| !it.is_empty()).map(Into::into),
             (P::NeedDaemonReload, _) => self.need_daemon_reload = *value == Value::Flag(true),
+            (
+                P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
+                _,
+            ) => self.slice = text.and_then(UnitName::new),
             (
                 P::ServiceResult
                 | P::SocketResult

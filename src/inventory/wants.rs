@@ -16,14 +16,22 @@ pub struct Wants {
     pub sockets: bool,
     /// How the hardware watchdog does.
     pub watchdog: bool,
+    /// In which slices units are.
+    pub slices: bool,
 }
 
 // === impl Wants ===
 
 impl Wants {
     /// All there is.
-    pub const EVERYTHING: Self =
-        Self { problems: true, file_states: true, ip: true, sockets: true, watchdog: true };
+    pub const EVERYTHING: Self = Self {
+        problems: true,
+        file_states: true,
+        ip: true,
+        sockets: true,
+        watchdog: true,
+        slices: true,
+    };
 
     /// Whether the unit files are to be listed.
     pub const fn files(self) -> bool {
@@ -42,6 +50,9 @@ impl Wants {
         }
         if !self.sockets {
             spared = spared.union(PropertySet::CONNECTION_COUNTERS.with(UnitProperty::Accept));
+        }
+        if !self.slices {
+            spared = spared.union(PropertySet::SLICES);
         }
         spared
     }
@@ -120,6 +131,7 @@ mod tests {
                 [&["Accept"], &connections[..]].concat(),
                 connections.to_vec(),
             ),
+            (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
             (Wants { file_states: false, watchdog: false, ..everything }, vec![], vec![]),
         ] {
             let (units, scrape, asks) = asked(wants);

@@ -130,6 +130,8 @@ impl Groups {
             ip: self.has(Group::Ip),
             sockets: self.has(Group::Sockets),
             watchdog: self.has(Group::Watchdog),
+            // A matter of the filters.
+            slices: false,
         }
     }
 

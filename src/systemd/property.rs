@@ -110,6 +110,11 @@ unit_properties! {
     TimerResult = "Timer"."Result" as Text,
     PathResult = "Path"."Result" as Text,
     ScopeResult = "Scope"."Result" as Text,
+    ServiceSlice = "Service"."Slice" as Text,
+    SocketSlice = "Socket"."Slice" as Text,
+    MountSlice = "Mount"."Slice" as Text,
+    SwapSlice = "Swap"."Slice" as Text,
+    ScopeSlice = "Scope"."Slice" as Text,
     TasksMax = "Service"."TasksMax" as Number,
     IpAccounting = "Service"."IPAccounting" as Flag,
     IpIngressBytes = "Service"."IPIngressBytes" as Number,
@@ -289,6 +294,15 @@ impl PropertySet {
     pub const RESTARTING: Self =
         Self::of(&[UnitProperty::RestartPolicy, UnitProperty::RestartForced]);
 
+    /// In which slice a unit is.
+    pub const SLICES: Self = Self::of(&[
+        UnitProperty::ServiceSlice,
+        UnitProperty::SocketSlice,
+        UnitProperty::MountSlice,
+        UnitProperty::SwapSlice,
+        UnitProperty::ScopeSlice,
+    ]);
+
     /// A socket's counters, which systemd never signals.
     pub const CONNECTION_COUNTERS: Self =
         Self::of(&[UnitProperty::Accepted, UnitProperty::Connections, UnitProperty::Refused]);
@@ -370,7 +384,19 @@ impl PropertySet {
             UnitType::Mount => &[UnitProperty::MountType],
             _ => &[],
         };
-        Self::of(own)
+        Self::of(own).union(Self::slice_of(unit_type))
+    }
+
+    /// In which slice a unit of this type is, where its processes are in one.
+    const fn slice_of(unit_type: UnitType) -> Self {
+        Self::of(match unit_type {
+            UnitType::Service => &[UnitProperty::ServiceSlice],
+            UnitType::Socket => &[UnitProperty::SocketSlice],
+            UnitType::Mount => &[UnitProperty::MountSlice],
+            UnitType::Swap => &[UnitProperty::SwapSlice],
+            UnitType::Scope => &[UnitProperty::ScopeSlice],
+            _ => &[],
+        })
     }
 
     /// The set with one more property.
@@ -521,6 +547,7 @@ mod tests {
         assert_eq!(
             listed,
             [
+                UnitProperty::SocketSlice,
                 UnitProperty::Accept,
                 UnitProperty::Accepted,
                 UnitProperty::Connections,
