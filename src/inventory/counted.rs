@@ -125,9 +125,9 @@ impl Counted {
         self.invocation.is_some_and(|invocation| invocation != 0)
     }
 
-    /// Whether systemd has restarted it since it was counted.
+    /// Whether systemd has restarted it since it was counted; none are left after a reset.
     pub(super) fn is_behind(&self, restarts: u64) -> bool {
-        self.restarts.is_some_and(|counted| counted != restarts)
+        self.restarts.is_some_and(|counted| counted != restarts && restarts > 0)
     }
 
     /// Whether this was counted of that invocation, and so of that very unit.
@@ -235,7 +235,8 @@ impl Counted {
         // Before version 254 a restart stops the unit first.
         let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
         self.is_owed_restart = match now.between {
-            Between::Waiting => true,
+            // A reload or a re-execution may show it waiting for one that is counted already.
+            Between::Waiting => !now.after_gap,
             Between::Queued => owed && !begins && !now.says_queued,
             Between::No => owed && !begins && stopped,
         };

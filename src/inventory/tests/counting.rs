@@ -591,6 +591,21 @@ proptest! {
     }
 }
 
+/// A listing that is the first to tell that a unit is loaded may be ahead of its signals. That a
+/// `reset-failed` made the restarts begin anew does not mean that one is pending.
+#[test]
+fn a_state_that_is_listed_before_it_is_signalled_is_counted() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    let failing = [Step::Start(0), Step::Start(1), Step::Reload, Step::Fail(0, 0, true)];
+    let restarted = [Step::GoOn(0), Step::Deliver(6), Step::GoOn(0), Step::Fail(0, 0, false)];
+    let forgiven = [Step::Deliver(5), Step::Forgive(0), Step::Deliver(5), Step::Start(0)];
+    for step in failing.iter().chain(&restarted).chain(&forgiven) {
+        systemd.step(step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory), systemd.truth);
+}
+
 /// Whoever goes on from what was kept knows the units that are listed then: a reload, at which all
 /// of them seem to be loaded anew, leaves nothing to ask about their runs.
 #[test]
