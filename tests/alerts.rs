@@ -11,16 +11,12 @@
     reason = "a test may stop at the first surprise"
 )]
 
-use std::{collections::BTreeSet, fs, path::Path, sync::LazyLock};
+mod contract;
 
+use std::{collections::BTreeSet, fs, path::Path};
+
+use contract::{all_labels, check, joined_by};
 use regex::Regex;
-use unitwatch::{
-    metrics::{self, Kind},
-    systemd::state::{ActiveState, JobResult, JobState, RunResult, SystemState},
-};
-
-/// What Prometheus gives to every target.
-const OF_TARGETS: [&str; 2] = ["instance", "job"];
 
 const RECORDING: &str = include_str!("../alerts/unitwatch.recording.yml");
 const ALERTS: &str = include_str!("../alerts/unitwatch.alerts.yml");
@@ -32,13 +28,6 @@ const README: &str = include_str!("../alerts/README.md");
 struct Rule<'a> {
     name: &'a str,
     lines: Vec<&'a str>,
-}
-
-/// A metric with its label matchers, as an expression or a series writes it.
-#[derive(Debug, PartialEq)]
-struct Selector<'a> {
-    name: &'a str,
-    matchers: Vec<(&'a str, &'a str)>,
 }
 
 // === impl Rule ===
@@ -84,78 +73,6 @@ fn rules<'a>(text: &'a str, kind: &str) -> Vec<Rule<'a>> {
     found
 }
 
-/// A metric whose name begins like those of the exporter, with its label matchers if it has any; or
-/// something in quotes, which is no metric.
-static SELECTOR: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(
-        r#""(?:[^"\\]|\\.)*"|\b((?:systemd|process)_\w+)(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?"#,
-    )
-    .unwrap()
-});
-static MATCHER: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r#"(\w+)\s*(?:=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)""#).unwrap());
-
-/// The metrics in an expression whose names begin like those of the exporter.
-fn selectors(expr: &str) -> Vec<Selector<'_>> {
-    let found = SELECTOR.captures_iter(expr).filter_map(|it| {
-        let matchers = it.get(2).map_or("", |it| it.as_str());
-        let matchers = MATCHER.captures_iter(matchers).map(|it| it.extract().1);
-        let matchers = matchers.map(|[label, value]| (label, value)).collect();
-        Some(Selector { name: it.get(1)?.as_str(), matchers })
-    });
-    found.collect()
-}
-
-/// The labels of a metric under the name that its samples have.
-fn labels_of(name: &str) -> Option<Vec<&'static str>> {
-    metrics::contract().find_map(|family| match family.kind {
-        Kind::Histogram => {
-            let part = name.strip_prefix(family.name)?;
-            let le: &[_] = if part == "_bucket" { &["le"] } else { &[] };
-            ["_bucket", "_sum", "_count"].contains(&part).then(|| [family.labels, le].concat())
-        }
-        _ => (family.name == name).then(|| family.labels.to_vec()),
-    })
-}
-
-/// The words that a label of a metric may have, where they are systemd's.
-fn words_of(name: &str, label: &str) -> Option<Vec<&'static str>> {
-    fn words<W: AsRef<str>>(all: &'static [W]) -> Option<Vec<&'static str>> {
-        Some(all.iter().map(AsRef::as_ref).collect())
-    }
-    match (name, label) {
-        ("systemd_system_state", "state") => words(SystemState::ALL),
-        ("systemd_jobs", "state") => words(JobState::ALL),
-        (_, "state") => words(ActiveState::ALL),
-        ("systemd_jobs_completed_total", "result") => words(JobResult::ALL),
-        (_, "result") => words(RunResult::ALL),
-        _ => None,
-    }
-}
-
-/// Stops if a metric, one of its labels or one of systemd's words is not in the contract.
-fn check(place: &str, text: &str) {
-    for selector in selectors(text) {
-        let Selector { name, matchers } = &selector;
-        let labels = labels_of(name).unwrap_or_else(|| panic!("{place}: nobody serves {name}"));
-        for (label, value) in matchers {
-            let known = labels.contains(label) || OF_TARGETS.contains(label);
-            assert!(known, "{place}: {name} has no label {label}");
-            if let Some(words) = words_of(name, label) {
-                for word in value.split('|') {
-                    assert!(words.contains(&word), "{place}: {name}: no {label} is {word}");
-                }
-            }
-        }
-    }
-}
-
-/// Every label that any metric has.
-fn all_labels() -> BTreeSet<&'static str> {
-    let served = metrics::contract().flat_map(|family| family.labels);
-    served.chain(&OF_TARGETS).copied().collect()
-}
-
 /// What the alerts are called.
 fn alert_names() -> Vec<&'static str> {
     rules(ALERTS, "alert").iter().map(|rule| rule.name).collect()
@@ -197,15 +114,12 @@ fn what_is_compared_is_recorded() {
 #[test]
 fn labels_are_joined_and_told_by_their_names() {
     let known = all_labels();
-    let joined = Regex::new(r"\b(?:on|by|without|ignoring|group_left)\s*\(([^()]*)\)").unwrap();
     let told = Regex::new(r"[$.][lL]abels\.(\w+)").unwrap();
     for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert"), (PEERS, "alert")] {
         for rule in rules(text, kind) {
             let (name, expr, whole) = (rule.name, rule.expr(), rule.lines.join(" "));
-            let joined =
-                joined.captures_iter(&expr).flat_map(|it| it.extract::<1>().1[0].split(','));
             let told = told.captures_iter(&whole).map(|it| it.extract::<1>().1[0]);
-            for label in joined.map(str::trim).chain(told) {
+            for label in joined_by(&expr).into_iter().chain(told) {
                 assert!(known.contains(label), "{name}: nothing has a label {label}");
             }
         }
@@ -315,21 +229,4 @@ fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
         assert!(last.contains(&format!("alertname: {name}\n")), "{name}");
         assert_eq!(cases(last), begin(&given, &["fires"]), "{name}, in the end");
     }
-}
-
-#[test]
-fn the_reader_finds_metrics_and_not_words() {
-    let found = selectors(
-        r#"rate(systemd_a_total{b="x}",c=~"y|z"}[5m]) / on (b) systemd_d > "systemd_e" + systemd_f{}"#,
-    );
-    let selector = |name, matchers: &[_]| Selector { name, matchers: matchers.to_vec() };
-    let wanted = [
-        selector("systemd_a_total", &[("b", "x}"), ("c", "y|z")]),
-        selector("systemd_d", &[]),
-        selector("systemd_f", &[]),
-    ];
-    assert_eq!(found, wanted);
-    assert_eq!(labels_of("systemd_exporter_event_lag_seconds_bucket"), Some(vec!["le"]));
-    assert_eq!(labels_of("systemd_exporter_event_lag_seconds"), None);
-    assert_eq!(labels_of("systemd_unit_stat"), None);
 }

@@ -1,0 +1,370 @@
+"""Host: what is wrong on one host, what happened, and what uses it."""
+
+from grafana import (
+    BAD,
+    BY_RESULT,
+    ODD,
+    OR_ABSENT,
+    annotation,
+    cells,
+    colored,
+    colors_of,
+    dashboard,
+    datasource,
+    graph,
+    job,
+    linked,
+    now,
+    override,
+    query,
+    ranking,
+    stat,
+    states,
+    steps,
+    table,
+    timeline,
+    to_unit,
+    variable,
+    words,
+)
+from promql import SILENT, SYSTEM_STATES, UNIT_STATES, during, each, either, happened, of, otherwise, quantile, rate, system_state, unit_state
+
+HOST = 'job=~"$job",instance="$instance"'
+TYPE = 'type=~"$type"'
+RESTARTS = of("systemd_service_restart_total", HOST)
+FAILURES = of("systemd_failures_total", HOST)
+TRANSITIONS = of("systemd_transitions_total", HOST)
+
+# From a row of a table, and from a line of a graph.
+ROW = to_unit("${__data.fields.name}", "${instance}")
+LINE = to_unit("${__field.labels.name}", "${instance}")
+UNIT_COLUMN = linked("name", ROW, 260)
+
+overview = [
+    stat(
+        "State",
+        "What the system manager says of itself; 'no answer' where it does not.",
+        now(otherwise(f"max({system_state(HOST)})", "no answer", 7), OR_ABSENT),
+        3,
+        mappings=states(SYSTEM_STATES, SILENT),
+    ),
+    stat("Failed units", "Units in the failed state.", now(f"max({of('systemd_failed_units', HOST)})"), 3, look=BAD),
+    stat("Jobs queued", "Jobs that wait or run.", now(f"sum({of('systemd_jobs', HOST)})"), 3, look=steps((None, "green"), (10, "orange"))),
+    stat(
+        "Oldest job",
+        "How long the oldest job has been in the queue.",
+        now(otherwise(f"max({of('systemd_job_oldest_age_seconds', HOST)})", "empty queue")),
+        3,
+        unit="s",
+        look=steps((None, "green"), (90, "orange"), (900, "red")),
+    ),
+    stat("Reloads", "How often systemd read its configuration again, in the time shown.", now(f"max({during(of('systemd_reloads_total', HOST))})"), 3),
+    stat(
+        "Booted",
+        "When the kernel handed over to systemd.",
+        now(f"""1000 * max({of('systemd_boot_time_seconds', HOST, 'stage="Userspace"')})"""),
+        3,
+        unit="dateTimeFromNow",
+    ),
+    stat("systemd", "Its version.", now(f"max by (version) ({of('systemd_version', HOST)})", "{{version}}"), 3, text="name"),
+    stat(
+        "Machine",
+        "The architecture, and what virtualizes it, if anything does.",
+        now(f"max by (architecture, virtualization) ({of('systemd_info', HOST)})", "{{architecture}} {{virtualization}}"),
+        3,
+        text="name",
+    ),
+]
+
+
+def problem(words: str, expr: str) -> str:
+    return f'label_replace({expr}, "problem", "{words}", "", "")'
+
+
+problems = otherwise(
+    "group by (problem, name, type, load_state, error) "
+    + either(
+        problem("failed", of("systemd_unit_state", HOST, 'state="failed"') + " == 1"),
+        problem("cannot be loaded", of("systemd_unit_load_error", HOST)),
+        problem("enabled, and does not run", of("systemd_unit_enabled_inactive", HOST)),
+        problem("changed on disk: daemon-reload", of("systemd_unit_need_daemon_reload", HOST)),
+    ),
+    "nothing is wrong",
+)
+
+# Chosen once for the whole time, so that they are the same ones at each point.
+restless = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total', HOST), '@ end()')}))"
+
+wrong = [
+    table(
+        "What is wrong now",
+        "Units that have failed, that cannot be loaded, that are enabled and do not run, and whose files were changed after systemd read them.",
+        {"Units": problems},
+        12,
+        sort="problem",
+        order=["problem", "name", "type", "load_state", "error"],
+        hidden=["Value", "Value #A"],
+        overrides=[UNIT_COLUMN],
+    ),
+    timeline(
+        "The most restless units",
+        "The states of the ten units that changed theirs most often in the time shown.",
+        [
+            query(
+                otherwise(f"{unit_state(HOST)} and on (name) {restless}", "no transition"),
+                "{{name}}" + OR_ABSENT,
+            )
+        ],
+        12,
+        states(UNIT_STATES, (0, "none", "#6e7480")),
+        links=[LINE],
+    ),
+]
+
+events = [
+    graph(
+        "Transitions",
+        "Entries of units into a state.",
+        [query(f"sum by (state) ({each(TRANSITIONS)})", "{{state}}")],
+        8,
+        bars=True,
+        overrides=colors_of(UNIT_STATES),
+    ),
+    graph(
+        "Failures by result",
+        "Runs of units that failed, by what systemd says of their end.",
+        [query(f"sum by (result) ({each(FAILURES)})", "{{result}}")],
+        8,
+        bars=True,
+        overrides=BY_RESULT,
+    ),
+    graph(
+        "Restarts",
+        "Restarts by systemd, of the services that have most of them.",
+        [query(otherwise(f"topk(10, sum by (name) ({each(RESTARTS)}) > 0)", "no restart"), "{{name}}" + OR_ABSENT)],
+        8,
+        bars=True,
+        links=[LINE],
+    ),
+]
+
+jobs = [
+    graph(
+        "Job queue",
+        "Jobs that wait and that run.",
+        [query(f"sum by (state) ({of('systemd_jobs', HOST)})", "{{state}}")],
+        8,
+        stacked=True,
+        axisSoftMax=1,
+    ),
+    graph(
+        "Jobs done by result",
+        "Jobs that left the queue, in the time from one bar to the next.",
+        [query(f"sum by (result) ({each(of('systemd_jobs_completed_total', HOST))})", "{{result}}")],
+        8,
+        bars=True,
+        overrides=colored({"done": "green", "failed": "red", "timeout": "yellow", "dependency": "orange"}),
+    ),
+    graph(
+        "Units by state",
+        "Loaded units of all types.",
+        [query(f"sum by (state) ({of('systemd_units', HOST)})", "{{state}}")],
+        8,
+        stacked=True,
+        overrides=colors_of(UNIT_STATES),
+    ),
+]
+
+BUCKETS = of("systemd_job_duration_seconds_bucket", HOST)
+boot = [
+    ranking(
+        "Last boot",
+        "How long its phases took, as systemd-analyze tells it.",
+        now(otherwise(f"sort_desc(max by (phase) ({of('systemd_boot_duration_seconds', HOST)}))", "not finished"), "{{phase}}" + OR_ABSENT),
+        8,
+        "s",
+        look=steps((None, "green"), (30, "orange"), (90, "red")),
+    ),
+    ranking(
+        "Slowest starts",
+        "How long the last start of a unit took, from its beginning until it was active.",
+        now(
+            otherwise(
+                "sort_desc(topk(10, max by (name) ("
+                f"{of('systemd_unit_active_enter_time_seconds', HOST)} - {of('systemd_unit_inactive_exit_time_seconds', HOST)}) > 0))",
+                "no start",
+            ),
+            "{{name}}" + OR_ABSENT,
+        ),
+        8,
+        "s",
+        look=steps((None, "green"), (10, "orange"), (90, "red")),
+        links=[LINE],
+    ),
+    ranking(
+        "Jobs take",
+        "19 of 20 jobs of a type were in the queue for no longer than that, in the time shown.",
+        now(
+            otherwise(f"sort_desc(histogram_quantile(0.95, sum by (type, le) ({during(BUCKETS)})) >= 0)", "no job"),
+            "{{type}}" + OR_ABSENT,
+        ),
+        8,
+        "s",
+        look=steps((None, "green"), (10, "orange"), (90, "red")),
+    ),
+]
+
+
+def top(title: str, description: str, series: str, missing: str, unit: str, legend: str = "{{name}}", by: str = "name") -> dict:
+    """The ten units that use most of something at a time."""
+    return graph(title, description, [query(otherwise(f"topk(10, sum by ({by}) ({series}))", missing), legend + OR_ABSENT)], 8, unit=unit, links=[LINE])
+
+
+resources = [
+    top("CPU", "Share of one core.", rate(of("systemd_unit_cpu_seconds_total", HOST, TYPE)), "nothing counted", "percentunit"),
+    top(
+        "Memory",
+        "With the caches of files. Takes the memory controller.",
+        of("systemd_unit_memory_current_bytes", HOST, TYPE),
+        "not counted",
+        "bytes",
+    ),
+    top(
+        "Reads and writes",
+        "Bytes from and to block devices. Takes the io controller, which systemd has off by default (IOAccounting=).",
+        f"{rate(of('systemd_unit_io_read_bytes_total', HOST, TYPE))} + {rate(of('systemd_unit_io_write_bytes_total', HOST, TYPE))}",
+        "not counted",
+        "Bps",
+    ),
+]
+
+limits = [
+    top(
+        "Pressure",
+        "Share of the time in which some task of the unit waited for a resource. Takes --collector.pressure.",
+        rate(of("systemd_unit_pressure_seconds_total", HOST, TYPE, 'kind="some"')),
+        "not served",
+        "percentunit",
+        legend="{{name}} {{resource}}",
+        by="name, resource",
+    ),
+    top("Tasks", "Processes and threads. Takes the pids controller.", of("systemd_unit_tasks_current", HOST, TYPE), "not counted", "none"),
+    top(
+        "Throttled",
+        "Seconds of each second for which CPUQuota= held up the unit.",
+        rate(of("systemd_unit_cpu_throttled_seconds_total", HOST, TYPE)),
+        "no quota enforced",
+        "percentunit",
+    ),
+]
+
+LAST = of("systemd_timer_last_trigger_seconds", HOST)
+NEXT = of("systemd_timer_next_trigger_seconds", HOST)
+timers = [
+    table(
+        "Timers",
+        "When they elapsed last, when they will next, and how late they are.",
+        {
+            "Last": otherwise(f"1000 * max by (name) ({LAST})", "no timer has elapsed"),
+            "Next": otherwise(f"1000 * max by (name) ({NEXT})", "no timer is waiting"),
+            "Late by": otherwise(f"clamp_min(time() - max by (name) ({NEXT}), 0)", "no timer is waiting"),
+        },
+        13,
+        sort="Late by",
+        order=["name"],
+        overrides=[
+            UNIT_COLUMN,
+            override("Last", unit="dateTimeFromNow", mappings=words({0: "-"})),
+            override("Next", unit="dateTimeFromNow", mappings=words({0: "-"})),
+            cells("Late by", unit="s", thresholds=steps((None, "green"), (300, "orange"), (3600, "red"))),
+        ],
+    ),
+    table(
+        "Sockets",
+        "Connections now, and those that were accepted and refused in the time shown. systemd counts them for Accept=yes.",
+        {
+            "Open": otherwise(f"max by (name) ({of('systemd_socket_current_connections', HOST)})", "no socket"),
+            "Accepted": otherwise(f"max by (name) ({during(of('systemd_socket_accepted_connections_total', HOST))})", "no socket"),
+            "Refused": otherwise(f"max by (name) ({during(of('systemd_socket_refused_connections_total', HOST))})", "no socket"),
+        },
+        11,
+        sort="Accepted",
+        order=["name"],
+        overrides=[UNIT_COLUMN, cells("Refused", thresholds=ODD, decimals=0), override("Accepted", decimals=0)],
+    ),
+]
+
+exporter = [
+    graph(
+        "Signals",
+        "What systemd tells by itself, by member.",
+        [query(otherwise(f"sum by (signal) ({rate(of('systemd_exporter_events_total', HOST))})", "no signal"), "{{signal}}" + OR_ABSENT)],
+        6,
+        unit="cps",
+    ),
+    graph(
+        "Calls",
+        "What the exporter asks systemd.",
+        [query(otherwise(f"sum by (method) ({rate(of('systemd_exporter_dbus_calls_total', HOST))})", "no call"), "{{method}}" + OR_ABSENT)],
+        6,
+        unit="cps",
+    ),
+    graph(
+        "Times",
+        "99 of 100 signals are counted, and scrapes answered, within that.",
+        [
+            query(otherwise(quantile(0.99, "systemd_exporter_event_lag_seconds", HOST), " (none)"), "signal" + OR_ABSENT),
+            query(otherwise(quantile(0.99, "systemd_exporter_scrape_duration_seconds", HOST), " (none)"), "scrape" + OR_ABSENT),
+        ],
+        6,
+        unit="s",
+    ),
+    graph(
+        "Re-reads and corrections",
+        "Corrections without a lost connection are a bug: please report them.",
+        [
+            query(otherwise(f"sum by (reason) ({each(of('systemd_exporter_resyncs_total', HOST))})", "none"), "re-read: {{reason}}" + OR_ABSENT),
+            query(otherwise(f"sum by (field) ({each(of('systemd_exporter_drift_total', HOST))})", "none"), "corrected: {{field}}" + OR_ABSENT),
+        ],
+        6,
+        bars=True,
+    ),
+]
+
+DASHBOARD = dashboard(
+    "unitwatch-host",
+    "systemd: Host",
+    "One host: what is wrong, what happened, what its units use.",
+    [
+        datasource(),
+        job(),
+        variable("instance", "Host", 'label_values(systemd_up{job=~"$job"}, instance)'),
+        variable("type", "Types of units that use", "label_values(systemd_unit_state{%s}, type)" % HOST, many=True, all_of=".+", chosen="service"),
+    ],
+    [
+        annotation(
+            "Failures",
+            f"sum by (type, result) ({happened(FAILURES)}) > bool 0",
+            "Failure of a {{type}}",
+            "{{result}}",
+            "type,result",
+            "red",
+        ),
+        annotation(
+            "Daemon-reloads",
+            f"sum by (instance) ({happened(of('systemd_reloads_total', HOST))}) > bool 0",
+            "Daemon-reload",
+            "systemd has read its configuration again.",
+            "instance",
+            "blue",
+        ),
+    ],
+    [
+        ("", False, [(4, overview), (8, wrong), (8, events), (8, jobs)]),
+        ("Boot and jobs", False, [(8, boot)]),
+        ("Top units", False, [(8, resources), (8, limits)]),
+        ("Timers and sockets", False, [(8, timers)]),
+        ("unitwatch itself", True, [(8, exporter)]),
+    ],
+    "now-6h",
+)

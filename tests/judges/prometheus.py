@@ -1,0 +1,33 @@
+"""A Prometheus for as long as it is needed, and asking it."""
+
+import contextlib
+import json
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import exposition
+from alertmanager import SECONDS, free_address, program
+
+
+@contextlib.contextmanager
+def prometheus(work: Path, configuration: dict):
+    """One that keeps its data in `work`. Yields its address once it is ready."""
+    # JSON is YAML.
+    (work / "prometheus.yml").write_text(json.dumps(configuration))
+    address = free_address()
+    with program(
+        "prometheus",
+        f"--config.file={work}/prometheus.yml",
+        f"--storage.tsdb.path={work}/data",
+        f"--web.listen-address={address}",
+    ):
+        exposition.await_status(f"http://{address}/-/ready", 200, SECONDS)
+        yield address
+
+
+def ask(address: str, path: str, **parameters) -> dict:
+    """An answer of its API."""
+    url = f"http://{address}/api/v1/{path}?" + urllib.parse.urlencode(parameters)
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return json.load(reply)
