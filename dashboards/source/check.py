@@ -90,7 +90,16 @@ LINK = {"title": str, "type": str, "tags": list, "asDropdown": bool, "icon": str
 OPTIONS["stat"] |= {"showPercentChange", "textMode", "wideLayout"}
 LINK |= {"targetBlank": bool, "tooltip": str, "url": str}
 DEFAULTS = {"color": dict, "mappings": list, "thresholds": dict, "unit": str}
-OVERRIDES = {"color", "custom.cellOptions", "custom.fillOpacity", "custom.lineStyle", "custom.width", "decimals", "links", "mappings"}
+OVERRIDES = {
+    "color",
+    "custom.cellOptions",
+    "custom.fillOpacity",
+    "custom.lineStyle",
+    "custom.width",
+    "decimals",
+    "links",
+    "mappings",
+}
 OVERRIDES |= {"thresholds", "unit"}
 
 # A variable where a query or a link uses it, with the matcher before it if it is a label's value.
@@ -118,7 +127,11 @@ class Check:
         missing = needed.keys() - what.keys()
         unknown = what.keys() - needed.keys() - set(allowed)
         # To Python, true is an int.
-        typed = {key for key, kind in needed.items() if key in what and (not isinstance(what[key], kind) or kind is int and what[key] is True)}
+        typed = {
+            key
+            for key, kind in needed.items()
+            if key in what and (not isinstance(what[key], kind) or kind is int and what[key] is True)
+        }
         return all(
             [
                 self.want(not missing, f"has no {sorted(missing)}"),
@@ -143,7 +156,9 @@ class Check:
             self.panel(panel)
         for annotation in board["annotations"]["list"]:
             self.place = f"annotation {annotation.get('name')}: "
-            if self.keys(annotation, ANNOTATION) and self.keys(annotation["target"], {"expr": str, "interval": str, "refId": str}):
+            if self.keys(annotation, ANNOTATION) and self.keys(
+                annotation["target"], {"expr": str, "interval": str, "refId": str}
+            ):
                 self.want(annotation["datasource"] == DATASOURCE, "asks another data source")
                 self.color(annotation["iconColor"])
                 self.query(annotation["target"]["expr"])
@@ -165,15 +180,25 @@ class Check:
         for variable in self.board["templating"]["list"]:
             self.place = f"variable {variable.get('name')}: "
             asks = variable.get("type") == "query"
-            if not self.keys(variable, VARIABLE, "allValue", "current", *(("datasource", "definition", "sort") if asks else ())):
+            if not self.keys(
+                variable, VARIABLE, "allValue", "current", *(("datasource", "definition", "sort") if asks else ())
+            ):
                 continue
             self.want(variable["name"] not in self.known, "is there twice")
-            self.want(variable["hide"] in (0, 2) and bool(variable["label"]) == (variable["hide"] == 0), "is shown and has no label, or the other way round")
+            self.want(
+                variable["hide"] in (0, 2) and bool(variable["label"]) == (variable["hide"] == 0),
+                "is shown and has no label, or the other way round",
+            )
             self.want(variable["includeAll"] or not variable["multi"], "many and no All")
             if asks:
                 self.want(variable.get("datasource") == DATASOURCE, "asks another data source")
-                self.want(variable["query"].get("query") == variable.get("definition"), "is defined as something else than it asks")
-                self.want(re.fullmatch(r"label_values\(.+, \w+\)", variable["definition"]) is not None, f"asks {variable['definition']}")
+                self.want(
+                    variable["query"].get("query") == variable.get("definition"), "is defined as something else than it asks"
+                )
+                self.want(
+                    re.fullmatch(r"label_values\(.+, \w+\)", variable["definition"]) is not None,
+                    f"asks {variable['definition']}",
+                )
                 self.want(variable["refresh"] == 2, "is not asked again when the time changes")
                 # By now only what comes before it is known.
                 self.query(variable["definition"])
@@ -213,7 +238,9 @@ class Check:
             self.want(bool(panel["title"]) and panel["title"] not in titles, "its title is another one's")
             titles.add(panel["title"])
             at = panel["gridPos"]
-            if not self.want(at.keys() == {"h", "w", "x", "y"} and all(type(it) is int for it in at.values()), f"stands at {at}"):
+            if not self.want(
+                at.keys() == {"h", "w", "x", "y"} and all(type(it) is int for it in at.values()), f"stands at {at}"
+            ):
                 return False
             inside = at["x"] >= 0 and at["y"] >= 0 and at["w"] > 0 and at["h"] > 0 and at["x"] + at["w"] <= COLUMNS
             self.want(inside, f"stands outside of the {COLUMNS} columns")
@@ -247,7 +274,10 @@ class Check:
             if self.keys(target, TARGET, "instant", "format"):
                 self.want(target["datasource"] == DATASOURCE, "asks another data source")
                 of = "over time" if target["range"] else "rows" if target.get("format") == "table" else "now"
-                self.want(target["range"] != target.get("instant", False) and of == asked, f"asks for the answer {of} and shows it {asked}")
+                self.want(
+                    target["range"] != target.get("instant", False) and of == asked,
+                    f"asks for the answer {of} and shows it {asked}",
+                )
                 self.query(target["expr"])
         if self.keys(panel["fieldConfig"], {"defaults": dict, "overrides": list}):
             self.fields(panel)
@@ -267,9 +297,14 @@ class Check:
         for override in panel["fieldConfig"]["overrides"]:
             if not self.keys(override, {"matcher": dict, "properties": list}):
                 continue
-            self.want(override["matcher"].get("id") in ("byName", "byRegexp") and bool(override["matcher"].get("options")), f"overrides by {override['matcher']}")
+            self.want(
+                override["matcher"].get("id") in ("byName", "byRegexp") and bool(override["matcher"].get("options")),
+                f"overrides by {override['matcher']}",
+            )
             for each in override["properties"]:
-                if self.keys(each, {"id": str, "value": object}) and self.want(each["id"] in OVERRIDES, f"overrides {each['id']}"):
+                if self.keys(each, {"id": str, "value": object}) and self.want(
+                    each["id"] in OVERRIDES, f"overrides {each['id']}"
+                ):
                     self.property(each["id"], each["value"])
 
     def property(self, key: str, value) -> None:
@@ -281,7 +316,10 @@ class Check:
                 self.color(value.get("fixedColor"))
         elif key == "thresholds":
             values = [step["value"] for step in value["steps"]]
-            self.want(value["mode"] == "absolute" and values[:1] == [None] and values[1:] == sorted(set(values[1:])), f"thresholds {values}")
+            self.want(
+                value["mode"] == "absolute" and values[:1] == [None] and values[1:] == sorted(set(values[1:])),
+                f"thresholds {values}",
+            )
             for step in value["steps"]:
                 self.color(step["color"])
         elif key == "mappings":

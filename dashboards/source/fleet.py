@@ -58,7 +58,9 @@ overview = [
         3,
         look=ODD,
     ),
-    stat("Failed units", "Units that are in the failed state now.", now(f"sum({of('systemd_failed_units', HOSTS)})"), 3, look=BAD),
+    stat(
+        "Failed units", "Units that are in the failed state now.", now(f"sum({of('systemd_failed_units', HOSTS)})"), 3, look=BAD
+    ),
     stat(
         "Crash loops",
         f"Services that were restarted {LOOP} times or more in the last 15 minutes.",
@@ -66,8 +68,17 @@ overview = [
         3,
         look=BAD,
     ),
-    stat("Failures", "Runs of units that failed, in the time shown.", now(f"sum({during(FAILURES)})"), 3, unit="short", look=ODD),
-    stat("Restarts", "Restarts by systemd, in the time shown.", now(f"sum({either(during(RESTARTS), NO_RESTART)})"), 3, unit="short", look=ODD),
+    stat(
+        "Failures", "Runs of units that failed, in the time shown.", now(f"sum({during(FAILURES)})"), 3, unit="short", look=ODD
+    ),
+    stat(
+        "Restarts",
+        "Restarts by systemd, in the time shown.",
+        now(f"sum({either(during(RESTARTS), NO_RESTART)})"),
+        3,
+        unit="short",
+        look=ODD,
+    ),
     stat("Units", "Loaded units on all hosts.", now(f"sum({of('systemd_units', HOSTS)})"), 3, unit="short"),
 ]
 
@@ -129,7 +140,11 @@ events = [
         {"Restarts in 15 min": otherwise(f"topk(20, sum by (instance, name) ({lately(RESTARTS)}) >= {LOOP})", "no crash loop")},
         8,
         order=["instance", "name"],
-        overrides=[HOST_COLUMN, UNIT_COLUMN, cells("Restarts in 15 min", thresholds=steps((None, "green"), (LOOP, "red")), decimals=0)],
+        overrides=[
+            HOST_COLUMN,
+            UNIT_COLUMN,
+            cells("Restarts in 15 min", thresholds=steps((None, "green"), (LOOP, "red")), decimals=0),
+        ],
     ),
 ]
 
@@ -143,7 +158,12 @@ worst = [
         },
         12,
         order=["instance", "name"],
-        overrides=[HOST_COLUMN, UNIT_COLUMN, cells("Failures", thresholds=BAD, decimals=0), cells("Restarts", thresholds=ODD, decimals=0)],
+        overrides=[
+            HOST_COLUMN,
+            UNIT_COLUMN,
+            cells("Failures", thresholds=BAD, decimals=0),
+            cells("Restarts", thresholds=ODD, decimals=0),
+        ],
     ),
     ranking(
         "Versions of systemd",
@@ -155,7 +175,9 @@ worst = [
     ranking(
         "Versions of unitwatch",
         "How many hosts run which.",
-        now(f"sort_desc(count by (version, revision) ({of('systemd_exporter_build_info', HOSTS)}))", "{{version}} {{revision}}"),
+        now(
+            f"sort_desc(count by (version, revision) ({of('systemd_exporter_build_info', HOSTS)}))", "{{version}} {{revision}}"
+        ),
         6,
         "none",
     ),
@@ -167,7 +189,9 @@ exporters = [
         "Time from the receipt of a signal until it is counted, 99 of 100; the slowest hosts.",
         [
             query(
-                otherwise(f"topk(10, {quantile(0.99, 'systemd_exporter_event_lag_seconds', HOSTS, by='instance, le')})", "no signal"),
+                otherwise(
+                    f"topk(10, {quantile(0.99, 'systemd_exporter_event_lag_seconds', HOSTS, by='instance, le')})", "no signal"
+                ),
                 "{{instance}}" + OR_ABSENT,
             )
         ],

@@ -88,6 +88,7 @@ def colors_of(known: list) -> list:
     """Of states, by the names that they have for systemd."""
     return colored({word: color for _, _, words, color in known for word in words.split("|")})
 
+
 # === Links ===
 
 TIME = "${__url_time_range}"
@@ -167,7 +168,6 @@ def graph(title, description, targets, width, unit="none", bars=False, stacked=F
         "showPoints": "never" if bars else "auto",
         "spanNulls": False,
         "stacking": {"group": "A", "mode": "normal" if bars or stacked else "none"},
-        "axisSoftMin": 0,
     }
     return panel(
         "timeseries",
@@ -335,23 +335,27 @@ def variable(name: str, label: str, values: str, many=False, all_of="", regex=""
     some = many or bool(all_of)
     everything = {"selected": True, "text": ["All"] if many else "All", "value": ["$__all"] if many else "$__all"}
     picked = {"selected": True, "text": [chosen], "value": [chosen]} if chosen else everything
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": DATASOURCE,
-        "definition": values,
-        "query": {"query": values, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-        "regex": regex,
-        # When the time changes: units come and go.
-        "refresh": 2,
-        "sort": 1,
-        "multi": many,
-        "includeAll": some,
-        "options": [],
-        "hide": hide,
-        # Where one has to be chosen, Grafana takes the first.
-    } | ({"current": picked} if some else {}) | ({"allValue": all_of} if all_of else {})
+    return (
+        {
+            "name": name,
+            "label": label,
+            "type": "query",
+            "datasource": DATASOURCE,
+            "definition": values,
+            "query": {"query": values, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
+            "regex": regex,
+            # When the time changes: units come and go.
+            "refresh": 2,
+            "sort": 1,
+            "multi": many,
+            "includeAll": some,
+            "options": [],
+            "hide": hide,
+            # Where one has to be chosen, Grafana takes the first.
+        }
+        | ({"current": picked} if some else {})
+        | ({"allValue": all_of} if all_of else {})
+    )
 
 
 def job() -> dict:
@@ -429,4 +433,3 @@ def dashboard(uid: str, title: str, description: str, variables: list, annotatio
         "templating": {"list": variables},
         "panels": place(rows),
     }
-

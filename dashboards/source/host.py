@@ -27,7 +27,21 @@ from grafana import (
     variable,
     words,
 )
-from promql import SILENT, SYSTEM_STATES, UNIT_STATES, during, each, either, happened, of, otherwise, quantile, rate, system_state, unit_state
+from promql import (
+    SILENT,
+    SYSTEM_STATES,
+    UNIT_STATES,
+    during,
+    each,
+    either,
+    happened,
+    of,
+    otherwise,
+    quantile,
+    rate,
+    system_state,
+    unit_state,
+)
 
 HOST = 'job=~"$job",instance="$instance"'
 TYPE = 'type=~"$type"'
@@ -49,7 +63,13 @@ overview = [
         mappings=states(SYSTEM_STATES, SILENT),
     ),
     stat("Failed units", "Units in the failed state.", now(f"max({of('systemd_failed_units', HOST)})"), 3, look=BAD),
-    stat("Jobs queued", "Jobs that wait or run.", now(f"sum({of('systemd_jobs', HOST)})"), 3, look=steps((None, "green"), (10, "orange"))),
+    stat(
+        "Jobs queued",
+        "Jobs that wait or run.",
+        now(f"sum({of('systemd_jobs', HOST)})"),
+        3,
+        look=steps((None, "green"), (10, "orange")),
+    ),
     stat(
         "Oldest job",
         "How long the oldest job has been in the queue.",
@@ -58,7 +78,12 @@ overview = [
         unit="s",
         look=steps((None, "green"), (90, "orange"), (900, "red")),
     ),
-    stat("Reloads", "How often systemd read its configuration again, in the time shown.", now(f"max({during(of('systemd_reloads_total', HOST))})"), 3),
+    stat(
+        "Reloads",
+        "How often systemd read its configuration again, in the time shown.",
+        now(f"max({during(of('systemd_reloads_total', HOST))})"),
+        3,
+    ),
     stat(
         "Booted",
         "When the kernel handed over to systemd.",
@@ -98,7 +123,7 @@ restless = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total'
 wrong = [
     table(
         "What is wrong now",
-        "Units that have failed, that cannot be loaded, that are enabled and do not run, and whose files were changed after systemd read them.",
+        "Units that have failed, cannot be loaded, are enabled and do not run, or have files that were changed.",
         {"Units": problems},
         12,
         sort="problem",
@@ -180,7 +205,10 @@ boot = [
     ranking(
         "Last boot",
         "How long its phases took, as systemd-analyze tells it.",
-        now(otherwise(f"sort_desc(max by (phase) ({of('systemd_boot_duration_seconds', HOST)}))", "not finished"), "{{phase}}" + OR_ABSENT),
+        now(
+            otherwise(f"sort_desc(max by (phase) ({of('systemd_boot_duration_seconds', HOST)}))", "not finished"),
+            "{{phase}}" + OR_ABSENT,
+        ),
         8,
         "s",
         look=steps((None, "green"), (30, "orange"), (90, "red")),
@@ -190,8 +218,8 @@ boot = [
         "How long the last start of a unit took, from its beginning until it was active.",
         now(
             otherwise(
-                "sort_desc(topk(10, max by (name) ("
-                f"{of('systemd_unit_active_enter_time_seconds', HOST)} - {of('systemd_unit_inactive_exit_time_seconds', HOST)}) > 0))",
+                f"sort_desc(topk(10, max by (name) ({of('systemd_unit_active_enter_time_seconds', HOST)}"
+                f" - {of('systemd_unit_inactive_exit_time_seconds', HOST)}) > 0))",
                 "no start",
             ),
             "{{name}}" + OR_ABSENT,
@@ -217,7 +245,14 @@ boot = [
 
 def top(title: str, description: str, series: str, missing: str, unit: str, legend: str = "{{name}}", by: str = "name") -> dict:
     """The ten units that use most of something at a time."""
-    return graph(title, description, [query(otherwise(f"topk(10, sum by ({by}) ({series}))", missing), legend + OR_ABSENT)], 8, unit=unit, links=[LINE])
+    return graph(
+        title,
+        description,
+        [query(otherwise(f"topk(10, sum by ({by}) ({series}))", missing), legend + OR_ABSENT)],
+        8,
+        unit=unit,
+        links=[LINE],
+    )
 
 
 resources = [
@@ -248,7 +283,13 @@ limits = [
         legend="{{name}} {{resource}}",
         by="name, resource",
     ),
-    top("Tasks", "Processes and threads. Takes the pids controller.", of("systemd_unit_tasks_current", HOST, TYPE), "not counted", "none"),
+    top(
+        "Tasks",
+        "Processes and threads. Takes the pids controller.",
+        of("systemd_unit_tasks_current", HOST, TYPE),
+        "not counted",
+        "none",
+    ),
     top(
         "Throttled",
         "Seconds of each second for which CPUQuota= held up the unit.",
@@ -284,8 +325,12 @@ timers = [
         "Connections now, and those that were accepted and refused in the time shown. systemd counts them for Accept=yes.",
         {
             "Open": otherwise(f"max by (name) ({of('systemd_socket_current_connections', HOST)})", "no socket"),
-            "Accepted": otherwise(f"max by (name) ({during(of('systemd_socket_accepted_connections_total', HOST))})", "no socket"),
-            "Refused": otherwise(f"max by (name) ({during(of('systemd_socket_refused_connections_total', HOST))})", "no socket"),
+            "Accepted": otherwise(
+                f"max by (name) ({during(of('systemd_socket_accepted_connections_total', HOST))})", "no socket"
+            ),
+            "Refused": otherwise(
+                f"max by (name) ({during(of('systemd_socket_refused_connections_total', HOST))})", "no socket"
+            ),
         },
         11,
         sort="Accepted",
@@ -298,14 +343,24 @@ exporter = [
     graph(
         "Signals",
         "What systemd tells by itself, by member.",
-        [query(otherwise(f"sum by (signal) ({rate(of('systemd_exporter_events_total', HOST))})", "no signal"), "{{signal}}" + OR_ABSENT)],
+        [
+            query(
+                otherwise(f"sum by (signal) ({rate(of('systemd_exporter_events_total', HOST))})", "no signal"),
+                "{{signal}}" + OR_ABSENT,
+            )
+        ],
         6,
         unit="cps",
     ),
     graph(
         "Calls",
         "What the exporter asks systemd.",
-        [query(otherwise(f"sum by (method) ({rate(of('systemd_exporter_dbus_calls_total', HOST))})", "no call"), "{{method}}" + OR_ABSENT)],
+        [
+            query(
+                otherwise(f"sum by (method) ({rate(of('systemd_exporter_dbus_calls_total', HOST))})", "no call"),
+                "{{method}}" + OR_ABSENT,
+            )
+        ],
         6,
         unit="cps",
     ),
@@ -323,8 +378,14 @@ exporter = [
         "Re-reads and corrections",
         "Corrections without a lost connection are a bug: please report them.",
         [
-            query(otherwise(f"sum by (reason) ({each(of('systemd_exporter_resyncs_total', HOST))})", "none"), "re-read: {{reason}}" + OR_ABSENT),
-            query(otherwise(f"sum by (field) ({each(of('systemd_exporter_drift_total', HOST))})", "none"), "corrected: {{field}}" + OR_ABSENT),
+            query(
+                otherwise(f"sum by (reason) ({each(of('systemd_exporter_resyncs_total', HOST))})", "none"),
+                "re-read: {{reason}}" + OR_ABSENT,
+            ),
+            query(
+                otherwise(f"sum by (field) ({each(of('systemd_exporter_drift_total', HOST))})", "none"),
+                "corrected: {{field}}" + OR_ABSENT,
+            ),
         ],
         6,
         bars=True,
@@ -339,7 +400,14 @@ DASHBOARD = dashboard(
         datasource(),
         job(),
         variable("instance", "Host", 'label_values(systemd_up{job=~"$job"}, instance)'),
-        variable("type", "Types of units that use", "label_values(systemd_unit_state{%s}, type)" % HOST, many=True, all_of=".+", chosen="service"),
+        variable(
+            "type",
+            "Types of units that use",
+            "label_values(systemd_unit_state{%s}, type)" % HOST,
+            many=True,
+            all_of=".+",
+            chosen="service",
+        ),
     ],
     [
         annotation(

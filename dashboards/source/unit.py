@@ -88,7 +88,8 @@ overview = [
         "The type of a service, the file system of a mount.",
         now(
             otherwise(
-                f"max by (type, service_type, mount_type) ({of('systemd_unit_info', UNIT)}) or on () max by (type) ({of('systemd_unit_state', UNIT)})",
+                f"max by (type, service_type, mount_type) ({of('systemd_unit_info', UNIT)})"
+                f" or on () max by (type) ({of('systemd_unit_state', UNIT)})",
                 "not loaded",
             ),
             "{{service_type}} {{mount_type}} {{type}}" + OR_ABSENT,
@@ -130,7 +131,12 @@ events = [
     graph(
         "Transitions",
         "Entries into a state, also those that were over before the next scrape.",
-        [query(otherwise(f"sum by (state) ({each(of('systemd_unit_transitions_total', UNIT))})", "no transition"), "{{state}}" + OR_ABSENT)],
+        [
+            query(
+                otherwise(f"sum by (state) ({each(of('systemd_unit_transitions_total', UNIT))})", "no transition"),
+                "{{state}}" + OR_ABSENT,
+            )
+        ],
         8,
         bars=True,
         overrides=colors_of(UNIT_STATES),
@@ -210,7 +216,9 @@ traffic = [
         "Pressure",
         "Share of the time in which some task waited for a resource. Takes --collector.pressure.",
         [
-            used(rate(of("systemd_unit_pressure_seconds_total", UNIT, 'kind="some"')), "resource", "not served", "{{resource}}"),
+            used(
+                rate(of("systemd_unit_pressure_seconds_total", UNIT, 'kind="some"')), "resource", "not served", "{{resource}}"
+            ),
         ],
         6,
         unit="percentunit",
@@ -249,7 +257,12 @@ started_by = [
     graph(
         "Connections",
         "Those that the socket of its name has open. systemd counts them for Accept=yes.",
-        [query(otherwise(f"max by (name) ({of('systemd_socket_current_connections', SOCKET)})", "no socket"), "{{name}}" + OR_ABSENT)],
+        [
+            query(
+                otherwise(f"max by (name) ({of('systemd_socket_current_connections', SOCKET)})", "no socket"),
+                "{{name}}" + OR_ABSENT,
+            )
+        ],
         7,
         links=[to_unit("${__field.labels.name}", "${instance}")],
     ),
@@ -257,8 +270,14 @@ started_by = [
         "Connections that came",
         "To the socket of its name.",
         [
-            query(otherwise(f"sum({each(of('systemd_socket_accepted_connections_total', SOCKET))})", " (no socket)"), "accepted" + OR_ABSENT),
-            query(otherwise(f"sum({each(of('systemd_socket_refused_connections_total', SOCKET))})", " (no socket)"), "refused" + OR_ABSENT),
+            query(
+                otherwise(f"sum({each(of('systemd_socket_accepted_connections_total', SOCKET))})", " (no socket)"),
+                "accepted" + OR_ABSENT,
+            ),
+            query(
+                otherwise(f"sum({each(of('systemd_socket_refused_connections_total', SOCKET))})", " (no socket)"),
+                "refused" + OR_ABSENT,
+            ),
         ],
         8,
         bars=True,
