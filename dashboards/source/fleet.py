@@ -2,7 +2,6 @@
 
 from grafana import (
     BAD,
-    BY_RESULT,
     ODD,
     OR_ABSENT,
     annotation,
@@ -10,6 +9,7 @@ from grafana import (
     colors_of,
     dashboard,
     datasource,
+    failures,
     graph,
     job,
     linked,
@@ -17,6 +17,7 @@ from grafana import (
     override,
     query,
     ranking,
+    reloads,
     stat,
     states,
     steps,
@@ -119,14 +120,7 @@ hosts = [
 ]
 
 events = [
-    graph(
-        "Failures by result",
-        "Runs of units that failed, by what systemd says of their end.",
-        [query(f"sum by (result) ({each(FAILURES)})", "{{result}}")],
-        8,
-        bars=True,
-        overrides=BY_RESULT,
-    ),
+    failures(HOSTS),
     graph(
         "Restarts by job",
         "Restarts by systemd. Which services they are is in the tables.",
@@ -233,15 +227,7 @@ DASHBOARD = dashboard(
             "red",
         ),
         # On many hosts these are many, and no trouble.
-        annotation(
-            "Daemon-reloads",
-            f"sum by (instance) ({happened(of('systemd_reloads_total', HOSTS))}) > bool 0",
-            "Daemon-reload on {{instance}}",
-            "systemd has read its configuration again.",
-            "instance",
-            "blue",
-        )
-        | {"enable": False},
+        reloads(HOSTS) | {"enable": False},
     ],
     [
         ("", False, [(4, overview), (8, hosts), (8, events), (9, worst)]),

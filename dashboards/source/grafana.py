@@ -4,7 +4,7 @@ A dashboard is a list of rows, a row is a list of lines, a line is a list of pan
 other; where they come to stand follows from their widths and the line's height.
 """
 
-from promql import ABSENT
+from promql import ABSENT, each, happened, of
 
 SCHEMA = 39
 TAG = "unitwatch"
@@ -311,6 +311,18 @@ def linked(name: str, to: dict, width: int) -> dict:
     return override(name, links=[to], custom__width=width)
 
 
+def failures(hosts: str) -> dict:
+    """The failures of all units of hosts, over time."""
+    return graph(
+        "Failures by result",
+        "Runs of units that failed, by what systemd says of their end.",
+        [query(f"sum by (result) ({each(of('systemd_failures_total', hosts))})", "{{result}}")],
+        8,
+        bars=True,
+        overrides=BY_RESULT,
+    )
+
+
 # === Variables, annotations, and the whole ===
 
 
@@ -363,6 +375,10 @@ def job() -> dict:
     return variable("job", "Job", "label_values(systemd_up, job)", many=True)
 
 
+def host() -> dict:
+    return variable("instance", "Host", 'label_values(systemd_up{job=~"$job"}, instance)')
+
+
 def annotation(name: str, expr: str, title: str, text: str, tags: str, color: str) -> dict:
     """A mark where the query is 1, which is asked each minute."""
     return {
@@ -378,6 +394,18 @@ def annotation(name: str, expr: str, title: str, text: str, tags: str, color: st
     }
 
 
+def reloads(hosts: str) -> dict:
+    """The daemon-reloads of hosts."""
+    return annotation(
+        "Daemon-reloads",
+        f"sum by (instance) ({happened(of('systemd_reloads_total', hosts))}) > bool 0",
+        "Daemon-reload on {{instance}}",
+        "systemd has read its configuration again.",
+        "instance",
+        "blue",
+    )
+
+
 def place(rows: list) -> list:
     """Numbers the panels and gives each its place: rows are (title, closed, [(height, panels)])."""
     placed, y, number = [], 0, 0
@@ -390,10 +418,10 @@ def place(rows: list) -> list:
             y += 1
         for height, panels in lines:
             x = 0
-            for each in panels:
+            for one in panels:
                 number += 1
-                width = each["gridPos"]["w"]
-                stands = {"id": number} | each | {"gridPos": {"h": height, "w": width, "x": x, "y": y}}
+                width = one["gridPos"]["w"]
+                stands = {"id": number} | one | {"gridPos": {"h": height, "w": width, "x": x, "y": y}}
                 (inside if closed else placed).append(stands)
                 x += width
             y += height

@@ -2,7 +2,6 @@
 
 from grafana import (
     BAD,
-    BY_RESULT,
     ODD,
     OR_ABSENT,
     annotation,
@@ -11,13 +10,16 @@ from grafana import (
     colors_of,
     dashboard,
     datasource,
+    failures,
     graph,
+    host,
     job,
     linked,
     now,
     override,
     query,
     ranking,
+    reloads,
     stat,
     states,
     steps,
@@ -155,14 +157,7 @@ events = [
         bars=True,
         overrides=colors_of(UNIT_STATES),
     ),
-    graph(
-        "Failures by result",
-        "Runs of units that failed, by what systemd says of their end.",
-        [query(f"sum by (result) ({each(FAILURES)})", "{{result}}")],
-        8,
-        bars=True,
-        overrides=BY_RESULT,
-    ),
+    failures(HOST),
     graph(
         "Restarts",
         "Restarts by systemd, of the services that have most of them.",
@@ -399,7 +394,7 @@ DASHBOARD = dashboard(
     [
         datasource(),
         job(),
-        variable("instance", "Host", 'label_values(systemd_up{job=~"$job"}, instance)'),
+        host(),
         variable(
             "type",
             "Types of units that use",
@@ -418,14 +413,7 @@ DASHBOARD = dashboard(
             "type,result",
             "red",
         ),
-        annotation(
-            "Daemon-reloads",
-            f"sum by (instance) ({happened(of('systemd_reloads_total', HOST))}) > bool 0",
-            "Daemon-reload",
-            "systemd has read its configuration again.",
-            "instance",
-            "blue",
-        ),
+        reloads(HOST),
     ],
     [
         ("", False, [(4, overview), (8, wrong), (8, events), (8, jobs)]),

@@ -11,9 +11,11 @@ from grafana import (
     dashboard,
     datasource,
     graph,
+    host,
     job,
     now,
     query,
+    reloads,
     stat,
     states,
     steps,
@@ -22,7 +24,7 @@ from grafana import (
     variable,
     words,
 )
-from promql import UNIT_STATES, during, each, each_failure, failed, happened, of, otherwise, rate, unit_state
+from promql import UNIT_STATES, during, each, each_failure, failed, of, otherwise, rate, unit_state
 
 HOST = 'job=~"$job",instance="$instance"'
 NAME = 'name="$name"'
@@ -292,7 +294,7 @@ DASHBOARD = dashboard(
     [
         datasource(),
         job(),
-        variable("instance", "Host", 'label_values(systemd_up{job=~"$job"}, instance)'),
+        host(),
         variable("type", "Type", "label_values(systemd_unit_state{%s}, type)" % HOST, all_of=".+"),
         variable("name", "Unit", 'label_values(systemd_unit_state{%s,type=~"$type"}, name)' % HOST),
         # An instance goes by its template: that is what a socket starts.
@@ -307,14 +309,7 @@ DASHBOARD = dashboard(
             "result",
             "red",
         ),
-        annotation(
-            "Daemon-reloads",
-            f"sum by (instance) ({happened(of('systemd_reloads_total', HOST))}) > bool 0",
-            "Daemon-reload",
-            "systemd has read its configuration again.",
-            "instance",
-            "blue",
-        ),
+        reloads(HOST),
     ],
     [
         ("", False, [(4, overview), (4, line), (8, events)]),
