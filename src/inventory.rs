@@ -24,6 +24,7 @@ pub mod wants;
 use std::{
     collections::{BTreeMap, VecDeque, btree_map},
     fmt,
+    ops::Bound,
 };
 
 use self::{
@@ -85,7 +86,13 @@ pub struct Inventory {
     reloading: bool,
     /// Rises with everything that is counted.
     generation: u64,
+    /// Up to which unit it has been asked whether files have changed, in the round under way.
+    looked_at: Option<UnitName>,
 }
+
+/// How many units are asked at each comparison whether their files have changed: systemd looks for
+/// them on the disk, which takes it about a millisecond a unit.
+const FILES_AT_ONCE: usize = 300;
 
 /// Of what a listing is the whole truth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +130,7 @@ impl Inventory {
             instance: None,
             reloading: false,
             generation: 0,
+            looked_at: None,
         }
     }
 
@@ -287,8 +295,11 @@ impl Inventory {
                 Extent::Settings => {
                     let details = PropertySet::details_of(name.unit_type());
                     let triggers = PropertySet::of(&[UnitProperty::TriggeredBy]);
-                    entry.doubt(details.union(PropertySet::PRESUMED).union(triggers));
+                    entry.doubt(details.union(triggers));
                 }
+            }
+            if entry.unit.need_daemon_reload {
+                entry.doubt(PropertySet::PRESUMED);
             }
             entry.hold_listed();
             self.count_after_gap(name);
@@ -300,20 +311,29 @@ impl Inventory {
     /// Returns how many units are gone without a signal; that signal is never late.
     pub fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
         let gone = self.place(listing, now, false, |entry, field| entry.suspects.push(field));
-        self.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::PRESUMED));
+        for (name, entry) in &mut self.units {
+            if entry.is_exported() {
+                entry.doubt(PropertySet::SILENT_SETTINGS);
+                if entry.unit.need_daemon_reload {
+                    entry.doubt(PropertySet::PRESUMED);
+                }
+                enqueue(&mut self.unread, name, entry);
+            }
+        }
+        self.look_at_files();
         gone
     }
 
-    /// Looks whether the units' files are newer than what is loaded, for which nothing waits.
-    pub fn look_at_files(&mut self) {
-        self.doubt(PropertySet::PRESUMED);
-    }
-
-    fn doubt(&mut self, some: PropertySet) {
-        for (name, entry) in &mut self.units {
-            if entry.is_exported() {
-                entry.doubt(some);
-                enqueue(&mut self.unread, name, entry);
+    /// Asks the units next in turn whether their files are newer than what is loaded.
+    fn look_at_files(&mut self) {
+        let after = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.units.range_mut((after, Bound::Unbounded));
+        let exported = next.filter(|(_, entry)| entry.is_exported());
+        for (count, (name, entry)) in exported.take(FILES_AT_ONCE).enumerate() {
+            entry.doubt(PropertySet::PRESUMED);
+            enqueue(&mut self.unread, name, entry);
+            if count + 1 == FILES_AT_ONCE {
+                self.looked_at = Some(name.clone());
             }
         }
     }

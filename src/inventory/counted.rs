@@ -120,6 +120,11 @@ impl Counted {
         }
     }
 
+    /// Whether nothing was ever known of it.
+    pub(super) fn is_blank(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Whether a run of it is known.
     pub(super) fn ever_ran(&self) -> bool {
         self.invocation.is_some_and(|invocation| invocation != 0)

@@ -420,11 +420,13 @@ impl Entry {
         }
         let facts = self.facts();
         // Answers come one by one, and what tells that something has happened may be of two
-        // moments, unless it is answered the same again.
+        // moments, unless it is answered the same again. Of a unit that is met for the first time
+        // nothing is counted that could be of two.
+        let tells = || !self.counted.is_blank() && !self.counted.clone().advance(&facts).is_empty();
         if self.after_gap
             && word == Word::Answer
             && self.confirming.as_deref() != Some(&facts)
-            && (self.is_ambiguous() || !self.counted.clone().advance(&facts).is_empty())
+            && (self.is_ambiguous() || tells())
         {
             self.confirming = Some(Box::new(facts));
             self.doubt(run);

@@ -2,6 +2,7 @@
 //! as the real one does, with every delay that the real one may have, and events that no systemd
 //! would send.
 
+mod asking;
 mod counting;
 
 use std::{

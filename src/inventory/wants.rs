@@ -92,10 +92,10 @@ mod tests {
             listed("b.socket", LoadState::Loaded),
             listed("c.service", LoadState::Error),
         ];
-        inventory.adopt(listing, Extent::Everything, 0);
+        inventory.adopt(listing.clone(), Extent::Everything, 0);
         let file = |unit| ListedFile { name: name(unit), state: "enabled".into() };
         let ask = inventory.adopt_files(vec![file("a.service"), file("absent.service")]);
-        inventory.look_at_files();
+        inventory.compare(listing, 0);
         let mut of_units = BTreeSet::new();
         while let Some((unit, property)) = inventory.next_question() {
             of_units.insert(property.name());

@@ -55,7 +55,7 @@ families! {
     ENABLED_INACTIVE: Gauge "systemd_unit_enabled_inactive" ["name", "type"]
         "Always 1, for an enabled unit, in memory or not, that is neither active nor on its way; absent for other units, and for one that rests by design: a finished oneshot, one whose conditions are not met, one that a timer, socket, path or bus name starts.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
-        "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late.";
+        "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late, and one more for every 300 units.";
 }
 
 /// Which series tell the state of a unit.

@@ -404,7 +404,6 @@ impl<'a> Session<'a> {
             && lock(&self.shared.inventory).is_complete()
         {
             self.seeded = true;
-            lock(&self.shared.inventory).look_at_files();
             if !self.failures.is_empty() {
                 warn!(way = self.way, failed = self.failures.join("; "), "using another way in");
             }

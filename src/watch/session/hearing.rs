@@ -254,12 +254,7 @@ impl Session<'_> {
         } else {
             let extent =
                 if reason.may_have_missed() { Extent::Everything } else { Extent::Settings };
-            let mut inventory = lock(&self.shared.inventory);
-            inventory.adopt(units, extent, clock::monotonic());
-            if self.seeded {
-                inventory.look_at_files();
-            }
-            drop(inventory);
+            lock(&self.shared.inventory).adopt(units, extent, clock::monotonic());
             self.manager = facts().collect();
             self.want_files();
         }

@@ -1,0 +1,85 @@
+//! What is asked of systemd, and how often.
+
+use super::*;
+
+fn listed(name: &str) -> ListedUnit {
+    ListedUnit {
+        name: UnitName::new(name).unwrap(),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Inactive,
+        sub_state: "dead".into(),
+    }
+}
+
+/// Answers everything that is asked, and returns it. Of some units the files have changed.
+fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProperty)> {
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        let value = match property {
+            UnitProperty::NeedDaemonReload => Value::Flag(changed.contains(&unit.as_str())),
+            UnitProperty::Invocation => Value::Id(7),
+            UnitProperty::ServiceResult => Value::Text("success".into()),
+            UnitProperty::Restarts | UnitProperty::ExitStatus => Value::Number(0),
+            UnitProperty::ExitCode => Value::Number(1),
+            UnitProperty::ActiveEnter | UnitProperty::InactiveEnter | UnitProperty::ExitTime => {
+                Value::Number(1_000)
+            }
+            _ => Value::Nothing,
+        };
+        inventory.answer(&unit, property, Ok(value));
+        asked.push((unit.as_str().to_owned(), property));
+    }
+    asked
+}
+
+/// systemd looks for the files on the disk, so it is asked of a few units at a time, in turn, and
+/// not at the start.
+#[test]
+fn files_are_looked_at_in_turn() {
+    let names: Vec<_> = (0..2 * FILES_AT_ONCE + 10).map(|it| format!("u{it:04}.timer")).collect();
+    let listing: Vec<_> = names.iter().map(|name| listed(name)).collect();
+    let mut inventory = inventory();
+    let looked_at = |inventory: &mut Inventory, changed: &[&str]| {
+        let asked = asked(inventory, changed).into_iter();
+        let files = asked.filter(|(_, property)| *property == UnitProperty::NeedDaemonReload);
+        let mut files: Vec<_> = files.map(|(unit, _)| unit).collect();
+        files.sort();
+        files
+    };
+    inventory.adopt(listing.clone(), Extent::Everything, 0);
+    assert_eq!(looked_at(&mut inventory, &[]), Vec::<String>::new());
+    let mut compare = |changed: &[&str]| {
+        inventory.compare(listing.clone(), 0);
+        looked_at(&mut inventory, changed)
+    };
+    let first = "u0003.timer";
+    assert_eq!(compare(&[first]), names[..FILES_AT_ONCE]);
+    // One whose files have changed is looked at each time.
+    let mut second = compare(&[first]);
+    assert_eq!(second.remove(0), first);
+    assert_eq!(second, names[FILES_AT_ONCE..2 * FILES_AT_ONCE]);
+    assert_eq!(compare(&[]), [&[first.to_owned()], &names[2 * FILES_AT_ONCE..]].concat());
+    assert_eq!(compare(&[]), names[..FILES_AT_ONCE]);
+
+    // After a reload only those that were old before may be new.
+    inventory.compare(listing.clone(), 0);
+    looked_at(&mut inventory, &["u0400.timer"]);
+    inventory.adopt(listing.clone(), Extent::Settings, 0);
+    assert_eq!(looked_at(&mut inventory, &[]), ["u0400.timer"]);
+}
+
+/// Of a unit that is met for the first time nothing is counted, so nothing is asked twice.
+#[test]
+fn what_is_met_first_is_asked_once() {
+    let mut inventory = inventory();
+    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    let at_first = asked(&mut inventory, &[]);
+    let mut once = at_first.clone();
+    once.dedup();
+    once.sort_by_key(|(_, property)| property.name());
+    once.dedup();
+    assert_eq!(once.len(), at_first.len(), "{at_first:?}");
+    // What a gap shows of one that is known is answered twice before it counts.
+    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    assert!(asked(&mut inventory, &[]).len() <= at_first.len(), "nothing has happened");
+}
