@@ -34,7 +34,7 @@ use self::{
     files::Files,
     history::{Gain, Totals},
     jobs::{Jobs, Standing},
-    unit::{Details, Usec},
+    unit::Usec,
     wants::Wants,
 };
 use crate::filter::Slices;
@@ -145,6 +145,11 @@ impl Inventory {
 
     /// Takes in what systemd signalled, and when.
     pub fn apply(&mut self, event: Event, now: Usec) {
+        if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
+            &event
+        {
+            self.stir(name);
+        }
         match event {
             // During a reload every unit goes and comes back. The listing that follows the end of
             // the reload says which of them really did; what a new one does until then counts.
@@ -203,7 +208,10 @@ impl Inventory {
                 entry.learn(property, &value);
                 self.count_after_gap(name);
             }
-            Err(error) if error.is_passing() => self.deferred.push(name.clone()),
+            Err(error) if error.is_passing() => {
+                entry.has_stirred = true;
+                self.deferred.push(name.clone());
+            }
             Err(_) => {
                 entry.refuse(property);
                 self.count_after_gap(name);
@@ -313,7 +321,9 @@ impl Inventory {
         let gone = self.place(listing, now, false, |entry, field| entry.suspects.push(field));
         for (name, entry) in &mut self.units {
             if entry.is_exported() {
-                entry.doubt(PropertySet::SILENT_SETTINGS);
+                entry.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                // Whatever else may have been.
+                entry.has_stirred = true;
                 if entry.unit.need_daemon_reload {
                     entry.doubt(PropertySet::PRESUMED);
                 }
@@ -412,20 +422,39 @@ impl Inventory {
     }
 
     /// What to ask at each scrape because systemd never signals it: the counters of sockets that
-    /// accept connections and of services that count IP traffic.
-    pub fn unsignalled(&self) -> Vec<(UnitName, UnitProperty)> {
-        let counters = |(name, entry): (&UnitName, &Entry)| {
-            let socket = PropertySet::CONNECTION_COUNTERS;
-            let set = match entry.unit.details {
-                _ if !entry.is_exported() || !self.is_served(entry) => PropertySet::EMPTY,
-                Details::Socket(_) if entry.accepts_connections => socket,
-                Details::Service(_) if entry.counts_ip => PropertySet::IP_COUNTERS,
-                _ => PropertySet::EMPTY,
-            };
-            let (name, set) = (name.clone(), set.without(entry.spared));
-            set.iter().map(move |property| (name.clone(), property))
-        };
-        self.units.iter().flat_map(counters).collect()
+    /// have connections or may have had some, and of services that count IP traffic, and when
+    /// services with a watchdog said that they live.
+    ///
+    /// It has to be asked then, or [`Self::stir_all`] to be called.
+    pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
+        let mut all = Vec::new();
+        for (name, entry) in &mut self.units {
+            let is_served = entry.admitted && self.slices.admit(name, entry.slice());
+            if is_served && entry.is_exported() {
+                all.extend(entry.unsignalled().iter().map(|property| (name.clone(), property)));
+                // Which socket the connections of instances belong to is not to be told.
+                entry.has_stirred = name.as_str().contains('@');
+            }
+        }
+        all
+    }
+
+    /// Takes it that the connections of each socket may have changed.
+    pub fn stir_all(&mut self) {
+        self.units.values_mut().for_each(|entry| entry.has_stirred = true);
+    }
+
+    /// The same of the sockets that something which was heard has to do with: a socket that accepts
+    /// connections has an instance of the service of its name for each.
+    fn stir(&mut self, heard: &UnitName) {
+        if let Some(entry) = self.units.get_mut(heard) {
+            entry.has_stirred = true;
+        }
+        let socket = heard.as_str().split_once('@').filter(|_| heard.suffix() == "service");
+        let socket = socket.and_then(|(prefix, _)| UnitName::new(&format!("{prefix}.socket")));
+        if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
+            entry.has_stirred = true;
+        }
     }
 
     /// What is wanted besides what is always read.

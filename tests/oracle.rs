@@ -72,6 +72,12 @@ fn write_units(machine: &Machine) {
             "[Socket]\nListenStream=%t/uw-whole.sock\nService=uw-other.service\n".into(),
         ),
         ("uw-net.service", "[Service]\nExecStart=sleep infinity\nIPAccounting=yes\n".to_owned()),
+        (
+            "uw-dog.service",
+            "[Service]\nWatchdogSec=90\nNotifyAccess=all\n\
+             ExecStart=sh -c 'while systemd-notify WATCHDOG=1; do sleep 1; done'\n"
+                .to_owned(),
+        ),
         ("uw-path.path", "[Path]\nPathExists=/nonexistent\nUnit=uw-timed.service\n".to_owned()),
         ("uw-all.target", "[Unit]\nWants=uw-simple.service uw-missing.service\n".to_owned()),
         ("uw-some.slice", "[Slice]\n".to_owned()),
@@ -136,6 +142,7 @@ fn operate(machine: &Machine, random: &mut Random, held: &mut Held) {
         "uw-sock.socket",
         "uw-whole.socket",
         "uw-net.service",
+        "uw-dog.service",
         "uw-path.path",
         "uw-all.target",
         "uw-some.slice",
@@ -237,6 +244,16 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
     ] {
         put(family, &both, seconds(show::time(unit, property)));
     }
+    let [left, active, exit] =
+        ["InactiveExitTimestamp", "ActiveEnterTimestamp", "ActiveExitTimestamp"]
+            .map(|property| show::time(unit, property));
+    if let (Some(left), Some(active)) = (left, active)
+        && left <= active
+        && exit.is_none_or(|exit| exit <= left || exit >= active)
+    {
+        put("systemd_unit_start_duration_seconds", &both, seconds(Some(active - left)));
+    }
+    put("systemd_unit_sub_state", &[both[0], both[1], ("sub", &unit["SubState"])], Some(1.0));
     let reload = (unit["NeedDaemonReload"] == "yes").then_some(1.0);
     put("systemd_unit_need_daemon_reload", &both, reload);
     let kind = unit.get("Type").map_or("", String::as_str);
@@ -263,6 +280,11 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
             if matches!(state, "active" | "reloading" | "refreshing") {
                 let started = seconds(show::time(unit, "ActiveEnterTimestamp"));
                 put("systemd_unit_start_time_seconds", &both, started);
+            }
+            let watched = !["0", "infinity"].contains(&unit["WatchdogUSec"].as_str());
+            if watched && state == "active" && unit["SubState"] == "running" {
+                let ping = seconds(show::time(unit, "WatchdogTimestamp"));
+                put("systemd_service_watchdog_last_ping_time_seconds", &both[..1], ping);
             }
             if unit["IPAccounting"] == "yes" {
                 for (family, property) in [
@@ -461,7 +483,8 @@ async fn consult(operations: u64, flags: &[&str]) {
             .must(&[&["start"][..], &some.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     }
     let often = "--systemd.collector.reconcile-interval=2s";
-    let exporter = machine.exporter(&[&[often], flags].concat());
+    let all = "--collector.unit-sub-state";
+    let exporter = machine.exporter(&[&[often, all], flags].concat());
     let (mut random, mut held) = (Random(seed), Held::default());
     let (began, mut done) = (Instant::now(), 0);
     while done < operations || began.elapsed() < Duration::from_secs(minutes * 60) {

@@ -47,10 +47,11 @@ fn the_row_of_the_groups_flags_names_them_all() {
         let groups = Group::ALL.iter().filter(|group| group.is_default() == is_default);
         groups.map(|group| format!("`{}`", group.name())).collect::<Vec<_>>()
     };
+    let (last, others) =
+        names(false).split_last().map(|(it, rest)| (it.clone(), rest.join(", "))).unwrap();
     let row = format!(
-        "| `--collector.GROUP` | on, but for {} | serve the metrics of a group (the table below \
+        "| `--collector.GROUP` | on, but for {others} and {last} | serve the metrics of a group (the table below \
          tells which they are): {} or {}; `--no-collector.GROUP` leaves them out |\n",
-        names(false).join(" and "),
         names(true).join(", "),
         names(false).join(", "),
     );

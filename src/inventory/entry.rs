@@ -62,7 +62,11 @@ pub(super) struct Entry {
     /// When the unit of its name left that it goes on from, as long as it is not known to be back.
     left: Option<Usec>,
     pub(super) accepts_connections: bool,
+    /// Something has been heard since its connections were asked for that may have changed them.
+    pub(super) has_stirred: bool,
     pub(super) counts_ip: bool,
+    /// It has to tell systemd again and again that it lives.
+    has_watchdog: bool,
     /// Fields that a comparison had to correct, until a signal explains why.
     pub(super) suspects: Vec<&'static str>,
 }
@@ -137,7 +141,9 @@ impl Entry {
             slice: None,
             left: None,
             accepts_connections: false,
+            has_stirred: true,
             counts_ip: false,
+            has_watchdog: false,
             suspects: Vec::new(),
         }
     }
@@ -251,6 +257,9 @@ impl Entry {
         if self.counts_ip {
             wanted = wanted.union(PropertySet::IP_COUNTERS);
         }
+        if self.unit.is_running() {
+            wanted = wanted.with(UnitProperty::WatchdogInterval);
+        }
         if self.enabled && self.unit.active_state == ActiveState::Inactive {
             wanted = wanted.union(PropertySet::RESTING);
         }
@@ -278,6 +287,31 @@ impl Entry {
         wanted
     }
 
+    /// What to ask of it at a scrape, because systemd never signals it.
+    pub(super) fn unsignalled(&self) -> PropertySet {
+        let mut wanted = PropertySet::EMPTY;
+        match self.unit.details {
+            Details::Socket(socket) if self.accepts_connections => {
+                // What was refused was refused because of others that were open, or the socket
+                // itself was about to change.
+                let rests = socket.connections == Some(0) && !self.has_stirred;
+                if !rests {
+                    wanted = PropertySet::CONNECTION_COUNTERS;
+                }
+            }
+            Details::Service(_) => {
+                if self.counts_ip {
+                    wanted = wanted.union(PropertySet::IP_COUNTERS);
+                }
+                if self.has_watchdog && self.unit.is_running() {
+                    wanted = wanted.with(UnitProperty::WatchdogPing);
+                }
+            }
+            _ => {}
+        }
+        wanted.without(self.spared)
+    }
+
     /// Whether signals may have been missed since it was last counted, or what they left open is
     /// still asked for.
     pub(super) fn is_after_gap(&self) -> bool {
@@ -290,6 +324,7 @@ impl Entry {
         self.held = PropertySet::PRESUMED;
         self.refused = PropertySet::EMPTY;
         self.after_gap = true;
+        self.has_stirred = true;
     }
 
     /// Holds for true what has just been listed, and what follows from it and so need not be
@@ -378,6 +413,12 @@ impl Entry {
             }
             UnitProperty::RestartForced => self.run.forced = *value == Value::Flag(true),
             UnitProperty::Accept => self.accepts_connections = *value == Value::Flag(true),
+            UnitProperty::WatchdogInterval => {
+                self.has_watchdog = value.number().is_some();
+                if !self.has_watchdog {
+                    self.learn(UnitProperty::WatchdogPing, &Value::Nothing);
+                }
+            }
             UnitProperty::IpAccounting => {
                 self.counts_ip = *value == Value::Flag(true);
                 if !self.counts_ip {

@@ -68,6 +68,9 @@ pub struct Service {
     pub service_type: Option<Box<str>>,
     /// `TasksMax`.
     pub tasks_max: Option<u64>,
+    /// `WatchdogTimestamp`, asked at the scrape where `WatchdogSec` is on: when the current run last
+    /// said that it lives, or began.
+    pub watchdog_ping: Option<Usec>,
     /// The IP accounting counters, where `IPAccounting` is on and systemd can count.
     pub ip: Option<IpCounters>,
 }
@@ -145,6 +148,12 @@ impl Unit {
         }
     }
 
+    /// Whether it is a service whose main process runs and is not being changed.
+    pub fn is_running(&self) -> bool {
+        let service = matches!(self.details, Details::Service(_));
+        service && self.active_state == ActiveState::Active && &*self.sub_state == "running"
+    }
+
     /// Whether the row holds this value already.
     pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
         match self.get(property) {
@@ -185,6 +194,7 @@ impl Unit {
             (P::InactiveExit, _) => Number(self.inactive_exit),
             (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
             (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
+            (P::WatchdogPing, Details::Service(it)) => Number(it.watchdog_ping),
             (P::IpIngressBytes, Details::Service(it)) => Number(it.ip().ingress_bytes),
             (P::IpEgressBytes, Details::Service(it)) => Number(it.ip().egress_bytes),
             (P::IpIngressPackets, Details::Service(it)) => Number(it.ip().ingress_packets),
@@ -232,6 +242,7 @@ impl Unit {
             (P::InactiveExit, _) => self.inactive_exit = number,
             (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
             (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
+            (P::WatchdogPing, Details::Service(it)) => it.watchdog_ping = number,
             (P::IpIngressBytes, Details::Service(it)) => it.ip_mut().ingress_bytes = number,
             (P::IpEgressBytes, Details::Service(it)) => it.ip_mut().egress_bytes = number,
             (P::IpIngressPackets, Details::Service(it)) => it.ip_mut().ingress_packets = number,

@@ -14,7 +14,7 @@ pub struct Wants {
     pub ip: bool,
     /// The counters of sockets.
     pub sockets: bool,
-    /// How the hardware watchdog does.
+    /// How the hardware watchdog and those of services do.
     pub watchdog: bool,
     /// In which slices units are.
     pub slices: bool,
@@ -51,6 +51,10 @@ impl Wants {
         if !self.sockets {
             spared = spared.union(PropertySet::CONNECTION_COUNTERS.with(UnitProperty::Accept));
         }
+        if !self.watchdog {
+            let service = [UnitProperty::WatchdogInterval, UnitProperty::WatchdogPing];
+            spared = spared.union(PropertySet::of(&service));
+        }
         if !self.slices {
             spared = spared.union(PropertySet::SLICES);
         }
@@ -77,7 +81,8 @@ mod tests {
         UnitName::new(name).unwrap()
     }
 
-    /// What is asked of two services, a socket and a unit that does not load, all at rest, and at
+    /// What is asked of a service, a socket and a unit that does not load, all at rest, of a service
+    /// that runs, and at
     /// a scrape; and whether a service that is enabled and not in memory is asked about.
     fn asked(wants: Wants) -> (BTreeSet<&'static str>, BTreeSet<&'static str>, bool) {
         let mut inventory = Inventory::new(Box::new(|_| true), 0, wants);
@@ -91,6 +96,11 @@ mod tests {
             listed("a.service", LoadState::Loaded),
             listed("b.socket", LoadState::Loaded),
             listed("c.service", LoadState::Error),
+            ListedUnit {
+                active_state: ActiveState::Active,
+                sub_state: "running".into(),
+                ..listed("d.service", LoadState::Loaded)
+            },
         ];
         inventory.adopt(listing.clone(), Extent::Everything, 0);
         let file = |unit| ListedFile { name: name(unit), state: "enabled".into() };
@@ -100,7 +110,11 @@ mod tests {
         while let Some((unit, property)) = inventory.next_question() {
             of_units.insert(property.name());
             let flags = [UnitProperty::Accept, UnitProperty::IpAccounting];
-            let on = if flags.contains(&property) { Value::Flag(true) } else { Value::Nothing };
+            let on = match property {
+                UnitProperty::WatchdogInterval => Value::Number(1),
+                _ if flags.contains(&property) => Value::Flag(true),
+                _ => Value::Nothing,
+            };
             inventory.answer(&unit, property, Ok(on));
         }
         assert!(inventory.is_complete());
@@ -132,7 +146,12 @@ mod tests {
                 connections.to_vec(),
             ),
             (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
-            (Wants { file_states: false, watchdog: false, ..everything }, vec![], vec![]),
+            (
+                Wants { watchdog: false, ..everything },
+                vec!["WatchdogUSec"],
+                vec!["WatchdogTimestamp"],
+            ),
+            (Wants { file_states: false, ..everything }, vec![], vec![]),
         ] {
             let (units, scrape, asks) = asked(wants);
             let spared: Vec<_> = all.difference(&units).copied().collect();

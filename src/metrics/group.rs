@@ -30,6 +30,8 @@ macro_rules! groups {
 groups! {
     UnitState "unit-state" true
         "Serve the state of each unit.";
+    UnitSubState "unit-sub-state" false
+        "Serve the state of each unit in the words of its type.";
     UnitInfo "unit-info" true
         "Serve the type of each service and the file system of each mount.";
     UnitTimes "unit-times" true
@@ -63,7 +65,7 @@ groups! {
     Boot "boot" true
         "Serve when the stages of the boot were, and how long they took.";
     Watchdog "watchdog" true
-        "Serve the hardware watchdog that the manager feeds.";
+        "Serve the hardware watchdog that the manager feeds, and when services fed theirs.";
 }
 
 /// A set of groups: those that are on.
@@ -181,6 +183,7 @@ mod tests {
     #[test]
     fn what_costs_most_is_off_unless_asked_for() {
         let off = Group::ALL.iter().filter(|group| !group.is_default());
-        assert_eq!(off.collect::<Vec<_>>(), [&Group::UnitFileState, &Group::Pressure]);
+        let expected = [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure];
+        assert_eq!(off.collect::<Vec<_>>(), expected);
     }
 }

@@ -32,6 +32,9 @@ families! {
     [UnitEvents]
     RESTARTS: Counter "systemd_service_restart_total" ["name"]
         "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that. Stays for --retention after the service is gone.";
+    [Watchdog]
+    WATCHDOG_PING: Gauge "systemd_service_watchdog_last_ping_time_seconds" ["name"]
+        "Unix time at which the service's current run last told systemd that it lives, or began; from WatchdogTimestamp, absent unless it is running with WatchdogSec=.";
     [Ip]
     INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
         "Bytes that the service received; from IPIngressBytes, absent unless IPAccounting is on.";
@@ -67,6 +70,12 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let is_service = |row: &&Row<'_>| row.unit_type == UnitType::Service.as_str();
     for row in rows.iter().filter(is_service).filter(|row| row.is_or_was_there()) {
         samples.add([row.name], row.history.restarts)?;
+    }
+    let mut samples = out.family(&WATCHDOG_PING);
+    for row in rows {
+        let unit = row.unit.filter(|unit| unit.is_running());
+        let ping = unit.and_then(service).and_then(|service| service.watchdog_ping);
+        samples.add_known([row.name], ping.map(seconds))?;
     }
     let ip =
         |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);

@@ -45,6 +45,11 @@ families! {
         "Unix time at which the unit last became inactive or failed; from InactiveEnterTimestamp, absent if it never did.";
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
         "Unix time at which the unit last left the inactive or failed state; from InactiveExitTimestamp, absent if it never did.";
+    START_DURATION: Gauge "systemd_unit_start_duration_seconds" ["name", "type"]
+        "Time that the unit's last start took, until it was active; from ActiveEnterTimestamp and InactiveExitTimestamp, absent if it never was and while the last start has not got there, and for one that did not start from rest, as with RestartMode=direct.";
+    [UnitSubState]
+    SUB_STATE: Gauge "systemd_unit_sub_state" ["name", "type", "sub"]
+        "Always 1, with the unit's state in the words of its type, such as running, listening or mounted; from SubState, absent unless --collector.unit-sub-state is on.";
     [UnitProblems]
     LOAD_ERROR: Gauge "systemd_unit_load_error" ["name", "type", "load_state", "error"]
         "Always 1, for a unit that has a file and that systemd could not load, with the name of the D-Bus error; from LoadState and LoadError, absent for a unit that is loaded, masked or not found.";
@@ -171,6 +176,11 @@ pub(super) fn encode(
     each(rows, out, &ACTIVE_EXIT, time(|unit| unit.active_exit))?;
     each(rows, out, &INACTIVE_ENTER, time(|unit| unit.inactive_enter))?;
     each(rows, out, &INACTIVE_EXIT, time(|unit| unit.inactive_exit))?;
+    each(rows, out, &START_DURATION, start_duration)?;
+    let mut samples = out.family(&SUB_STATE);
+    for (row, unit) in loaded(rows) {
+        samples.add((row, [&*unit.sub_state]), 1_u64)?;
+    }
     let mut samples = out.family(&LOAD_ERROR);
     for row in rows {
         if let Some(unit) = row.unloadable {
@@ -190,6 +200,14 @@ pub(super) fn encode(
         samples.add(row, 1_u64)?;
     }
     each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))
+}
+
+/// How long the last start took, from rest until the unit was active.
+fn start_duration(unit: &Unit) -> Option<f64> {
+    let (left, active) = (unit.inactive_exit?, unit.active_enter?);
+    // One that ceased to be active since it was last at rest was started again without a rest.
+    let from_rest = unit.active_exit.is_none_or(|exit| exit <= left || exit >= active);
+    active.checked_sub(left).filter(|_| from_rest).map(seconds)
 }
 
 /// Writes a family with a sample for each unit that has a value.

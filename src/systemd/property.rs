@@ -121,6 +121,8 @@ unit_properties! {
     IpEgressBytes = "Service"."IPEgressBytes" as Number,
     IpIngressPackets = "Service"."IPIngressPackets" as Number,
     IpEgressPackets = "Service"."IPEgressPackets" as Number,
+    WatchdogInterval = "Service"."WatchdogUSec" as Time,
+    WatchdogPing = "Service"."WatchdogTimestamp" as Time,
     Accept = "Socket"."Accept" as Flag,
     Accepted = "Socket"."NAccepted" as Number,
     Connections = "Socket"."NConnections" as Number,
@@ -275,6 +277,9 @@ impl PropertySet {
     /// Settings that `systemctl set-property` changes without a signal.
     pub const SILENT_SETTINGS: Self =
         Self::of(&[UnitProperty::TasksMax, UnitProperty::IpAccounting]);
+
+    /// What a service that runs may change by itself without a signal.
+    pub const SILENT_WORDS: Self = Self::of(&[UnitProperty::WatchdogInterval]);
 
     /// What is taken for false until somebody looks, because it seldom is not: nothing waits for it.
     pub const PRESUMED: Self = Self::of(&[UnitProperty::NeedDaemonReload]);

@@ -32,7 +32,7 @@ impl Pulse {
     }
 
     /// Begins a round, unless one is under way.
-    pub(super) fn begin(&mut self, inventory: &Inventory) {
+    pub(super) fn begin(&mut self, inventory: &mut Inventory) {
         if !self.is_idle() {
             return;
         }

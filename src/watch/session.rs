@@ -323,7 +323,7 @@ impl<'a> Session<'a> {
     fn join_pulse(&mut self, waiting: oneshot::Sender<()>) {
         if self.silent_since.is_none() && self.is_present() {
             self.pulse.join(waiting);
-            self.pulse.begin(&lock(&self.shared.inventory));
+            self.pulse.begin(&mut lock(&self.shared.inventory));
         }
         // Otherwise it is dropped, and so learns at once that there is no answer.
     }
@@ -375,7 +375,7 @@ impl<'a> Session<'a> {
             && self.pulse.is_idle()
         {
             self.settle = Some(Settle::WithPulse);
-            self.pulse.begin(&lock(&self.shared.inventory));
+            self.pulse.begin(&mut lock(&self.shared.inventory));
         }
         self.manager.extend(self.manager_later.drain(..));
         lock(&self.shared.inventory).retry_deferred();

@@ -36,8 +36,12 @@ fn unit(number: u64) -> Unit {
                 ingress_packets: Some(number * 1_234),
                 egress_packets: Some(number * 4_321),
             });
-            let service =
-                Service { service_type: Some("simple".into()), tasks_max: Some(4_915), ip };
+            let service = Service {
+                service_type: Some("simple".into()),
+                tasks_max: Some(4_915),
+                ip,
+                ..Service::default()
+            };
             ("service", Details::Service(service))
         }
         14 => {

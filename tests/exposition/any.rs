@@ -133,11 +133,11 @@ fn details() -> impl Strategy<Value = Details> {
         let [ingress_bytes, egress_bytes, ingress_packets, egress_packets] = counters;
         IpCounters { ingress_bytes, egress_bytes, ingress_packets, egress_packets }
     });
-    let service = (option::of(word()), some(), option::of(ip));
+    let service = (option::of(word()), some(), some(), option::of(ip));
     prop_oneof![
-        service.prop_map(|(service_type, tasks_max, ip)| {
+        service.prop_map(|(service_type, tasks_max, watchdog_ping, ip)| {
             let service_type = service_type.map(Into::into);
-            Details::Service(Service { service_type, tasks_max, ip })
+            Details::Service(Service { service_type, tasks_max, watchdog_ping, ip })
         }),
         [some(), some(), some()].prop_map(|[accepted, connections, refused]| Details::Socket(
             Socket { accepted, connections, refused }

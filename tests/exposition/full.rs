@@ -123,6 +123,7 @@ fn units() -> Vec<Unit> {
     let web = Service {
         service_type: Some("notify".into()),
         tasks_max: Some(4915),
+        watchdog_ping: Some(NOW - 1_250_000),
         ip: Some(IpCounters {
             ingress_bytes: Some(9_007_199_254_740_993),
             egress_bytes: Some(2),
@@ -141,7 +142,12 @@ fn units() -> Vec<Unit> {
     let web = unit(r"back\x2dslash.service", ActiveState::Active, Details::Service(web));
     let service = |name, state| unit(name, state, Details::Service(idle.clone()));
     vec![
-        Unit { result: Some(RunResult::Success), history: Arc::new(crashed()), ..restarted(web) },
+        Unit {
+            sub_state: "running".into(),
+            result: Some(RunResult::Success),
+            history: Arc::new(crashed()),
+            ..restarted(web)
+        },
         Unit {
             result: Some(RunResult::ExitCode),
             history: Arc::new(failing()),

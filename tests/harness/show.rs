@@ -17,7 +17,7 @@ const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
     Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,NeedDaemonReload,\
     IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
-    NConnections,NRefused,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
+    NConnections,NRefused,WatchdogUSec,WatchdogTimestamp,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
 
 /// All units in memory by name.
 pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {

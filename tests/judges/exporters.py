@@ -35,20 +35,26 @@ def loaded_units() -> set:
     return {name for name, load, _ in rows if load == "loaded" and not name.endswith(".device")}
 
 
-def count_units(pattern: str, wanted: str) -> int:
-    """How many loaded units of these names have a property with a value."""
-    shown = systemctl("show", "--all", "--property=LoadState", f"--property={wanted.partition('=')[0]}", pattern)
-    return sum({"LoadState=loaded", wanted} <= set(unit.splitlines()) for unit in shown.split("\n\n"))
+def count_units(pattern: str, *wanted: str) -> int:
+    """How many loaded units of these names have properties with values, or with another than one
+    after an exclamation mark."""
+    names = [word.lstrip("!").partition("=")[0] for word in wanted]
+    shown = systemctl("show", "--all", "--property=LoadState", *(f"--property={name}" for name in names), pattern)
+    units = [set(unit.splitlines()) for unit in shown.split("\n\n")]
+    has = {word for word in wanted if not word.startswith("!")} | {"LoadState=loaded"}
+    hasnt = {word[1:] for word in wanted if word.startswith("!")}
+    return sum(has <= unit and not hasnt & unit for unit in units)
 
 
 def allowed_calls(accounted: str = "*.service") -> tuple[int, str]:
-    """What a scrape may ask, where IP accounting is on for no other services than these: only
-    what systemd never signals."""
-    sockets = count_units("*.socket", "Accept=yes")
+    """What a scrape may ask while no connection comes, where IP accounting is on for no other
+    services than these: only what systemd never signals."""
+    sockets = count_units("*.socket", "Accept=yes", "!NConnections=0")
     services = count_units(accounted, "IPAccounting=yes")
+    watched = count_units("*.service", "SubState=running", "!WatchdogUSec=0", "!WatchdogUSec=infinity")
     watchdog = bool(systemctl("show", "--value", "--property=WatchdogDevice").strip())
-    what = f"SystemState, {sockets} Accept=yes sockets, {services} IPAccounting=yes services"
-    return 1 + 3 * watchdog + 3 * sockets + 4 * services, what
+    what = f"SystemState, {sockets} sockets with connections, {services} IPAccounting=yes services, {watched} with a watchdog"
+    return 1 + 3 * watchdog + 3 * sockets + 4 * services + watched, what
 
 
 def machine() -> list[str]:

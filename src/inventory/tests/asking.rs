@@ -83,3 +83,54 @@ fn what_is_met_first_is_asked_once() {
     inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
     assert!(asked(&mut inventory, &[]).len() <= at_first.len(), "nothing has happened");
 }
+
+/// A socket is asked for its counters at a scrape while it has connections, and when it may have
+/// had some since it was asked last.
+#[test]
+fn a_socket_is_asked_while_something_happens_on_it() {
+    let mut inventory = inventory();
+    let units = ["talk.socket", "talk@1.service", "talk@x.socket"];
+    inventory.adopt(units.map(listed).into(), Extent::Everything, 0);
+    let talk = UnitName::new("talk.socket").unwrap();
+    while let Some((unit, property)) = inventory.next_question() {
+        let accept = property == UnitProperty::Accept;
+        let value = if accept { Value::Flag(true) } else { Value::Number(0) };
+        inventory.answer(&unit, property, Ok(value));
+    }
+    // Answers as systemd would with so many connections, and tells whether it was asked at all.
+    let asks = |inventory: &mut Inventory, connections: Result<u64, CallError>| {
+        let asked = inventory.unsignalled();
+        let of_talk: Vec<_> = asked.iter().filter(|(unit, _)| *unit == talk).collect();
+        for (unit, property) in &of_talk {
+            inventory.answer(unit, *property, connections.clone().map(Value::Number));
+        }
+        // This one has a template of its own, and its services the names of the other's.
+        assert_eq!(asked.len() - of_talk.len(), 3);
+        assert!([0, 3].contains(&of_talk.len()));
+        !of_talk.is_empty()
+    };
+    assert!(asks(&mut inventory, Ok(0)), "never asked at a scrape before");
+    assert!(!asks(&mut inventory, Ok(0)));
+    for event in [
+        Event::UnitNew(UnitName::new("talk@2.service").unwrap()),
+        Event::UnitRemoved(UnitName::new("talk@2.service").unwrap()),
+        Event::UnitChanged(UnitName::new("talk@1.service").unwrap(), Vec::new()),
+        Event::UnitChanged(talk.clone(), Vec::new()),
+    ] {
+        inventory.apply(event.clone(), 0);
+        assert!(asks(&mut inventory, Ok(0)), "{event:?}");
+        assert!(!asks(&mut inventory, Ok(0)), "{event:?}");
+    }
+    for other in ["talker@1.service", "talk.service", "talk@1.timer"] {
+        inventory.apply(Event::UnitNew(UnitName::new(other).unwrap()), 0);
+        assert!(!asks(&mut inventory, Ok(0)), "{other}");
+    }
+    inventory.stir_all();
+    assert!(asks(&mut inventory, Ok(2)));
+    assert!(asks(&mut inventory, Ok(2)), "there are some");
+    assert!(asks(&mut inventory, Ok(0)), "there were some");
+    assert!(!asks(&mut inventory, Ok(0)));
+    inventory.compare(units.map(listed).into(), 0);
+    assert!(asks(&mut inventory, Err(CallError::Deadline)));
+    assert!(asks(&mut inventory, Ok(0)), "it was not answered");
+}

@@ -298,6 +298,7 @@ impl Session<'_> {
         if self.reload.is_none() {
             self.silent_since.get_or_insert_with(Instant::now);
             self.pulse.give_up();
+            lock(&self.shared.inventory).stir_all();
         }
     }
 
