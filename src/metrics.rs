@@ -18,7 +18,7 @@ use prometheus_client::{
 
 use crate::{
     cgroup::resources::Resources,
-    inventory::{snapshot::Snapshot, unit::Usec},
+    inventory::{snapshot::Snapshot, tally::MAX_WORDS, unit::Usec},
     process::Process,
     systemd::name::UnitName,
     telemetry::Totals,
@@ -166,6 +166,10 @@ const BYTES_PER_UNIT: usize = 1_600;
 /// What one takes that has left: its history and nothing else.
 const BYTES_PER_DEPARTED: usize = 700;
 
+/// The most series that a unit has in one family: one for each word that something is counted by,
+/// and nothing else has as many.
+const MOST_OF_A_UNIT: usize = MAX_WORDS;
+
 /// A scrape on its way to paper.
 #[derive(Debug)]
 struct Document {
@@ -191,7 +195,7 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
     out.single(&UP, Some(u64::from(scrape.up)))?;
     if let Some(snapshot) = &scrape.snapshot {
         let rows = units::rows(snapshot, &scrape.resources);
-        let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, |rows| {
+        let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MOST_OF_A_UNIT, |rows| {
             let mut tally = Tally::new();
             per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
             Ok(tally)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How many different words are told apart. systemd has about a dozen of each kind; a peer gone
 /// mad is not to fill the memory with new ones.
-const MAX_WORDS: usize = 32;
+pub const MAX_WORDS: usize = 32;
 
 /// What is counted under that stands for every word too many.
 const OTHER: &str = "other";

@@ -17,12 +17,15 @@ pub(super) struct Cut {
 /// Finds how many rows can be told before a family has more than `max` series.
 ///
 /// `count` counts the series that some rows have in each family; a row has the same ones whatever
-/// other rows there are.
+/// other rows there are, and no more than `most` in one family.
 pub(super) fn cut<R>(
     rows: &[R],
     max: Option<NonZeroUsize>,
+    most: usize,
     count: impl Fn(&[R]) -> Result<Tally, fmt::Error>,
 ) -> Result<Cut, fmt::Error> {
+    let max = max.filter(|max| rows.len().saturating_mul(most) > max.get());
+    // On most hosts there is nothing to count.
     let Some(max) = max.and_then(|max| u64::try_from(max.get()).ok()) else {
         return Ok(Cut { kept: rows.len(), withheld: count(&[])? });
     };
@@ -83,7 +86,7 @@ mod tests {
             (0, 4, [0, 0, 0]),
         ] {
             let withheld = FAMILIES.into_iter().zip(withheld).collect();
-            assert_eq!(cut(&rows, limit(max), count), Ok(Cut { kept, withheld }), "{max}");
+            assert_eq!(cut(&rows, limit(max), 5, count), Ok(Cut { kept, withheld }), "{max}");
         }
     }
 
@@ -92,7 +95,7 @@ mod tests {
         let withheld: Tally = FAMILIES.into_iter().map(|family| (family, 0)).collect();
         for max in [0, 1] {
             let nothing = Cut { kept: 0, withheld: withheld.clone() };
-            assert_eq!(cut(&[], limit(max), count), Ok(nothing));
+            assert_eq!(cut(&[], limit(max), 5, count), Ok(nothing));
         }
     }
 
@@ -104,7 +107,7 @@ mod tests {
             rows in collection::vec([0..8_u64, 0..3_u64, 0..20_u64], 0..50),
             max in 1..300_usize,
         ) {
-            let cut = cut(&rows, limit(max), count).unwrap();
+            let cut = cut(&rows, limit(max), 20, count).unwrap();
             let fits = |kept: usize| {
                 count(&rows[..kept]).unwrap().values().all(|series| *series <= max as u64)
             };

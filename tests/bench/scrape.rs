@@ -1,0 +1,154 @@
+//! How long a scrape takes, beside what the same bytes take from a handler that has them ready.
+//!
+//! The families of states of a host with many units, over one connection each, in turn: what is
+//! asked of systemd and of the kernel for a scrape is not in it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    reason = "a benchmark may stop at the first surprise, and its figures are for people"
+)]
+
+mod host;
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http_body_util::Full;
+use hyper::{Response, body::Bytes, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::TcpListener,
+    task::{spawn, spawn_blocking},
+};
+use unitwatch::{
+    metrics::{self, Scrape, format::Format, group::Group},
+    web::{Bound, Limits, LocalAddress, Overview, ScrapeError, Settings, Source},
+};
+
+/// How often each is asked.
+const SCRAPES: usize = 200;
+
+/// A host that does not change.
+struct Host(Scrape);
+
+impl Source for Host {
+    async fn scrape(&self, format: Format, _: Instant) -> Result<String, ScrapeError> {
+        let scrape = self.0.clone();
+        let page = spawn_blocking(move || metrics::encode(scrape, format)).await;
+        Ok(page.unwrap().unwrap().text)
+    }
+
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn overview(&self) -> Overview {
+        Overview::default()
+    }
+}
+
+/// Serves these bytes to whoever asks, and says where.
+async fn serve_ready(body: Bytes) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let body = body.clone();
+            let answer = service_fn(move |_| {
+                let body = Full::new(body.clone());
+                async { Ok::<_, Infallible>(Response::new(body)) }
+            });
+            spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        }
+    });
+    address
+}
+
+/// Serves a host as the exporter does, and says where.
+async fn serve_host(host: Host) -> String {
+    let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
+    let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
+        unreachable!("it was bound to one of these");
+    };
+    let settings = Settings { telemetry_path: "/metrics".parse().unwrap(), max_requests: None };
+    spawn(bound.serve(Arc::new(host), settings, Limits::default()).run(std::future::pending()));
+    address.to_string()
+}
+
+/// One who asks again and again over the same connection.
+struct Client(BufReader<TcpStream>);
+
+impl Client {
+    fn new(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(BufReader::with_capacity(1 << 16, stream))
+    }
+
+    /// The answer's body, and how long it took to come.
+    fn ask(&mut self) -> (Vec<u8>, Duration) {
+        let began = Instant::now();
+        self.0.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            self.0.read_line(&mut line).unwrap();
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(number) = line.strip_prefix("content-length: ") {
+                length = number.parse().unwrap();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        (body, began.elapsed())
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort_unstable();
+    times[times.len() / 2].as_secs_f64() * 1e3
+}
+
+fn main() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!(
+        "{:>7} {:>9} {:>9} {:>12} {:>10} {:>6}",
+        "units", "series", "kB", "scrape, ms", "ready, ms", "ratio"
+    );
+    for units in [100, 1_100, 10_000] {
+        let mut scrape = Scrape { resources: HashMap::new(), ..host::scrape(units) };
+        for group in [Group::Cpu, Group::Memory, Group::Io, Group::Tasks] {
+            scrape.groups = scrape.groups.without(group);
+        }
+        let text = metrics::encode(scrape.clone(), Format::Text).unwrap().text;
+        let series = text.lines().filter(|line| !line.starts_with('#')).count();
+        let (kilobytes, body) = (text.len() / 1_000, Bytes::from(text));
+        let host = runtime.block_on(serve_host(Host(scrape)));
+        let ready = runtime.block_on(serve_ready(body.clone()));
+        let (mut host, mut ready) = (Client::new(&host), Client::new(&ready));
+        let (mut worded, mut copied) = (Vec::new(), Vec::new());
+        for _ in 0..SCRAPES {
+            for (client, times) in [(&mut host, &mut worded), (&mut ready, &mut copied)] {
+                let (answer, took) = client.ask();
+                assert!(answer == body, "another answer");
+                times.push(took);
+            }
+        }
+        let (worded, copied) = (median(worded), median(copied));
+        let ratio = worded / copied;
+        println!(
+            "{units:>7} {series:>9} {kilobytes:>9} {worded:>12.2} {copied:>10.2} {ratio:>6.1}"
+        );
+    }
+}
