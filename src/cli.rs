@@ -205,6 +205,19 @@ pub struct Args {
     )]
     pub max_series: String,
 
+    /// Serve what another exporter does, under its names too: `node_exporter`, its systemd
+    /// collector's metrics; may be given several times.
+    #[arg(
+        id = flag::COMPAT,
+        long = flag::COMPAT,
+        global = true,
+        env = "UNITWATCH_COMPAT",
+        value_name = "EXPORTER",
+        hide_env_values = true,
+        help_heading = COLLECTORS
+    )]
+    pub compat: Vec<String>,
+
     /// Listen here: `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or
     /// `unix:@name`; may be given several times, in the variable with commas between.
     #[arg(
@@ -437,7 +450,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 18 + Group::ALL.len());
+        assert_eq!(flags, 19 + Group::ALL.len());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use crate::{
     exporter,
     filter::{Pattern, Slices, Types, UnitFilter},
     log::{self, Level},
-    metrics::{StateSeries, group::Groups},
+    metrics::{
+        StateSeries,
+        group::{Group, Groups},
+    },
     systemd::way::Scope,
     web::{ListenAddress, TelemetryPath},
 };
@@ -173,6 +176,13 @@ impl Checker<'_> {
                 groups = groups.with(*group);
             }
         }
+        for exporter in self.0.compat.iter().flat_map(|value| value.split(',')) {
+            let group = self.value(flag::COMPAT, exporter, |exporter| match exporter {
+                "node_exporter" => Ok(Group::NodeExporter),
+                _ => Err("must be node_exporter"),
+            })?;
+            groups = groups.with(group);
+        }
         Ok(groups)
     }
 
@@ -269,6 +279,12 @@ mod tests {
             assert_eq!(on.unwrap().groups, Groups::default().with(*group));
             assert_eq!(off.unwrap().groups, Groups::default().without(*group));
         }
+    }
+
+    #[test]
+    fn another_exporters_names_are_a_group() {
+        let groups = config(&["--compat=node_exporter"]).unwrap().groups;
+        assert_eq!(groups, Groups::default().with(Group::NodeExporter));
     }
 
     #[test]

@@ -172,6 +172,7 @@ impl Source for Exporter {
 fn files(groups: Groups) -> Vec<KernelFile> {
     let group = |file: &KernelFile| match file {
         KernelFile::CpuStat => Group::Cpu,
+        KernelFile::PidsCurrent if groups.has(Group::NodeExporter) => Group::NodeExporter,
         KernelFile::PidsCurrent => Group::Tasks,
         KernelFile::MemoryCurrent
         | KernelFile::MemoryPeak

@@ -26,7 +26,7 @@ use crate::{
 use cap::Cut;
 use family::{Exposition, Tally, families};
 use format::Format;
-use group::Groups;
+use group::{Group, Groups};
 use units::Row;
 
 mod boot;
@@ -39,6 +39,7 @@ pub mod group;
 mod history;
 mod jobs;
 mod manager;
+mod node_exporter;
 mod process;
 mod resources;
 mod services;
@@ -114,6 +115,7 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
         resources::ALL,
         sockets::ALL,
         timers::ALL,
+        node_exporter::ALL,
         exporter::ALL,
         process::ALL,
     ]
@@ -213,6 +215,9 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
         boot::encode(&snapshot.manager.boot, out)?;
         events::encode(&snapshot.totals, out)?;
         per_unit(told, scrape, out)?;
+        if scrape.groups.has(Group::NodeExporter) {
+            node_exporter::encode(snapshot, out)?;
+        }
     }
     exporter::encode_build(out)?;
     if let Some(totals) = &scrape.telemetry {
@@ -232,17 +237,25 @@ fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt:
     services::encode(rows, out)?;
     resources::encode(rows, out)?;
     sockets::encode(rows, out)?;
-    timers::encode(rows, scrape.clocks, out)
+    timers::encode(rows, scrape.clocks, out)?;
+    if scrape.groups.has(Group::NodeExporter) {
+        node_exporter::encode_units(rows, out)?;
+    }
+    Ok(())
 }
 
 /// What is counted, and 0 for what always has a series: a counter that begins with its first event
-/// does not show that it rose, and a gauge that comes and goes is hard to add up.
+/// does not show that it rose, and a gauge that comes and goes is hard to add up. What is counted
+/// under one key more than once is added up.
 fn from_zero<K: Ord>(
     always: impl IntoIterator<Item = K>,
     counted: impl IntoIterator<Item = (K, u64)>,
 ) -> BTreeMap<K, u64> {
     let mut counts: BTreeMap<K, u64> = always.into_iter().map(|key| (key, 0)).collect();
-    counts.extend(counted.into_iter().filter(|(_, count)| *count > 0));
+    for (key, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
+        let sum = counts.entry(key).or_default();
+        *sum = sum.saturating_add(count);
+    }
     counts
 }
 

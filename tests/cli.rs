@@ -31,7 +31,7 @@ fn refusal(output: &Output) -> String {
 }
 
 /// Values that no flag takes: the flag, the value, what the line says after both.
-const WRONG: [(&str, &str, &str); 30] = [
+const WRONG: [(&str, &str, &str); 31] = [
     ("systemd.collector.unit-include", "(", "not a regular expression: unclosed group"),
     ("systemd.collector.unit-exclude", "a)|(b", "not a regular expression: unopened group"),
     ("systemd.collector.unit-exclude", "*", "not a regular expression: "),
@@ -46,6 +46,7 @@ const WRONG: [(&str, &str, &str); 30] = [
     ("systemd.collector.reconcile-interval", "0s", "must be between 1s and 24h"),
     ("collector.unit-file-state", "on", "must be true or false"),
     ("collector.ip", "", "must be true or false"),
+    ("compat", "telegraf", "must be node_exporter"),
     ("retention", "a while", "not a duration"),
     ("retention", "25h", "must be between 0s and 24h"),
     ("max-series", "-1", "invalid digit"),

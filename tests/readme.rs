@@ -47,13 +47,14 @@ fn the_row_of_the_groups_flags_names_them_all() {
         let groups = Group::ALL.iter().filter(|group| group.is_default() == is_default);
         groups.map(|group| format!("`{}`", group.name())).collect::<Vec<_>>()
     };
-    let (last, others) =
-        names(false).split_last().map(|(it, rest)| (it.clone(), rest.join(", "))).unwrap();
+    let off = names(false);
+    let (last, others) = off.split_last().unwrap();
     let row = format!(
-        "| `--collector.GROUP` | on, but for {others} and {last} | serve the metrics of a group (the table below \
+        "| `--collector.GROUP` | on, but for {} and {last} | serve the metrics of a group (the table below \
          tells which they are): {} or {}; `--no-collector.GROUP` leaves them out |\n",
+        others.join(", "),
         names(true).join(", "),
-        names(false).join(", "),
+        off.join(", "),
     );
     assert!(include_str!("../README.md").contains(&row), "put this in README.md:\n\n{row}");
 }

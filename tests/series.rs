@@ -24,10 +24,11 @@ use harness::{Exporter, Machine, until};
 use unitwatch::metrics::{self, group::Group};
 
 /// The flags that leave everything on, for every unit.
-const EVERYTHING: [&str; 4] = [
+const EVERYTHING: [&str; 5] = [
     "--systemd.collector.unit-exclude=",
     "--collector.unit-file-state",
     "--collector.pressure",
+    "--compat=node_exporter",
     "--max-series=0",
 ];
 

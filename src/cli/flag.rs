@@ -17,6 +17,7 @@ pub const IP_ACCOUNTING: &str = "systemd.collector.enable-ip-accounting";
 pub const RECONCILE_INTERVAL: &str = "systemd.collector.reconcile-interval";
 pub const RETENTION: &str = "retention";
 pub const MAX_SERIES: &str = "max-series";
+pub const COMPAT: &str = "compat";
 pub const LISTEN_ADDRESS: &str = "web.listen-address";
 pub const TELEMETRY_PATH: &str = "web.telemetry-path";
 pub const MAX_REQUESTS: &str = "web.max-requests";

@@ -28,8 +28,9 @@ pub struct Snapshot {
     pub totals: Totals,
     /// Loaded units by type and active state, also those that the filter hides.
     pub loaded: BTreeMap<(UnitType, ActiveState), u64>,
-    /// Units in memory that are not loaded, by load state, also those that the filter hides.
-    pub not_loaded: BTreeMap<LoadState, u64>,
+    /// Units in memory that are not loaded, by load and active state, also those that the filter
+    /// hides.
+    pub not_loaded: BTreeMap<(LoadState, ActiveState), u64>,
     /// The queued jobs by type and state.
     pub jobs: BTreeMap<(JobType, JobState), u64>,
     /// Since when the oldest queued job has been known, in microseconds since boot.
@@ -162,7 +163,8 @@ impl Inventory {
                 let key = (unit.name.unit_type(), unit.active_state.clone());
                 *snapshot.loaded.entry(key).or_default() += 1;
             } else {
-                *snapshot.not_loaded.entry(unit.load_state.clone()).or_default() += 1;
+                let key = (unit.load_state.clone(), unit.active_state.clone());
+                *snapshot.not_loaded.entry(key).or_default() += 1;
             }
             if self.is_served(entry) {
                 snapshot.units.push(Arc::clone(unit));

@@ -66,6 +66,8 @@ groups! {
         "Serve when the stages of the boot were, and how long they took.";
     Watchdog "watchdog" true
         "Serve the hardware watchdog that the manager feeds, and when services fed theirs.";
+    NodeExporter "node-exporter" false
+        "Serve what node_exporter's systemd collector does, under its names: the same as --compat=node_exporter.";
 }
 
 /// A set of groups: those that are on.
@@ -130,7 +132,7 @@ impl Groups {
             problems: self.has(Group::UnitProblems),
             file_states: self.has(Group::UnitFileState),
             ip: self.has(Group::Ip),
-            sockets: self.has(Group::Sockets),
+            sockets: self.has(Group::Sockets) || self.has(Group::NodeExporter),
             watchdog: self.has(Group::Watchdog),
             // A matter of the filters.
             slices: false,
@@ -181,9 +183,10 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_most_is_off_unless_asked_for() {
+    fn what_costs_most_and_what_is_told_twice_is_off_unless_asked_for() {
         let off = Group::ALL.iter().filter(|group| !group.is_default());
-        let expected = [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure];
+        let expected =
+            [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure, &Group::NodeExporter];
         assert_eq!(off.collect::<Vec<_>>(), expected);
     }
 }

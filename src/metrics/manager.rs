@@ -64,7 +64,8 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
         samples.add([unit_type.as_str(), state.as_str()], count)?;
     }
     let mut samples = out.family(&NOT_LOADED);
-    for (state, count) in from_zero(NOT_LOADED_ALWAYS, owned(&snapshot.not_loaded)) {
+    let by_load_state = owned(&snapshot.not_loaded).map(|((state, _), count)| (state, count));
+    for (state, count) in from_zero(NOT_LOADED_ALWAYS, by_load_state) {
         samples.add([state.as_str()], count)?;
     }
     out.single(&FAILED_UNITS, manager.failed_units)?;

@@ -23,7 +23,7 @@ pub struct Selector<'a> {
 /// something in quotes, which is no metric.
 static SELECTOR: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(
-        r#""(?:[^"\\]|\\.)*"|\b((?:systemd|process)_\w+)(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?"#,
+        r#""(?:[^"\\]|\\.)*"|\b((?:(?:node_)?systemd|process)_\w+)(\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\})?"#,
     )
     .unwrap()
 });
@@ -103,13 +103,13 @@ pub fn joined_by(expr: &str) -> Vec<&str> {
 #[test]
 fn the_reader_finds_metrics_and_not_words() {
     let found = selectors(
-        r#"rate(systemd_a_total{b="x}",c=~"y|z"}[5m]) / on (b) systemd_d > "systemd_e" + systemd_f{}"#,
+        r#"rate(systemd_a_total{b="x}",c=~"y|z"}[5m]) / on (b) systemd_d > "systemd_e" + node_systemd_f{}"#,
     );
     let selector = |name, matchers: &[_]| Selector { name, matchers: matchers.to_vec() };
     let wanted = [
         selector("systemd_a_total", &[("b", "x}"), ("c", "y|z")]),
         selector("systemd_d", &[]),
-        selector("systemd_f", &[]),
+        selector("node_systemd_f", &[]),
     ];
     assert_eq!(found, wanted);
     assert_eq!(labels_of("systemd_exporter_event_lag_seconds_bucket"), Some(vec!["le"]));

@@ -217,12 +217,13 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
 
 pub(crate) fn some_snapshot() -> impl Strategy<Value = Snapshot> {
     let loaded = (some_unit_type(), state(ActiveState::ALL));
+    let not_loaded = (state(LoadState::ALL), state(ActiveState::ALL));
     let jobs = (state(JobType::ALL), state(JobState::ALL));
     (
         some_units(),
         some_totals(),
         collection::btree_map(loaded, number(), 0..8),
-        collection::btree_map(state(LoadState::ALL), number(), 0..8),
+        collection::btree_map(not_loaded, number(), 0..8),
         collection::btree_map(jobs, number(), 0..8),
         option::of(number()),
         some_manager(),

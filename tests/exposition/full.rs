@@ -300,7 +300,11 @@ pub(crate) fn full() -> Scrape {
             ((UnitType::Service, ActiveState::Refreshing), 0),
             ((UnitType::Other, ActiveState::from("hibernating")), 1),
         ]),
-        not_loaded: BTreeMap::from([(LoadState::NotFound, 4), (LoadState::Merged, 1)]),
+        not_loaded: BTreeMap::from([
+            ((LoadState::NotFound, ActiveState::Inactive), 3),
+            ((LoadState::NotFound, ActiveState::Active), 1),
+            ((LoadState::Merged, ActiveState::Inactive), 1),
+        ]),
         jobs: BTreeMap::from([
             ((JobType::Start, JobState::Running), 2),
             ((JobType::from("try-restart"), JobState::Waiting), 1),

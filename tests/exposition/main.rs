@@ -150,7 +150,7 @@ fn a_group_that_is_off_takes_its_families_along_and_nothing_else() {
 
 #[test]
 fn a_group_that_is_off_takes_no_room_under_the_cap() {
-    let groups = Groups::all().without(Group::UnitState);
+    let groups = Groups::all().without(Group::UnitState).without(Group::NodeExporter);
     let scrape = Scrape { max_series: NonZeroUsize::new(12), groups, ..full() };
     let page = metrics::encode(scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, Some(0), "of the other families none has more than twelve");

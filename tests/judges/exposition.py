@@ -56,6 +56,24 @@ def types(text: str) -> dict:
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
 
 
+def show(family: str, labels: frozenset, value: float) -> str:
+    """A sample, as the text format has it."""
+    return family + "{" + ",".join(f'{key}="{text}"' for key, text in sorted(labels)) + "} " + repr(value)
+
+
+def gather(url: str, prefix: str, scrapes: int) -> tuple[dict, dict]:
+    """All values that several scrapes give each sample of the families that begin like that, and
+    the types of all families."""
+    values, known = {}, {}
+    for _ in range(scrapes):
+        text = fetch(url, TEXT)
+        known |= types(text)
+        for key, value in samples(text).items():
+            if key[0].startswith(prefix):
+                values.setdefault(key, set()).add(value)
+    return values, known
+
+
 def await_status(url: str, wanted: int, seconds: float) -> None:
     """Waits until a server that is still starting answers as it should."""
     deadline = time.monotonic() + seconds

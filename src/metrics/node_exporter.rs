@@ -1,0 +1,166 @@
+//! What the systemd collector of node_exporter 1.11 serves, under its names: rules and dashboards
+//! that were written for it find what they ask for.
+
+use std::fmt;
+
+use super::{
+    family::{Exposition, FamilyOf, families},
+    from_zero, owned, seconds,
+    units::Row,
+};
+use crate::{
+    inventory::{
+        snapshot::Snapshot,
+        unit::{Details, Service, Socket, Unit},
+    },
+    systemd::state::{ActiveState, SystemState},
+};
+
+families! {
+    [NodeExporter]
+    STATE: Gauge "node_systemd_unit_state" ["name", "state", "type"]
+        "As node_exporter has it: 1 for the unit's ActiveState and 0 for the others of the usual five; the label type is the Type of a service or a mount, and empty for other units.";
+    START_TIME: Gauge "node_systemd_unit_start_time_seconds" ["name"]
+        "As node_exporter has it: Unix time at which the unit became active; from ActiveEnterTimestamp, 0 while it is not active.";
+    TASKS_CURRENT: Gauge "node_systemd_unit_tasks_current" ["name"]
+        "As node_exporter has it: tasks in the control group of the service; absent where the kernel does not count them.";
+    TASKS_MAX: Gauge "node_systemd_unit_tasks_max" ["name"]
+        "As node_exporter has it: most tasks that the service may have; from TasksMax, absent if there is no limit.";
+    RESTARTS: Counter "node_systemd_service_restart_total" ["name"]
+        "As node_exporter has it: automatic restarts of the service; from NRestarts, but never lowered when systemd resets that.";
+    ACCEPTED: Counter "node_systemd_socket_accepted_connections_total" ["name"]
+        "As node_exporter has it: connections that the socket accepted; from NAccepted.";
+    CURRENT: Gauge "node_systemd_socket_current_connections" ["name"]
+        "As node_exporter has it: connections that the socket has open; from NConnections.";
+    REFUSED: Counter "node_systemd_socket_refused_connections_total" ["name"]
+        "As node_exporter has it, but a counter: connections that the socket refused; from NRefused.";
+    LAST_TRIGGER: Gauge "node_systemd_timer_last_trigger_seconds" ["name"]
+        "As node_exporter has it: Unix time at which the timer last elapsed; from LastTriggerUSec, 0 if it never did.";
+    UNITS: Gauge "node_systemd_units" ["state"]
+        "As node_exporter has it: units in memory by active state, also those that did not load or that the unit filters hide; from ActiveState.";
+    RUNNING: Gauge "node_systemd_system_running" []
+        "As node_exporter has it: 1 if the manager's SystemState is running, 0 if it is another one; absent when it did not answer in time.";
+    VERSION: Gauge "node_systemd_version" ["version"]
+        "As node_exporter has it: version of systemd, the full one in the label; from the manager's Version.";
+    VIRTUALIZATION: Gauge "node_systemd_virtualization_info" ["virtualization_type"]
+        "As node_exporter has it: always 1, with the manager's Virtualization, or none.";
+}
+
+/// What each unit has.
+pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let units = || rows.iter().filter_map(|row| Some((row.name, row.unit?)));
+    let mut samples = out.family(&STATE);
+    for (name, unit) in units() {
+        let unit_type = match &unit.details {
+            Details::Service(service) => service.service_type.as_deref(),
+            Details::Mount(mount) => mount.mount_type.as_deref(),
+            Details::Socket(_) | Details::Timer(_) | Details::Plain => None,
+        };
+        for state in ActiveState::USUAL {
+            let value = u64::from(*state == unit.active_state);
+            samples.add([name, state.as_str(), unit_type.unwrap_or_default()], value)?;
+        }
+    }
+    let mut samples = out.family(&START_TIME);
+    for (name, unit) in units() {
+        let started = unit.active_enter.filter(|_| unit.active_state == ActiveState::Active);
+        samples.add([name], seconds(started.unwrap_or_default()))?;
+    }
+    let services = || rows.iter().filter_map(|row| Some((row, service(row.unit?)?)));
+    let mut samples = out.family(&TASKS_CURRENT);
+    for (row, _) in services() {
+        samples.add_known([row.name], row.resources.and_then(|used| used.tasks))?;
+    }
+    let mut samples = out.family(&TASKS_MAX);
+    for (row, service) in services() {
+        samples.add_known([row.name], service.tasks_max)?;
+    }
+    let mut samples = out.family(&RESTARTS);
+    for (row, _) in services() {
+        samples.add([row.name], row.history.restarts)?;
+    }
+    sockets(rows, out, &ACCEPTED, |socket| socket.accepted)?;
+    sockets(rows, out, &CURRENT, |socket| socket.connections)?;
+    sockets(rows, out, &REFUSED, |socket| socket.refused)?;
+    let mut samples = out.family(&LAST_TRIGGER);
+    for (name, unit) in units() {
+        if let Details::Timer(timer) = &unit.details {
+            samples.add([name], seconds(timer.last_trigger.unwrap_or_default()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What the manager has.
+pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
+    let mut samples = out.family(&UNITS);
+    let loaded = owned(&snapshot.loaded).map(|((_, state), count)| (state, count));
+    let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
+    let usual = ActiveState::USUAL.iter().cloned();
+    for (state, count) in from_zero(usual, loaded.chain(others)) {
+        samples.add([state.as_str()], count)?;
+    }
+    let manager = &snapshot.manager;
+    let running = manager.system_state.as_ref().map(|state| *state == SystemState::Running);
+    out.single(&RUNNING, running.map(u64::from))?;
+    if let Some(version) = &manager.version {
+        out.family(&VERSION).add_known([version.as_ref()], number(version))?;
+    }
+    if let Some(virtualization) = manager.virtualization.as_deref() {
+        let virtualization = if virtualization.is_empty() { "none" } else { virtualization };
+        out.family(&VIRTUALIZATION).add([virtualization], 1_u64)?;
+    }
+    Ok(())
+}
+
+fn service(unit: &Unit) -> Option<&Service> {
+    match &unit.details {
+        Details::Service(service) => Some(service),
+        _ => None,
+    }
+}
+
+fn sockets(
+    rows: &[Row<'_>],
+    out: &mut Exposition<'_>,
+    family: &'static FamilyOf<1>,
+    value: impl Fn(&Socket) -> Option<u64>,
+) -> fmt::Result {
+    let mut samples = out.family(family);
+    for row in rows {
+        if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
+            samples.add_known([row.name], value(socket))?;
+        }
+    }
+    Ok(())
+}
+
+/// The first number in a version such as `252.39-1~deb12u1`, here 252.39.
+fn number(version: &str) -> Option<f64> {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let version = version.get(version.find(is_digit)?..)?;
+    let digits = |text: &str| text.find(|c| !is_digit(c)).unwrap_or(text.len());
+    let whole = digits(version);
+    let fraction = version.get(whole..)?.strip_prefix('.').map_or(0, digits);
+    let end = if fraction > 0 { whole + 1 + fraction } else { whole };
+    version.get(..end)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_its_first_number_with_what_follows_a_point() {
+        for (version, wanted) in [
+            ("252.39-1~deb12u1", Some(252.39)),
+            ("262-1", Some(262.0)),
+            ("v257~rc1-3.fc42", Some(257.0)),
+            ("257.fc42", Some(257.0)),
+            ("devel", None),
+            ("", None),
+        ] {
+            assert_eq!(number(version), wanted, "{version:?}");
+        }
+    }
+}
