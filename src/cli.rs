@@ -342,8 +342,8 @@ const COLLECTORS: &str = "Which metrics to serve";
 const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
 is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
-the last one counts, but every --web.listen-address, --systemd.collector.unit-type and \
---systemd.collector.slice does.";
+the last one counts, but every --web.listen-address, --systemd.collector.unit-type, \
+--systemd.collector.slice and --compat does.";
 
 // === impl Args ===
 
