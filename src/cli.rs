@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, ffi::OsString};
 
 use clap::{
-    Arg, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource,
+    Arg, ArgMatches, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand,
+    parser::ValueSource,
 };
 
 use crate::metrics::group::Group;
@@ -309,6 +310,10 @@ pub struct Args {
     #[arg(skip)]
     from_environment: BTreeSet<String>,
 
+    /// The flags on the command line and their values, as they were typed, by name.
+    #[arg(skip)]
+    pub typed: Vec<(String, String)>,
+
     /// Whether somebody chose where to listen.
     #[arg(skip)]
     pub listens_by_choice: bool,
@@ -332,6 +337,12 @@ pub enum Command {
     /// bytes of the page. What has happened to units is counted from now on, so unit-events comes
     /// to have more: up to one for each state that a unit enters and each result it fails with.
     Series,
+    /// Print the systemd unit to install this program with, in a sandbox and without privileges.
+    ///
+    /// It runs the program from where it is now, with the flags that stand beside `unit-file`. What
+    /// the unit needs and this machine lacks, such as its user, is said on stderr. To install it,
+    /// print it to /etc/systemd/system/unitwatch.service.
+    UnitFile,
 }
 
 const SYSTEMD: &str = "What to watch";
@@ -361,6 +372,7 @@ impl Args {
             .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
             .map(str::to_owned)
             .collect();
+        let typed = typed(&matches);
         let listening = matches.value_source(flag::LISTEN_ADDRESS);
         let listens_by_choice = listening != Some(ValueSource::DefaultValue);
         let collector = |group: &Group| {
@@ -369,7 +381,7 @@ impl Args {
         };
         let collectors = Group::ALL.iter().filter_map(collector).collect();
         let args = Self::from_arg_matches_mut(&mut matches)?;
-        Ok(Self { collectors, from_environment, listens_by_choice, ..args })
+        Ok(Self { collectors, from_environment, typed, listens_by_choice, ..args })
     }
 
     /// Whether this flag's value is from its environment variable.
@@ -386,6 +398,24 @@ impl Args {
 /// The environment variable that stands for a flag.
 pub fn variable(flag: &str) -> String {
     format!("UNITWATCH_{}", flag.replace(['.', '-'], "_").to_ascii_uppercase())
+}
+
+/// The flags on the command line by name, each as often as it has values.
+fn typed(matches: &ArgMatches) -> Vec<(String, String)> {
+    let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let mut flags: Vec<_> = matches
+        .ids()
+        .map(clap::Id::as_str)
+        .filter(typed)
+        .flat_map(|id| {
+            // Clap's groups of arguments are among them, and have no values.
+            let values = matches.try_get_many::<String>(id).ok().flatten();
+            values.into_iter().flatten().map(move |value| (id.to_owned(), value.clone()))
+        })
+        .collect();
+    // Stable, because the order of the values of one flag can matter.
+    flags.sort_by(|(one, _), (other, _)| one.cmp(other));
+    flags
 }
 
 /// The command with all its flags.
@@ -490,6 +520,28 @@ mod tests {
                 .listen_address,
             [":1", ":2"]
         );
+    }
+
+    #[test]
+    fn what_was_typed_is_known_without_the_defaults() {
+        let line = [
+            "unit-file",
+            "--web.listen-address=:1",
+            "--web.listen-address",
+            ":2",
+            "--systemd.collector.unit-exclude=",
+            "--no-collector.ip",
+        ];
+        let args = read(&line).unwrap();
+        assert_eq!(args.command, Some(Command::UnitFile));
+        let typed: Vec<_> = args.typed.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        let wanted = [
+            ("collector.ip", "false"),
+            ("systemd.collector.unit-exclude", ""),
+            ("web.listen-address", ":1"),
+            ("web.listen-address", ":2"),
+        ];
+        assert_eq!(typed, wanted);
     }
 
     #[test]

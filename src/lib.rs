@@ -16,7 +16,8 @@
 //! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
 //! outlives the exporter [`keeper`] puts into the file of [`state`].
 //!
-//! [`series`] counts what a scrape would have, once.
+//! [`series`] counts what a scrape would have, once. [`unit_file`] is the unit to install the exporter
+//! with, and [`notify`] what it says to the systemd that started it.
 //!
 //! [`cli`] is every flag as it was typed, and [`config`] the same checked. [`demo`] runs a private
 //! systemd to look at, which is also what the tests run against.
@@ -36,11 +37,13 @@ pub mod inventory;
 pub mod keeper;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 pub mod process;
 pub mod series;
 pub mod signals;
 pub mod state;
 pub mod systemd;
 pub mod telemetry;
+pub mod unit_file;
 pub mod watch;
 pub mod web;

@@ -19,11 +19,12 @@ use unitwatch::{
     exporter::Exporter,
     inventory::record::Record,
     keeper::{self, Keeper},
-    log,
+    log, notify,
     series::{self, SeriesError},
     signals::Signals,
     systemd::way::Way,
     telemetry::Telemetry,
+    unit_file::{self, UnitFileError},
     watch::{self, Watch},
     web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, Settings},
 };
@@ -42,6 +43,8 @@ enum Failure {
     Demo(DemoError),
     #[error("cannot count the series: {0}")]
     Series(#[from] SeriesError),
+    #[error("cannot print the unit: {0}")]
+    UnitFile(#[from] UnitFileError),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         }
     };
     let command = args.command;
+    let flags = args.typed.clone();
     let config = match Config::try_from(args) {
         Ok(config) => config,
         Err(invalid) => {
@@ -80,6 +84,7 @@ fn main() -> ExitCode {
             None => serve(config).await,
             Some(Command::Demo) => demonstrate(config).await,
             Some(Command::Series) => count(config).await,
+            Some(Command::UnitFile) => print_unit_file(&config, &flags),
         }
     });
     let code = ended.unwrap_or_else(|error| {
@@ -98,8 +103,11 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let ways = Way::to(config.scope(), config.private);
     let (stop, stopped) = oneshot::channel();
     let (file, record) = keeper::open(config.scope().as_str()).unzip();
-    let Started { server, watch, telemetry, watching: _watching } =
+    let Started { server, watch, telemetry, mut watching } =
         start(bound, ways, Path::new(cgroup::MOUNT), config, record.flatten());
+    // Whoever connects from now on is answered, and nothing else is waited for: a service manager
+    // that nobody can reach must not make the start fail.
+    watching.spawn(notify::ready());
     let mut keeper = file.map(|file| Keeper::new(file, watch, telemetry));
     let serving = server.run(async {
         // A sender that is gone is the end as well.
@@ -177,6 +185,26 @@ async fn count(config: Config) -> Result<ExitCode, Failure> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Prints the unit, and on stderr what it lacks.
+fn print_unit_file(config: &Config, flags: &[(String, String)]) -> Result<ExitCode, Failure> {
+    if config.user {
+        return Err(UnitFileError::User.into());
+    }
+    let text = unit_file::text(flags)?;
+    let mut stdout = io::stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            return Err(UnitFileError::Output(error).into());
+        }
+        _ => {}
+    }
+    for lack in unit_file::missing() {
+        complain(&lack);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Listens where the user chose to, or else at the first of the demo's addresses that is free.

@@ -9,9 +9,12 @@
 )]
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    os::unix::net::UnixStream,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{self, UnixDatagram, UnixStream},
+    },
     path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -30,8 +33,13 @@ struct Exporter {
 
 impl Exporter {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_with(&[], arguments)
+    }
+
+    fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_unitwatch"))
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -152,6 +160,55 @@ fn a_taken_port_among_several_leaves_none_open() {
     assert!(!path.exists());
 }
 
+/// What a service manager hears at its socket until the exporter has ended: told to where it can
+/// listen, and by itself where it cannot.
+fn notified(name: &str, socket: &UnixDatagram, listens: bool) -> String {
+    // Nothing is waited for that a bus would have to say.
+    let environment =
+        [("NOTIFY_SOCKET", name), ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")];
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut message = [0; 256];
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    if listens {
+        let mut exporter =
+            Exporter::start_with(&environment, &["--web.listen-address=127.0.0.1:0"]);
+        let length = socket.recv(&mut message).unwrap();
+        let port = exporter.await_port();
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
+        exporter.signal(Signal::TERM);
+        assert_eq!(exporter.end().0.code(), Some(0));
+        return String::from_utf8_lossy(&message[..length]).into_owned();
+    }
+    let address = format!("--web.listen-address={}", taken.local_addr().unwrap());
+    assert_eq!(Exporter::start_with(&environment, &[&address]).end().0.code(), Some(1));
+    socket.set_nonblocking(true).unwrap();
+    socket.recv(&mut message).unwrap_err().kind().to_string()
+}
+
+#[test]
+fn a_service_manager_hears_of_readiness_once_there_is_any() {
+    let path = temporary("notify.sock");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let name = path.to_str().unwrap();
+    assert_eq!(notified(name, &socket, true), "READY=1");
+    assert_eq!(notified(name, &socket, false), io::ErrorKind::WouldBlock.to_string());
+    std::fs::remove_file(&path).unwrap();
+
+    let name = format!("unitwatch-notify-{}", std::process::id());
+    let address = net::SocketAddr::from_abstract_name(&name).unwrap();
+    let socket = UnixDatagram::bind_addr(&address).unwrap();
+    assert_eq!(notified(&format!("@{name}"), &socket, true), "READY=1");
+}
+
+#[test]
+fn a_service_manager_that_is_gone_is_a_warning() {
+    let environment = [("NOTIFY_SOCKET", "/nonexistent/notify")];
+    let mut exporter = Exporter::start_with(&environment, &["--web.listen-address=127.0.0.1:0"]);
+    exporter.await_log("cannot tell the service manager at /nonexistent/notify");
+    exporter.signal(Signal::TERM);
+    assert_eq!(exporter.end().0.code(), Some(0));
+}
+
 #[test]
 fn the_first_signal_drains_and_exits_with_0() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -264,6 +321,6 @@ fn a_log_that_nobody_reads_does_not_end_the_process() {
 
 /// A stand-in for a stderr that was closed.
 fn open_nothing() -> ChildStderr {
-    let (reader, _) = std::io::pipe().unwrap();
+    let (reader, _) = io::pipe().unwrap();
     ChildStderr::from(std::os::fd::OwnedFd::from(reader))
 }

@@ -1,0 +1,107 @@
+//! The unit that the exporter prints to be installed with, and what systemd thinks of it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may stop at the first surprise"
+)]
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Output, Stdio},
+};
+
+use unitwatch::unit_file;
+
+/// The most that `systemd-analyze security` may find, in tenths.
+const MAX_EXPOSURE: &str = "15";
+
+fn print(flags: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("UNITWATCH_") {
+            command.env_remove(name);
+        }
+    }
+    command.arg("unit-file").args(flags).stdin(Stdio::null()).output().unwrap()
+}
+
+/// The unit that is printed, in a directory of its own.
+fn written(flags: &[&str]) -> (tempfile::TempDir, PathBuf) {
+    let output = print(flags);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("unitwatch.service");
+    fs::write(&path, output.stdout).unwrap();
+    (directory, path)
+}
+
+/// What systemd says of a unit, and whether it is content.
+fn analyze(verb: &str, options: &[&str], unit: &PathBuf) -> (bool, String) {
+    let output =
+        Command::new("systemd-analyze").arg(verb).args(options).arg(unit).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn only_the_command_line_is_not_as_in_the_repository() {
+    let output = print(&["--web.listen-address=[::1]:9558", "--no-collector.ip"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let program = fs::canonicalize(env!("CARGO_BIN_EXE_unitwatch")).unwrap();
+    let wanted = format!(
+        "ExecStart={} --collector.ip=false \"--web.listen-address=[::1]:9558\"",
+        program.display()
+    );
+    let differs = |(a, b): &(&str, &str)| a != b;
+    let pairs = unit_file::TEMPLATE.lines().zip(text.lines());
+    let different: Vec<_> = pairs.filter(differs).collect();
+    assert_eq!(different, [("ExecStart=/usr/local/bin/unitwatch", wanted.as_str())]);
+    assert!(text.ends_with("WantedBy=multi-user.target\n"));
+}
+
+#[test]
+fn systemd_finds_little_that_the_unit_could_do_without() {
+    let (_directory, unit) = written(&[]);
+    let options = ["--offline=true", "--no-pager", "--threshold", MAX_EXPOSURE];
+    let (content, said) = analyze("security", &options, &unit);
+    assert!(content, "{said}");
+    // It is the sandbox that makes it so.
+    let text = fs::read_to_string(&unit).unwrap();
+    fs::write(&unit, text.replace("\nSystemCallFilter=", "\n#")).unwrap();
+    let (content, said) = analyze("security", &options, &unit);
+    assert!(!content, "{said}");
+}
+
+#[test]
+fn systemd_understands_every_line() {
+    let (_directory, unit) = written(&["--systemd.collector.unit-exclude=.+\\.(device)|a b$"]);
+    // Only how it reads the file is asked for, not whether what it names is there.
+    let (_, said) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
+    let about: Vec<_> = said.lines().filter(|line| line.contains("unitwatch.service:")).collect();
+    assert!(about.is_empty(), "{said}");
+    let text = fs::read_to_string(&unit).unwrap();
+    fs::write(&unit, text.replace("ProtectHome", "ProtectHomes")).unwrap();
+    let (_, said) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
+    assert!(said.contains("ProtectHomes"), "{said}");
+}
+
+#[test]
+fn what_is_missing_is_said_beside_the_unit() {
+    let stderr = String::from_utf8(print(&[]).stderr).unwrap();
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let there = users.lines().any(|user| user.starts_with("unitwatch:"));
+    assert_eq!(stderr.contains("systemd-sysusers --inline 'u unitwatch"), !there, "{stderr}");
+}
+
+#[test]
+fn a_flag_that_the_unit_cannot_have_is_refused() {
+    for flags in [&["--systemd.collector.user"][..], &["--log.level=x"], &["--such.flag"]] {
+        let output = print(flags);
+        assert!(!output.status.success(), "{flags:?}");
+        assert!(output.stdout.is_empty(), "{flags:?}");
+        assert!(!output.stderr.is_empty(), "{flags:?}");
+    }
+}
