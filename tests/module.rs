@@ -209,6 +209,30 @@ fn prometheus_gets_the_rules_and_the_job() {
 }
 
 #[test]
+fn what_the_readme_shows_works() {
+    let readme = include_str!("../README.md");
+    let (_, block) = readme.split_once("```nix\n{\n").unwrap();
+    let (block, _) = block.split_once("\n}\n```").unwrap();
+    // Where the module is and what stands there as a comment is another matter here.
+    let lines = block.lines().filter(|line| !line.contains("imports = "));
+    let shown = lines.collect::<Vec<_>>().join("\n").replace("# prometheus", "prometheus");
+    let configuration = format!("{shown}\nservices.prometheus.enable = true;");
+    let evaluated = evaluated_with("\"/usr/local\"", &configuration);
+    assert_eq!(evaluated["failed"].to_string(), "[]");
+    let wanted = [
+        "--collector.pressure=true",
+        "--retention=1h",
+        "--systemd.collector.unit-type=service",
+        "--systemd.collector.unit-type=timer",
+        "--web.listen-address=:9558",
+    ];
+    assert_eq!(flags(&evaluated), wanted);
+    assert_eq!(evaluated["ports"], serde_json::json!([9558]));
+    assert_eq!(evaluated["rules"].as_array().unwrap().len(), 2);
+    assert_eq!(evaluated["scrapes"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn what_the_unit_says_can_be_overridden() {
     let evaluated = evaluated_with(
         "\"/usr/local\"",
