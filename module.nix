@@ -51,6 +51,7 @@ let
 
   groups = [
     "unit-state"
+    "unit-sub-state"
     "unit-info"
     "unit-times"
     "unit-events"
@@ -68,6 +69,7 @@ let
     "jobs"
     "boot"
     "watchdog"
+    "node-exporter"
   ];
 
   # === Where it listens ===
