@@ -4,7 +4,11 @@
 rustPlatform.buildRustPackage {
   pname = "unitwatch";
   version = (builtins.fromTOML (builtins.readFile ./Cargo.toml)).package.version;
-  src = lib.cleanSource ./.;
+  # What Cargo has left here is large, and of no use there.
+  src = lib.cleanSourceWith {
+    src = lib.cleanSource ./.;
+    filter = path: _: path != toString ./target;
+  };
   cargoLock.lockFile = ./Cargo.lock;
   # The tests take a systemd of their own; tests/run has one.
   doCheck = false;

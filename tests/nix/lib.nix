@@ -30,6 +30,7 @@ let
     escapeShellArgs = words: concatStringsSep " "
       (map (word: "'" + replaceStrings [ "'" ] [ "'\\''" ] word + "'") words);
     cleanSource = source: source;
+    cleanSourceWith = { src, filter }: src;
     licenses = { asl20 = "Apache-2.0"; mit = "MIT"; };
     platforms.linux = [ ];
     literalExpression = text: text;
