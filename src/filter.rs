@@ -112,9 +112,11 @@ impl Slices {
 
     /// Whether a unit in this slice has series; a slice is in itself.
     pub fn admit(&self, unit: &UnitName, slice: Option<&UnitName>) -> bool {
+        if self.is_any() {
+            return true;
+        }
         let slice = if unit.unit_type() == UnitType::Slice { Some(unit) } else { slice };
-        let is_in = |slice| self.0.iter().any(|top| is_within(slice, top));
-        self.is_any() || slice.is_some_and(is_in)
+        slice.is_some_and(|slice| self.0.iter().any(|top| is_within(slice, top)))
     }
 }
 

@@ -429,9 +429,10 @@ impl Inventory {
     pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
-            let is_served = entry.admitted && self.slices.admit(name, entry.slice());
-            if is_served && entry.is_exported() {
-                all.extend(entry.unsignalled().iter().map(|property| (name.clone(), property)));
+            let wanted = entry.unsignalled();
+            let is_served = || entry.admitted && self.slices.admit(name, entry.slice());
+            if !wanted.is_empty() && entry.is_exported() && is_served() {
+                all.extend(wanted.iter().map(|property| (name.clone(), property)));
                 // Which socket the connections of instances belong to is not to be told.
                 entry.has_stirred = name.as_str().contains('@');
             }

@@ -290,6 +290,10 @@ impl Entry {
     /// What to ask of it at a scrape, because systemd never signals it.
     pub(super) fn unsignalled(&self) -> PropertySet {
         let mut wanted = PropertySet::EMPTY;
+        // Of most units nothing, and this is asked of each at each scrape.
+        if !(self.accepts_connections || self.counts_ip || self.has_watchdog) {
+            return wanted;
+        }
         match self.unit.details {
             Details::Socket(socket) if self.accepts_connections => {
                 // What was refused was refused because of others that were open, or the socket

@@ -128,6 +128,9 @@ pub(super) fn rows<'a>(
     });
     let departed = snapshot.departed.iter().map(|(name, history)| Row::new(name, history));
     let mut rows: Vec<_> = rows.chain(others).chain(departed).collect();
+    if snapshot.files.is_empty() {
+        return rows;
+    }
     let mut files: HashMap<_, _> =
         snapshot.files.iter().map(|file| (file.name.as_str(), file)).collect();
     for row in &mut rows {
