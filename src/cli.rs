@@ -83,6 +83,22 @@ pub struct Args {
     )]
     pub slice: Vec<String>,
 
+    /// Sum up units that are many of a kind, and give series to the sum and none to each of them:
+    /// instances sums up those of each template, under its name, and scopes those in each slice, as
+    /// `user-1000.slice/*.scope`; with commas between, and may be given several times. A sum has how
+    /// many are in each state, what happened to them, and their tasks and memory. The patterns and
+    /// the other filters apply to each unit as before.
+    #[arg(
+        id = flag::SUM,
+        long = flag::SUM,
+        global = true,
+        env = "UNITWATCH_SYSTEMD_COLLECTOR_SUM",
+        value_name = "KIND",
+        hide_env_values = true,
+        help_heading = SYSTEMD
+    )]
+    pub sum: Vec<String>,
+
     /// Give each unit a series for every usual state (stateset), or only one, for the state that
     /// it is in (current).
     #[arg(
@@ -193,7 +209,8 @@ pub struct Args {
     pub retention: String,
 
     /// Let no metric have more series than this: units that would go beyond it have none at
-    /// all, first those that are not loaded, then the last by name; 0 sets no limit.
+    /// all, first those that are not loaded, then the last by name, and sums last of all; 0 sets no
+    /// limit.
     #[arg(
         id = flag::MAX_SERIES,
         long = flag::MAX_SERIES,
@@ -480,7 +497,7 @@ mod tests {
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
             flags += 1;
         }
-        assert_eq!(flags, 19 + Group::ALL.len());
+        assert_eq!(flags, 20 + Group::ALL.len());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
         StateSeries,
         group::{Group, Groups},
     },
+    sum::Sums,
     systemd::way::Scope,
     web::{ListenAddress, TelemetryPath},
 };
@@ -20,6 +21,8 @@ use crate::{
 pub struct Config {
     /// Which units have series.
     pub units: UnitFilter,
+    /// Which units are told of as one.
+    pub sums: Sums,
     /// Use systemd's private socket, without a D-Bus daemon.
     pub private: bool,
     /// Watch the user's manager instead of the system's.
@@ -100,6 +103,7 @@ impl TryFrom<Args> for Config {
                 types: checked.types()?,
                 slices: checked.slices()?,
             },
+            sums: checked.sums()?,
             private: checked.switch(flag::PRIVATE, &args.private)?,
             user: checked.switch(flag::USER, &args.user)?,
             reconcile_interval: checked.value(
@@ -167,6 +171,11 @@ impl Checker<'_> {
     fn slices(&self) -> Result<Slices, Invalid> {
         let words = self.0.slice.iter().flat_map(|value| value.split(','));
         Slices::read(words).or_else(|(word, error)| self.value(flag::SLICE, word, |_| Err(error)))
+    }
+
+    fn sums(&self) -> Result<Sums, Invalid> {
+        let words = self.0.sum.iter().flat_map(|value| value.split(','));
+        Sums::read(words).or_else(|(word, error)| self.value(flag::SUM, word, |_| Err(error)))
     }
 
     fn groups(&self) -> Result<Groups, Invalid> {
@@ -269,6 +278,7 @@ mod tests {
         assert_eq!(config.groups, Groups::default());
         assert_eq!(config.units.types, Types::all());
         assert!(config.units.slices.is_any());
+        assert!(config.sums.is_empty());
         assert_eq!(config.states, StateSeries::Stateset);
     }
 

@@ -93,7 +93,11 @@ impl Exporter {
             }
             let resources = snapshot.as_ref().map(|snapshot| {
                 let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
-                cgroups.read(root, |name| snapshot.find(name).map(|unit| unit.name.clone()))
+                let members = snapshot.members();
+                cgroups.read(root, |name| {
+                    let unit = snapshot.find(name).or_else(|| members.get(name).copied());
+                    unit.map(|unit| unit.name.clone())
+                })
             });
             Scrape {
                 up,
@@ -161,7 +165,9 @@ impl Source for Exporter {
             facts.extend(snapshot.manager.version.map(|version| ("version", version.into())));
             let loaded: u64 = snapshot.loaded.values().sum();
             facts.push(("loaded units", loaded.to_string()));
-            let failed = snapshot.units.iter().filter(|it| it.active_state == ActiveState::Failed);
+            let members = snapshot.sums.iter().flat_map(|sum| &sum.members);
+            let units = snapshot.units.iter().chain(members);
+            let failed = units.filter(|it| it.active_state == ActiveState::Failed);
             failed_units.extend(failed.map(|unit| unit.name.to_string()));
         }
         Overview { facts, failed_units }

@@ -17,6 +17,7 @@ mod jobs;
 mod manager;
 pub mod record;
 pub mod snapshot;
+mod sums;
 pub mod tally;
 pub mod unit;
 pub mod wants;
@@ -34,10 +35,12 @@ use self::{
     files::Files,
     history::{Gain, Totals},
     jobs::{Jobs, Standing},
+    sums::Summed,
     unit::Usec,
     wants::Wants,
 };
 use crate::filter::Slices;
+use crate::sum::{Sums, Told};
 use crate::systemd::{
     event::Event,
     name::UnitName,
@@ -68,6 +71,8 @@ pub struct Inventory {
     /// The same, with the pause all but over.
     overdue: Vec<UnitName>,
     departed: Departed,
+    /// What has happened to units that are told of as one.
+    summed: Summed,
     files: Files,
     /// The unit files have been listed, or will not be.
     files_told: bool,
@@ -122,6 +127,7 @@ impl Inventory {
             uncounted: Vec::new(),
             overdue: Vec::new(),
             departed: Departed::default(),
+            summed: Summed::default(),
             recalled: BTreeMap::new(),
             seen_all: false,
             totals: Totals::default(),
@@ -141,6 +147,14 @@ impl Inventory {
         let slices_wanted = self.wants.slices || !slices.is_any();
         let wants = Wants { slices: slices_wanted, ..self.wants };
         Self { slices, wants, ..self }
+    }
+
+    /// Tells of these units as one, with what happens to each of them counted as before.
+    #[must_use]
+    pub fn summing(self, sums: Sums) -> Self {
+        let scope_slices = self.wants.scope_slices || sums.scopes;
+        let wants = Wants { scope_slices, ..self.wants };
+        Self { summed: Summed::new(sums), wants, ..self }
     }
 
     /// Takes in what systemd signalled, and when.
@@ -206,6 +220,7 @@ impl Inventory {
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
+                self.summed.settle(entry, &self.slices);
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
@@ -288,7 +303,7 @@ impl Inventory {
         let announced = extent == Extent::Everything;
         self.place(listing, now, announced, |_, _| {});
         for (name, past) in std::mem::take(&mut self.recalled) {
-            self.departed.keep(&name, Past { left: now, ..past });
+            self.depart(&name, Past { left: now, ..past });
         }
         self.seen_all = true;
         let names: Vec<_> = self.units.keys().cloned().collect();
@@ -486,16 +501,20 @@ impl Inventory {
 
     fn entry(&mut self, name: UnitName, otherwise: Counted) -> Entry {
         let admitted = (self.admits)(name.as_str());
+        let spared = match self.summed.sums.place(&name, None) {
+            Told::Alone => self.wants.spared(),
+            _ => self.wants.spared_of_member(name.unit_type()),
+        };
         if let Some(past) = self.recalled.remove(&name) {
             let mut entry = Entry::recalled(name, admitted, past);
-            entry.spared = self.wants.spared();
+            entry.spared = spared;
             return entry;
         }
         let past = self.departed.take(&name);
         let enabled = self.files.is_enabled(&name);
         let mut entry = Entry::new(name, admitted, otherwise);
         entry.enabled = enabled;
-        entry.spared = self.wants.spared();
+        entry.spared = spared;
         if let Some(past) = past {
             entry.succeed(past);
         }
@@ -530,8 +549,13 @@ impl Inventory {
         // No further signal will tell more.
         self.count(name, Word::Silence);
         if let Some(entry) = self.units.remove(name) {
-            self.departed.keep(name, entry.leave(now));
+            self.depart(name, entry.leave(now));
         }
+    }
+
+    fn depart(&mut self, name: &UnitName, past: Past) {
+        self.summed.leave(name, past.slice.as_ref(), past.left);
+        self.departed.keep(name, past);
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>) {
@@ -585,6 +609,9 @@ impl Inventory {
     fn add_up(&mut self, name: &UnitName, gain: &Gain) {
         self.totals.add(name.unit_type(), gain);
         self.generation += 1;
+        if let Some(entry) = self.units.get_mut(name) {
+            self.summed.add(entry, gain, &self.slices);
+        }
     }
 
     fn is_announced(&self, name: &UnitName) -> bool {
@@ -634,8 +661,9 @@ impl Inventory {
         for (name, mut entry) in before {
             if let Counting::Gain(gain) = entry.count(Word::Silence) {
                 self.add_up(&name, &gain);
+                self.summed.add(&mut entry, &gain, &self.slices);
             }
-            self.departed.keep(&name, entry.leave(now));
+            self.depart(&name, entry.leave(now));
         }
         gone
     }

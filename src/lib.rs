@@ -42,6 +42,7 @@ pub mod process;
 pub mod series;
 pub mod signals;
 pub mod state;
+pub mod sum;
 pub mod systemd;
 pub mod telemetry;
 pub mod unit_file;

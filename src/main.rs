@@ -249,6 +249,7 @@ fn start(
             ways,
             slices: config.units.slices.clone(),
             admits: Box::new(move |name| config.units.admits(name)),
+            sums: config.sums,
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
             wants: config.groups.wants(),

@@ -44,6 +44,7 @@ mod process;
 mod resources;
 mod services;
 mod sockets;
+mod sums;
 mod timers;
 mod units;
 
@@ -110,6 +111,7 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
         boot::ALL,
         events::ALL,
         units::ALL,
+        sums::ALL,
         history::ALL,
         services::ALL,
         resources::ALL,
@@ -130,7 +132,8 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
 /// None that is known: writing to a string does not fail.
 pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
     let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
-        snapshot.units.len() * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
+        let told = snapshot.units.len() + snapshot.sums.len();
+        told * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
     });
     let mut text = String::with_capacity(FIXED_BYTES + units);
     // The registry wants to own what it collects, so it lives for one scrape, and what is found
@@ -204,8 +207,7 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
         })?;
         let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
         left_out = Some(dropped.len());
-        let loaded = rows.iter().filter(|row| row.unit.is_some()).count();
-        out.single(&EXPORTED, u64::try_from(loaded).ok())?;
+        out.single(&EXPORTED, Some(rows.iter().map(Row::loaded_units).sum::<u64>()))?;
         let mut samples = out.family(&DROPPED);
         for (family, series) in withheld {
             samples.add([family], series)?;
@@ -233,6 +235,7 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
 /// else, because this is also what the cap counts.
 fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
     units::encode(rows, scrape.states, out)?;
+    sums::encode(rows, scrape.states, out)?;
     history::encode(rows, out)?;
     services::encode(rows, out)?;
     resources::encode(rows, out)?;

@@ -22,6 +22,7 @@ use crate::{
         format::Format,
         group::{Group, Groups},
     },
+    sum::Sums,
     systemd::{name::UnitName, way::Way},
     telemetry::Telemetry,
     watch::{self, Standing, Watch},
@@ -91,6 +92,8 @@ pub enum SeriesError {
 pub struct Choice<'a> {
     /// The units that have series.
     pub units: &'a UnitFilter,
+    /// Which of them are told of as one.
+    pub sums: Sums,
     /// The rest.
     pub served: exporter::Settings,
 }
@@ -107,6 +110,7 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
             ways: Way::to(config.scope(), config.private),
             admits: Box::new(|_| true),
             slices: Slices::default(),
+            sums: Sums::default(),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
             wants: Wants::EVERYTHING,
@@ -125,7 +129,8 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, &exporter) => scrape?,
     };
-    compare(scrape, Choice { units: &config.units, served: config.served() })
+    let choice = Choice { units: &config.units, sums: config.sums, served: config.served() };
+    compare(scrape, choice)
 }
 
 async fn gather(watch: &Watch, exporter: &Exporter) -> Result<Scrape, SeriesError> {
@@ -149,7 +154,11 @@ async fn gather(watch: &Watch, exporter: &Exporter) -> Result<Scrape, SeriesErro
 /// None that is known: writing to a string does not fail.
 pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesError> {
     let exporter::Settings { own_metrics, groups, max_series, states } = choice.served;
-    let admitted = |snapshot: &Arc<Snapshot>| Arc::new(admit(snapshot, choice.units));
+    let admitted = |snapshot: &Arc<Snapshot>| {
+        let mut snapshot = admit(snapshot, choice.units);
+        snapshot.sum_up(choice.sums);
+        Arc::new(snapshot)
+    };
     let given = Scrape {
         snapshot: everything.snapshot.as_ref().map(admitted),
         telemetry: everything.telemetry.clone().filter(|_| own_metrics),

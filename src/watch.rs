@@ -26,6 +26,7 @@ use crate::{
     clock,
     filter::Slices,
     inventory::{Admits, Inventory, record::Record, snapshot::Snapshot, wants::Wants},
+    sum::Sums,
     systemd::{link::Link, way::Way},
     telemetry::{Telemetry, Word},
 };
@@ -54,6 +55,8 @@ pub struct Settings {
     pub admits: Admits,
     /// In which slices they have to be.
     pub slices: Slices,
+    /// Which units are told of as one.
+    pub sums: Sums,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
     /// How long the counters of a unit that has left are served.
@@ -121,7 +124,7 @@ pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) 
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
     let inventory = Inventory::new(settings.admits, retention, settings.wants);
-    let mut inventory = inventory.only_in(settings.slices);
+    let mut inventory = inventory.only_in(settings.slices).summing(settings.sums);
     if let Some(record) = settings.record {
         inventory.recall(record);
     }

@@ -31,12 +31,13 @@ fn refusal(output: &Output) -> String {
 }
 
 /// Values that no flag takes: the flag, the value, what the line says after both.
-const WRONG: [(&str, &str, &str); 31] = [
+const WRONG: [(&str, &str, &str); 32] = [
     ("systemd.collector.unit-include", "(", "not a regular expression: unclosed group"),
     ("systemd.collector.unit-exclude", "a)|(b", "not a regular expression: unopened group"),
     ("systemd.collector.unit-exclude", "*", "not a regular expression: "),
     ("systemd.collector.unit-type", "services", "must be all or one of service, socket, "),
     ("systemd.collector.slice", "system", "must be the name of a slice, such as system.slice"),
+    ("systemd.collector.sum", "templates", "must be instances or scopes"),
     ("systemd.collector.unit-state", "all", "must be stateset or current"),
     ("systemd.collector.private", "maybe", "must be true or false"),
     ("systemd.collector.user", "", "must be true or false"),

@@ -24,8 +24,9 @@ use harness::{Exporter, Machine, until};
 use unitwatch::metrics::{self, group::Group};
 
 /// The flags that leave everything on, for every unit.
-const EVERYTHING: [&str; 5] = [
+const EVERYTHING: [&str; 6] = [
     "--systemd.collector.unit-exclude=",
+    "--collector.unit-sub-state",
     "--collector.unit-file-state",
     "--collector.pressure",
     "--compat=node_exporter",
@@ -33,9 +34,10 @@ const EVERYTHING: [&str; 5] = [
 ];
 
 /// Some that leave less.
-const GIVEN: [&str; 4] = [
+const GIVEN: [&str; 5] = [
     "--systemd.collector.unit-type=service,timer",
     "--systemd.collector.unit-state=current",
+    "--systemd.collector.sum=instances",
     "--no-collector.unit-times",
     "--no-collector.ip",
 ];
@@ -85,8 +87,9 @@ async fn what_is_counted_is_what_is_served() {
         "[Service]\nExecStart=/bin/false\n[Install]\nWantedBy=a.target\n",
     );
     machine.write("us-daily.timer", "[Timer]\nOnCalendar=2099-01-01\nUnit=us-fails.service\n");
+    machine.write("us-many@.service", "[Service]\nExecStart=/bin/sleep 999\n");
     machine.must(&["daemon-reload"]);
-    machine.must(&["start", "us-daily.timer"]);
+    machine.must(&["start", "us-daily.timer", "us-many@1.service", "us-many@2.service"]);
     machine.systemctl(&["start", "us-fails.service"]);
     let running = [machine.exporter(&EVERYTHING), machine.exporter(&GIVEN)];
     // Something may happen on a machine between the one and the other.

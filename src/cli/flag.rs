@@ -9,6 +9,7 @@ pub const UNIT_INCLUDE: &str = "systemd.collector.unit-include";
 pub const UNIT_EXCLUDE: &str = "systemd.collector.unit-exclude";
 pub const UNIT_TYPE: &str = "systemd.collector.unit-type";
 pub const SLICE: &str = "systemd.collector.slice";
+pub const SUM: &str = "systemd.collector.sum";
 pub const UNIT_STATE: &str = "systemd.collector.unit-state";
 pub const PRIVATE: &str = "systemd.collector.private";
 pub const USER: &str = "systemd.collector.user";

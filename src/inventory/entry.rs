@@ -6,7 +6,7 @@ use super::{
     counted::{Between, Counted, Facts},
     departed::Past,
     files::Rest,
-    history::{Exit, Gain},
+    history::{Exit, Gain, History},
     jobs::Standing,
     unit::{Details, IpCounters, Unit, Usec},
 };
@@ -52,6 +52,9 @@ pub(super) struct Entry {
     /// tells that no success is followed by one.
     unseen: u64,
     counted: Counted,
+    /// What has happened to it and is not in its sum: it is not known yet whether it passes the
+    /// filters.
+    pub(super) unsummed: Option<Box<History>>,
     /// What was answered of its runs after a gap, to be answered again before it is counted.
     confirming: Option<Box<Facts>>,
     /// What was counted of the unit of this name that left last: should this be the same one
@@ -136,6 +139,7 @@ impl Entry {
             after_gap: true,
             unseen: 0,
             counted,
+            unsummed: None,
             confirming: None,
             before: None,
             slice: None,

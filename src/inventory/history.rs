@@ -85,6 +85,18 @@ impl History {
         *self == Self::default()
     }
 
+    /// Adds what has happened to another unit, but for how it last ended: that is of one unit.
+    pub fn merge(&mut self, other: &Self) {
+        self.starts = self.starts.saturating_add(other.starts);
+        self.restarts = self.restarts.saturating_add(other.restarts);
+        for (state, count) in other.transitions.iter() {
+            self.transitions.add(state, count);
+        }
+        for (result, count) in other.failures.iter() {
+            self.failures.add(result, count);
+        }
+    }
+
     pub(super) fn add(&mut self, gain: &Gain) {
         self.starts = self.starts.saturating_add(gain.starts);
         self.restarts = self.restarts.saturating_add(gain.restarts);

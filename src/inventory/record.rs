@@ -9,6 +9,7 @@ use super::{
     counted::Counted,
     departed::Past,
     history::{History, JobTotals, Totals},
+    sums::SumRecord,
     tally::Tally,
     unit::Usec,
 };
@@ -32,6 +33,8 @@ pub struct Record {
     failures: Vec<(UnitType, Tally<RunResult>)>,
     jobs: Vec<JobRecord>,
     reloads: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sums: Vec<SumRecord>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -99,6 +102,7 @@ impl Inventory {
             failures: self.totals.failures.clone().into_iter().collect(),
             jobs: jobs.collect(),
             reloads: self.totals.reloads,
+            sums: self.summed.record(),
         };
         Some((record, self.generation))
     }
@@ -117,6 +121,12 @@ impl Inventory {
             let (name, past) = unit.past(left, &admits);
             self.departed.keep(&name, past);
         }
+        let recalled = self.recalled.iter().chain(self.departed.iter());
+        let told = |(name, past): &(&UnitName, &Past)| {
+            past.admitted && self.slices.admit(name, past.slice.as_ref())
+        };
+        let told = recalled.filter(told);
+        self.summed.recall(record.sums, told);
         let jobs = record.jobs.into_iter().map(|it| {
             let durations = Histogram::restore(LONG, it.durations, it.duration_sum);
             let durations = durations.unwrap_or_else(|| Histogram::new(LONG));

@@ -1,6 +1,9 @@
 //! The state of everything at one moment, as plain data: what a scrape is worded from.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::{
     Inventory,
@@ -9,16 +12,22 @@ use super::{
     history::{History, Totals},
     unit::{Unit, Usec},
 };
-use crate::systemd::{
-    name::{UnitName, UnitType},
-    state::{ActiveState, FileState, JobState, JobType, LoadState, SystemState},
+use crate::{
+    sum::{SumName, Sums, Told},
+    systemd::{
+        name::{UnitName, UnitType},
+        state::{ActiveState, FileState, JobState, JobType, LoadState, SystemState},
+    },
 };
 
 /// What is known at one moment. Units are shared, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The units that pass the filter, by name, whatever their load state.
+    /// The units that pass the filter, by name, whatever their load state; but for those that are
+    /// told of as one.
     pub units: Vec<Arc<Unit>>,
+    /// Those that are told of as one, by the name of all.
+    pub sums: Vec<Sum>,
     /// The units that have left, or of which it is not known whether they are there, with what
     /// happened to them.
     pub departed: Vec<(UnitName, Arc<History>)>,
@@ -37,6 +46,18 @@ pub struct Snapshot {
     pub oldest_job: Option<Usec>,
     /// What the manager says of itself.
     pub manager: Manager,
+}
+
+/// Units that are told of as one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sum {
+    /// The name for all of them.
+    pub name: SumName,
+    /// Those that pass the filter, by name, whatever their load state; perhaps all have left.
+    pub members: Vec<Arc<Unit>>,
+    /// What has happened to all of them, also to those that have left, but for how each of them
+    /// last ended.
+    pub history: Arc<History>,
 }
 
 /// What is to tell of a unit file.
@@ -100,10 +121,75 @@ pub struct Watchdog {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The loaded unit of that name, if it passes the filter.
+    /// The loaded unit of that name, if it passes the filter and is not told of with others.
     pub fn find(&self, name: &str) -> Option<&Unit> {
         let at = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
         self.units.get(at).map(AsRef::as_ref).filter(|it| it.load_state == LoadState::Loaded)
+    }
+
+    /// The loaded units that are told of with others, by name.
+    pub fn members(&self) -> HashMap<&str, &Unit> {
+        let loaded = self.sums.iter().flat_map(Sum::loaded);
+        loaded.map(|unit| (unit.name.as_str(), unit)).collect()
+    }
+
+    /// How many units that pass the filter are loaded.
+    pub fn loaded_units(&self) -> usize {
+        let is_loaded = |unit: &&Arc<Unit>| unit.load_state == LoadState::Loaded;
+        let members = self.sums.iter().map(|sum| sum.loaded().count()).sum::<usize>();
+        self.units.iter().filter(is_loaded).count() + members
+    }
+
+    /// Tells of these units as one, with what has happened to those that are known.
+    pub fn sum_up(&mut self, sums: Sums) {
+        if sums.is_empty() {
+            return;
+        }
+        let mut histories = BTreeMap::<SumName, Arc<History>>::new();
+        let units = self.units.iter().map(|unit| (&unit.name, unit.slice.as_ref(), &unit.history));
+        let departed = self.departed.iter().map(|(name, history)| (name, None, history));
+        for (name, slice, history) in units.chain(departed) {
+            if let Told::With(sum) = sums.place(name, slice) {
+                Arc::make_mut(histories.entry(sum).or_default()).merge(history);
+            }
+        }
+        let mut members = self.take_members(sums);
+        let sum = |(name, history)| {
+            let members = members.remove(&name).unwrap_or_default();
+            Sum { name, members, history }
+        };
+        self.sums = histories.into_iter().map(sum).collect();
+    }
+
+    /// Takes out all that would be told of each of these units.
+    fn take_members(&mut self, sums: Sums) -> BTreeMap<SumName, Vec<Arc<Unit>>> {
+        let mut members = BTreeMap::<_, Vec<_>>::new();
+        if sums.is_empty() {
+            return members;
+        }
+        self.units.retain(|unit| {
+            let told = sums.place(&unit.name, unit.slice.as_ref());
+            let alone = told == Told::Alone;
+            if let Told::With(sum) = told {
+                members.entry(sum).or_default().push(Arc::clone(unit));
+            }
+            alone
+        });
+        let is_alone = |name: &UnitName| sums.place(name, None) == Told::Alone;
+        self.departed.retain(|(name, _)| is_alone(name));
+        // The file of a template is that of none of its instances.
+        self.files.retain(|file| file.name.is_template() || is_alone(&file.name));
+        members
+    }
+}
+
+// === impl Sum ===
+
+impl Sum {
+    /// Those of its units that are loaded.
+    pub fn loaded(&self) -> impl Iterator<Item = &Unit> {
+        let members = self.members.iter().map(AsRef::as_ref);
+        members.filter(|unit: &&Unit| unit.load_state == LoadState::Loaded)
     }
 }
 
@@ -129,20 +215,18 @@ pub const BOOT_STAGES: [&str; 18] = [
     "UnitsLoadFinish",
 ];
 
-// === impl Snapshot ===
-
-impl Snapshot {
-    /// How many units that pass the filter are loaded.
-    pub fn loaded_units(&self) -> usize {
-        self.units.iter().filter(|unit| unit.load_state == LoadState::Loaded).count()
-    }
-}
-
 // === impl Inventory ===
 
 impl Inventory {
     /// Everything at this moment.
     pub fn snapshot(&self, now: Usec) -> Snapshot {
+        let mut snapshot = self.each(now);
+        self.sum_up(&mut snapshot, now);
+        snapshot
+    }
+
+    /// The same with each unit by itself.
+    pub(super) fn each(&self, now: Usec) -> Snapshot {
         let mut snapshot = Snapshot {
             jobs: self.jobs.counts(),
             oldest_job: self.jobs.oldest(),
@@ -179,6 +263,27 @@ impl Inventory {
             .departed
             .extend(served.map(|(name, past)| (name.clone(), Arc::clone(&past.history))));
         snapshot
+    }
+
+    /// Tells of those units as one that are to be, with what was counted of them together.
+    fn sum_up(&self, snapshot: &mut Snapshot, now: Usec) {
+        let since = now.saturating_sub(self.retention);
+        let mut members = snapshot.take_members(self.summed.sums);
+        for (name, history, left) in self.summed.iter() {
+            let here = members.remove(name);
+            if here.is_some() || (left > since && self.retention > 0) {
+                let (members, history) = (here.unwrap_or_default(), Arc::clone(history));
+                snapshot.sums.push(Sum { name: name.clone(), members, history });
+            }
+        }
+        // To these nothing has happened.
+        let others = members.into_iter().map(|(name, members)| Sum {
+            name,
+            members,
+            history: Arc::default(),
+        });
+        snapshot.sums.extend(others);
+        snapshot.sums.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn unit_files(&self) -> Vec<UnitFile> {

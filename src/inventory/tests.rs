@@ -4,6 +4,7 @@
 
 mod asking;
 mod counting;
+mod summing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +19,8 @@ use crate::systemd::{
     state::{ActiveState, JobType},
 };
 
-const NAMES: [&str; 6] = ["a.service", "b.service", "c.socket", "d.timer", "e.mount", "f.device"];
+const NAMES: [&str; 6] =
+    ["a@x.service", "a@y.service", "c.socket", "d.timer", "e.mount", "f.device"];
 
 /// What the model of systemd holds of a unit.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,9 @@
 //! What is read only where somebody wants to be told it.
 
-use crate::systemd::property::{PropertySet, UnitProperty};
+use crate::systemd::{
+    name::UnitType,
+    property::{PropertySet, UnitProperty},
+};
 
 /// What is wanted besides what is always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct Wants {
     pub watchdog: bool,
     /// In which slices units are.
     pub slices: bool,
+    /// In which slices scopes are.
+    pub scope_slices: bool,
 }
 
 // === impl Wants ===
@@ -31,11 +36,20 @@ impl Wants {
         sockets: true,
         watchdog: true,
         slices: true,
+        scope_slices: true,
     };
 
     /// Whether the unit files are to be listed.
     pub const fn files(self) -> bool {
         self.problems || self.file_states
+    }
+
+    /// What need not be asked of a unit of this type that is told of with others: all but its state,
+    /// its runs and where it is.
+    pub(super) const fn spared_of_member(self, unit_type: UnitType) -> PropertySet {
+        let details = PropertySet::details_of(unit_type).without(PropertySet::SLICES);
+        let none = Self { problems: false, ip: false, sockets: false, watchdog: false, ..self };
+        none.spared().union(details)
     }
 
     /// What need not be asked of units.
@@ -56,7 +70,9 @@ impl Wants {
             spared = spared.union(PropertySet::of(&service));
         }
         if !self.slices {
-            spared = spared.union(PropertySet::SLICES);
+            let of_scopes = PropertySet::of(&[UnitProperty::ScopeSlice]);
+            let told = if self.scope_slices { of_scopes } else { PropertySet::EMPTY };
+            spared = spared.union(PropertySet::SLICES.without(told));
         }
         spared
     }

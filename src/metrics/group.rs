@@ -136,6 +136,7 @@ impl Groups {
             watchdog: self.has(Group::Watchdog),
             // A matter of the filters.
             slices: false,
+            scope_slices: false,
         }
     }
 

@@ -93,8 +93,8 @@ fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
 }
 
 /// The rows of units that have a control group.
-fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a Resources)> {
-    rows.iter().filter_map(|row| Some((row, row.resources?)))
+fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'r Resources)> {
+    rows.iter().filter_map(|row| Some((row, row.resources.as_deref()?)))
 }
 
 fn each(

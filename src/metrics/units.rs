@@ -1,6 +1,7 @@
 //! What every unit has, whatever its type.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt::{self, Write as _},
     str::FromStr,
@@ -15,6 +16,7 @@ use prometheus_client::encoding::{
 use super::{
     family::{Exposition, FamilyOf, Labels, families},
     seconds,
+    sums::Members,
 };
 use crate::{
     cgroup::resources::Resources,
@@ -78,7 +80,7 @@ pub enum StateSeries {
 #[error("must be stateset or current")]
 pub struct UnknownStateSeries;
 
-/// A unit, there or gone, and its labels `name` and `type`, written out once for all its samples.
+/// A unit, or several that are told of as one, there or gone, and the labels `name` and `type`, written out once for all its samples.
 pub(super) struct Row<'a> {
     /// The unit, if it is there and loaded: any other has no states and no times to tell.
     pub(super) unit: Option<&'a Unit>,
@@ -86,8 +88,10 @@ pub(super) struct Row<'a> {
     unloadable: Option<&'a Unit>,
     /// Its file, if that has something to tell.
     file: Option<&'a UnitFile>,
+    /// The units that are told of as one here, if it is no single unit.
+    pub(super) members: Option<Members<'a>>,
     /// What it uses, if it has a control group.
-    pub(super) resources: Option<&'a Resources>,
+    pub(super) resources: Option<Cow<'a, Resources>>,
     /// What has happened to it.
     pub(super) history: &'a History,
     /// The label `name`.
@@ -107,7 +111,8 @@ static NO_HISTORY: LazyLock<History> = LazyLock::new(History::default);
 /// in it.
 struct Written<'a>(&'a str, Option<&'a str>);
 
-/// The units of a snapshot that have anything to tell, those that are loaded first.
+/// The units of a snapshot that have anything to tell: those that are told of as one first, because
+/// each of these rows stands for many, then those that are loaded.
 pub(super) fn rows<'a>(
     snapshot: &'a Snapshot,
     resources: &'a HashMap<UnitName, Resources>,
@@ -117,8 +122,15 @@ pub(super) fn rows<'a>(
     let others = snapshot.units.iter().filter(|unit| !is_loaded(unit));
     let rows = loaded.map(|unit| Row {
         unit: Some(unit),
-        resources: resources.get(&unit.name),
+        resources: resources.get(&unit.name).map(Cow::Borrowed),
         ..Row::new(&unit.name, &unit.history)
+    });
+    let sums = snapshot.sums.iter();
+    let sums = sums.filter(|sum| sum.loaded().next().is_some() || !sum.history.is_empty());
+    let sums = sums.map(|sum| Row {
+        members: Some(Members::of(sum)),
+        resources: Members::resources(sum, resources).map(Cow::Owned),
+        ..Row::named(sum.name.as_str(), sum.name.suffix(), &sum.history)
     });
     let others = others.filter_map(|unit| {
         let failed = matches!(unit.load_state, LoadState::Error | LoadState::BadSetting);
@@ -127,7 +139,7 @@ pub(super) fn rows<'a>(
         told.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.history) })
     });
     let departed = snapshot.departed.iter().map(|(name, history)| Row::new(name, history));
-    let mut rows: Vec<_> = rows.chain(others).chain(departed).collect();
+    let mut rows: Vec<_> = sums.chain(rows).chain(others).chain(departed).collect();
     if snapshot.files.is_empty() {
         return rows;
     }
@@ -245,7 +257,10 @@ impl FromStr for StateSeries {
 
 impl<'a> Row<'a> {
     fn new(name: &'a UnitName, history: &'a History) -> Self {
-        let (name, unit_type) = (name.as_str(), name.suffix());
+        Self::named(name.as_str(), name.suffix(), history)
+    }
+
+    fn named(name: &'a str, unit_type: &'a str, history: &'a History) -> Self {
         let mut written = String::with_capacity(2 * name.len() + 32);
         written.push_str("name=\"");
         escape(name, &mut written);
@@ -258,6 +273,7 @@ impl<'a> Row<'a> {
             unit: None,
             unloadable: None,
             file: None,
+            members: None,
             resources: None,
             history,
             name,
@@ -269,7 +285,12 @@ impl<'a> Row<'a> {
 
     /// Whether the unit is loaded, or something has happened to it: of others only a file is there.
     pub(super) fn is_or_was_there(&self) -> bool {
-        self.unit.is_some() || !self.history.is_empty()
+        self.unit.is_some() || self.members.is_some() || !self.history.is_empty()
+    }
+
+    /// How many loaded units it tells of.
+    pub(super) fn loaded_units(&self) -> u64 {
+        self.members.as_ref().map_or(u64::from(self.unit.is_some()), Members::count)
     }
 
     /// Writes `name`, `type` and the further labels of a family that has more than these.

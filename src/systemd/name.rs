@@ -101,6 +101,13 @@ impl UnitName {
         self.0.rsplit_once('.').is_some_and(|(prefix, _)| prefix.ends_with('@'))
     }
 
+    /// The template that it is an instance of: `getty@.service` of `getty@tty1.service`.
+    pub fn template(&self) -> Option<Self> {
+        let (stem, suffix) = self.0.rsplit_once('.')?;
+        let (prefix, _) = stem.split_once('@').filter(|(prefix, _)| !prefix.is_empty())?;
+        Some(Self(format!("{prefix}@.{suffix}").into()))
+    }
+
     /// What follows the last dot: the value of the `type` label, also for types not known here.
     pub fn suffix(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)

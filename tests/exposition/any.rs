@@ -12,6 +12,7 @@ use unitwatch::{
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
     },
     metrics::{Clocks, Scrape, group::Groups},
+    sum::Sums,
     systemd::{
         name::{UnitName, UnitType},
         state::{
@@ -49,11 +50,12 @@ fn some_name() -> impl Strategy<Value = String> {
 fn some_unit() -> impl Strategy<Value = Unit> {
     let times = [(); 4].map(|()| option::of(number()));
     let states = (state(LoadState::ALL), state(ActiveState::ALL));
-    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<bool>());
+    let slice = option::of(proptest::sample::select(&["a.slice", "b-c.slice"][..]));
+    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<bool>(), slice);
     (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
         |(name, (load_state, active_state), times, details, wrong, history)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit] = times;
-            let (load_error, result, need_daemon_reload) = wrong;
+            let (load_error, result, need_daemon_reload, slice) = wrong;
             let unit = unit(&name, active_state, details);
             Unit {
                 load_state,
@@ -64,6 +66,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
                 inactive_enter,
                 inactive_exit,
                 need_daemon_reload,
+                slice: slice.and_then(UnitName::new),
                 history: Arc::new(of_type(&unit.name, history.unwrap_or_default())),
                 ..unit
             }
@@ -183,7 +186,8 @@ fn some_manager() -> impl Strategy<Value = Manager> {
 fn some_units() -> impl Strategy<Value = Snapshot> {
     let facts = || (option::of(state(FileState::ALL)), any::<bool>());
     (
-        collection::vec(some_unit(), 0..20),
+        // On the heap, all that is large: the stack of a test is small.
+        collection::vec(some_unit().boxed(), 0..20),
         collection::btree_map(some_name(), some_history(), 0..8),
         collection::btree_map(some_name(), facts(), 0..8),
         collection::vec(facts(), 0..14),
@@ -220,13 +224,13 @@ pub(crate) fn some_snapshot() -> impl Strategy<Value = Snapshot> {
     let not_loaded = (state(LoadState::ALL), state(ActiveState::ALL));
     let jobs = (state(JobType::ALL), state(JobState::ALL));
     (
-        some_units(),
-        some_totals(),
+        some_units().boxed(),
+        some_totals().boxed(),
         collection::btree_map(loaded, number(), 0..8),
         collection::btree_map(not_loaded, number(), 0..8),
         collection::btree_map(jobs, number(), 0..8),
         option::of(number()),
-        some_manager(),
+        some_manager().boxed(),
     )
         .prop_map(|(units, totals, loaded, not_loaded, jobs, oldest_job, manager)| Snapshot {
             totals,
@@ -296,14 +300,17 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
     );
     (
         any::<bool>(),
-        option::of(some_snapshot()),
+        (option::of(some_snapshot().boxed()), any::<bool>()),
         (number(), number()),
-        option::of(totals),
-        collection::vec(some_resources(), 20),
+        option::of(totals.boxed()),
+        collection::vec(some_resources().boxed(), 20),
     )
-        .prop_map(|(up, snapshot, (realtime, monotonic), telemetry, resources)| {
+        .prop_map(|(up, (mut snapshot, sums), (realtime, monotonic), telemetry, resources)| {
             let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
             let resources = units.map(|unit| unit.name.clone()).zip(resources).collect();
+            if let Some(snapshot) = snapshot.as_mut().filter(|_| sums) {
+                snapshot.sum_up(Sums { instances: true, scopes: true });
+            }
             let snapshot = snapshot.map(Arc::new);
             let clocks = Clocks { realtime, monotonic };
             let groups = Groups::all();

@@ -1,21 +1,18 @@
 //! A small scrape with something of everything.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use unitwatch::{
     cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
     inventory::{
         history::{self, Exit, History, JobTotals},
-        snapshot::{Manager, Snapshot, Stamp, UnitFile, Watchdog},
+        snapshot::{Manager, Snapshot, Stamp, Sum, UnitFile, Watchdog},
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
+    sum::{Sums, Told},
     systemd::{
         name::{UnitName, UnitType},
         state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
@@ -183,6 +180,31 @@ fn units() -> Vec<Unit> {
     ]
 }
 
+/// What a template's instances are told of together: two are up, one has failed, and one that was
+/// there is gone.
+fn sums() -> Vec<Sum> {
+    let history = History {
+        starts: 1_003,
+        restarts: 2,
+        transitions: tally(&[("active", 1_002), ("failed", 3)]),
+        failures: tally(&[("exit-code", 3)]),
+        last_exit: None,
+    };
+    let service = || Details::Service(Service::default());
+    let members = [
+        unit("work@1.service", ActiveState::Active, service()),
+        unit("work@2.service", ActiveState::Active, service()),
+        unit("work@3.service", ActiveState::Failed, service()),
+        Unit {
+            load_state: LoadState::NotFound,
+            ..unit("work@4.service", ActiveState::Inactive, service())
+        },
+    ];
+    let instances = Sums::read(["instances"]).unwrap();
+    let Told::With(name) = instances.place(&members[0].name, None) else { unreachable!() };
+    vec![Sum { name, members: members.map(Arc::new).into(), history: Arc::new(history) }]
+}
+
 /// The unit files, one of a unit that is not in memory.
 fn files() -> Vec<UnitFile> {
     let files = [
@@ -191,6 +213,7 @@ fn files() -> Vec<UnitFile> {
         ("gone@1.service", "transient", false),
         ("odd.thing", "crossed-out", false),
         ("unheard-of.service", "enabled-runtime", true),
+        ("work@.service", "static", false),
     ];
     let file = |(name, state, is_missed): (&str, &str, bool)| UnitFile {
         name: UnitName::new(name).unwrap(),
@@ -291,6 +314,7 @@ pub(crate) fn totals() -> Totals {
 pub(crate) fn full() -> Scrape {
     let snapshot = Snapshot {
         units: units().into_iter().map(Arc::new).collect(),
+        sums: sums(),
         departed: departed(),
         files: files(),
         totals: happened(),
@@ -316,7 +340,9 @@ pub(crate) fn full() -> Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),
         clocks: Clocks { realtime: NOW + 7, monotonic: 60 * MINUTE },
-        resources: HashMap::from([(UnitName::new(r"back\x2dslash.service").unwrap(), resources())]),
+        resources: [r"back\x2dslash.service", "work@1.service", "work@2.service"]
+            .map(|name| (UnitName::new(name).unwrap(), resources()))
+            .into(),
         telemetry: Some(totals()),
         process: Some(Process {
             cpu_seconds: Some(1.25),

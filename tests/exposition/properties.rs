@@ -11,7 +11,11 @@ use unitwatch::{
     histogram::Histogram,
     inventory::{snapshot::Snapshot, tally::Tally, unit::Details},
     metrics::{self, Clocks, Scrape, format::Format, group::Groups},
-    systemd::{name::UnitType, state::LoadState},
+    sum::Sums,
+    systemd::{
+        name::{UnitName, UnitType},
+        state::LoadState,
+    },
 };
 
 use crate::{
@@ -23,7 +27,7 @@ use crate::{
 const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_600_000_000 };
 
 /// Keeps as many units of an exposition without a cap as `max` series of a family leave room
-/// for: those that are loaded come first, then the others that are there, then those that have
+/// for: those that are told of as one come first, those that are loaded come next, then the others that are there, then those that have
 /// left, then those of which there is a file and nothing else, all by name. Says how many are gone.
 fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
     let there = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
@@ -34,8 +38,11 @@ fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
         _ if !unit.history.is_empty() => (unit.name.as_str(), 1),
         _ => (unit.name.as_str(), 3),
     });
-    let standing: BTreeMap<_, _> =
+    let mut standing: BTreeMap<_, _> =
         standing.chain(left.map(|(unit, _)| (unit.as_str(), 2))).collect();
+    let sums = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.sums);
+    let told = sums.filter(|sum| sum.loaded().count() > 0 || !sum.history.is_empty());
+    standing.extend(told.map(|sum| (sum.name.as_str(), -1)));
     let standing = |unit: &str| standing.get(unit).copied().unwrap_or(3);
     let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
     let mut units: BTreeMap<(i32, &str), BTreeMap<&str, usize>> = BTreeMap::new();
@@ -210,6 +217,58 @@ proptest! {
             let mut others: BTreeSet<_> = own.keys().map(|(family, _)| family.as_str()).collect();
             others.retain(|family| !WRONG.contains(family));
             prop_assert!(loaded || others.iter().all(|family| HISTORY.contains(family)), "{others:?}");
+        }
+    }
+
+    /// Units that are told of as one have the sums of what they had, and nothing but that.
+    #[test]
+    fn what_is_summed_is_the_sum(mut snapshot in some_snapshot()) {
+        // So that there are some with more than one.
+        let instance = |name: &UnitName, number| {
+            UnitName::new(&format!("a{}@{number}.{}", number % 3, name.suffix())).unwrap()
+        };
+        for (number, unit) in snapshot.units.iter_mut().enumerate() {
+            let name = instance(&unit.name, number);
+            Arc::make_mut(unit).name = name;
+        }
+        for (number, (name, _)) in snapshot.departed.iter_mut().enumerate() {
+            *name = instance(name, 100 + number);
+        }
+        let each = samples_of(&snapshot)?;
+        let units = snapshot.loaded_units();
+        snapshot.sum_up(Sums::read(["instances"]).unwrap());
+        let summed = samples_of(&snapshot)?;
+        prop_assert_eq!(snapshot.loaded_units(), units);
+        let template = |labels: Labels| -> Labels {
+            let name = |value: &str| UnitName::new(value).and_then(|it| it.template());
+            let label = |(label, value): (String, String)| match name(&value) {
+                Some(name) if label == "name" => (label, name.to_string()),
+                _ => (label, value),
+            };
+            labels.into_iter().map(label).collect()
+        };
+        let of_units = |samples: Samples, families: &[&str]| {
+            let mut sums = BTreeMap::<_, u64>::new();
+            for ((family, labels), value) in samples {
+                let is_file = unit_of(&labels).is_none_or(|name| !name.contains('@'));
+                if families.contains(&&*family) && !is_file {
+                    let sum = sums.entry((family, template(labels))).or_default();
+                    *sum = sum.saturating_add(value.parse().unwrap());
+                }
+            }
+            sums
+        };
+        let counters = &HISTORY[..4];
+        prop_assert_eq!(of_units(summed.clone(), counters), of_units(each.clone(), counters));
+        let members = of_units(summed.clone(), &["systemd_unit_members"]).into_iter();
+        let members = members.filter(|(_, count)| *count > 0).map(|((_, labels), count)| (labels, count));
+        let states = of_units(each, &["systemd_unit_state"]).into_iter();
+        let states = states.filter(|(_, count)| *count > 0).map(|((_, labels), count)| (labels, count));
+        prop_assert_eq!(members.collect::<BTreeMap<_, _>>(), states.collect::<BTreeMap<_, _>>());
+        for (family, labels) in summed.keys() {
+            let of_sum = unit_of(labels).is_some_and(|name| name.contains('@'));
+            let may = HISTORY[..4].contains(&&**family) || WRONG.contains(&&**family);
+            prop_assert!(!of_sum || may || family == "systemd_unit_members", "{}", family);
         }
     }
 

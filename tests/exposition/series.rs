@@ -1,6 +1,6 @@
 //! What `series` counts of a scrape is what is in it.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use unitwatch::{
     exporter,
@@ -11,6 +11,7 @@ use unitwatch::{
         group::{Group, Groups},
     },
     series::{Choice, compare},
+    sum::Sums,
 };
 
 use crate::full::full;
@@ -46,7 +47,8 @@ fn every_sample_of_the_page_is_counted() {
             (false, NonZeroUsize::new(12), StateSeries::Current),
         ] {
             let served = exporter::Settings { own_metrics, groups, max_series, states };
-            let table = compare(full(), Choice { units: &units, served }).unwrap();
+            let table =
+                compare(full(), Choice { units: &units, sums: Sums::default(), served }).unwrap();
             let of = full();
             let scrape = Scrape {
                 groups,
@@ -64,10 +66,35 @@ fn every_sample_of_the_page_is_counted() {
 }
 
 #[test]
+fn the_table_tells_what_it_saves_to_sum_up() {
+    // As `series` reads it: each unit by itself.
+    let (mut scrape, units) = (full(), units("all"));
+    let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
+    let sum = snapshot.sums.pop().unwrap();
+    snapshot.units.extend(sum.members);
+    let of = |scrape: Scrape, words: &[&str]| {
+        let sums = Sums::read(words.iter().copied()).unwrap();
+        let served = exporter::Settings { groups: Groups::all(), ..EVERYTHING };
+        compare(scrape, Choice { units: &units, sums, served }).unwrap()
+    };
+    let (each, summed) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
+    let saved = |group| each.series[&group] - summed.series[&group];
+    // Five states of each of three, and now five of all, and five of one that nobody is left of.
+    assert_eq!(saved(Some(Group::UnitState)), 15 - 5 - 5);
+    assert_eq!(saved(Some(Group::Tasks)), 1);
+    // Starts and restarts of three.
+    assert_eq!(saved(Some(Group::UnitEvents)), 4);
+    // How the one ended that is gone.
+    assert_eq!(saved(Some(Group::ServiceExits)), 2);
+    assert_eq!(each.units, summed.units);
+}
+
+#[test]
 fn the_table_tells_what_each_flag_saves() {
     let groups = Groups::all().without(Group::UnitTimes).without(Group::Watchdog);
     let served = exporter::Settings { groups, ..EVERYTHING };
-    let table = compare(full(), Choice { units: &units("service"), served }).unwrap();
+    let choice = Choice { units: &units("service"), sums: Sums::default(), served };
+    let table = compare(full(), choice).unwrap();
     let text = table.to_string();
     let (text, bytes) = text.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(text, include_str!("series.txt").trim_end());

@@ -3,7 +3,11 @@
 //! gaps, nothing is made up.
 
 use super::{super::*, name};
-use crate::inventory::tally::Tally;
+use crate::inventory::{
+    history::History,
+    snapshot::{Snapshot, Sum},
+    tally::Tally,
+};
 use crate::systemd::state::{JobResult, RunResult};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
@@ -111,6 +115,17 @@ fn talk() -> impl Strategy<Value = Option<Step>> {
         4 => (1..12_u8).prop_map(|count| Some(Step::Ask(count))),
         1 => Just(Some(Step::Pause)),
     ]
+}
+
+impl Truth {
+    fn of(history: &History) -> Self {
+        Self {
+            starts: history.starts,
+            restarts: history.restarts,
+            transitions: history.transitions.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+            failures: history.failures.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+        }
+    }
 }
 
 impl Systemd {
@@ -439,35 +454,46 @@ impl Service {
     }
 }
 
+fn empty() -> Inventory {
+    let inventory = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
+    inventory.summing(summed())
+}
+
+fn summed() -> Sums {
+    Sums::read(["instances"]).unwrap()
+}
+
 fn fresh() -> Inventory {
-    let mut inventory = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
+    let mut inventory = empty();
     inventory.adopt(Vec::new(), Extent::Everything, 0);
     inventory
 }
 
-/// What was counted, of all units that anything happened to.
+/// What was counted, of all units that anything happened to. What was counted of those together
+/// that are told of as one is the sum of that.
 fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
-    let snapshot = inventory.snapshot(0);
+    let snapshot = inventory.each(0);
+    let sums = |snapshot: &Snapshot| {
+        let sums = snapshot.sums.iter().filter(|sum| !sum.history.is_empty());
+        let sum = |sum: &Sum| (sum.name.clone(), sum.members.clone(), Truth::of(&sum.history));
+        sums.map(sum).collect::<Vec<_>>()
+    };
+    let mut added = snapshot.clone();
+    added.sum_up(summed());
+    let told = inventory.snapshot(0);
+    assert_eq!(sums(&told), sums(&added));
+    assert!(told.units.is_empty() && told.departed.is_empty());
     let here = snapshot.units.iter().map(|unit| (&unit.name, &unit.history));
     let gone = snapshot.departed.iter().map(|(name, history)| (name, history));
     let all = here.chain(gone).filter(|(_, history)| !history.is_empty());
-    all.map(|(name, history)| {
-        let truth = Truth {
-            starts: history.starts,
-            restarts: history.restarts,
-            transitions: history.transitions.iter().map(|(it, n)| (it.to_string(), n)).collect(),
-            failures: history.failures.iter().map(|(it, n)| (it.to_string(), n)).collect(),
-        };
-        (name.clone(), truth)
-    })
-    .collect()
+    all.map(|(name, history)| (name.clone(), Truth::of(history))).collect()
 }
 
 /// Through the state file, as far as the inventory knows of it.
 fn reborn(inventory: &Inventory) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let mut reborn = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
+    let mut reborn = empty();
     reborn.recall(serde_json::from_slice(&written).unwrap());
     reborn
 }
@@ -665,5 +691,5 @@ fn units_that_are_gone_are_told_for_a_while() {
     // What happened is not forgotten with it.
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.settle(&mut inventory);
-    assert_eq!(counted(&inventory)[&name(0)].starts, 2);
+    assert_eq!(inventory.snapshot(0).units[0].history.starts, 2);
 }

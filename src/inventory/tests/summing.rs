@@ -1,0 +1,236 @@
+//! Units that are told of as one.
+
+use super::super::*;
+use crate::inventory::snapshot::{Snapshot, Sum};
+
+const RETENTION: Usec = 1_000;
+
+fn unit(name: &str) -> UnitName {
+    UnitName::new(name).unwrap()
+}
+
+fn summing(words: &[&str], slices: &[&str]) -> Inventory {
+    let admits = |name: &str| !name.starts_with("hidden");
+    let slices = Slices::read(slices.iter().copied()).unwrap();
+    let inventory = Inventory::new(Box::new(admits), RETENTION, Wants::EVERYTHING);
+    let sums = Sums::read(words.iter().copied()).unwrap();
+    let mut inventory = inventory.only_in(slices).summing(sums);
+    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    inventory
+}
+
+/// A unit is loaded and started, and nothing is read of it but what its signals left open; not its
+/// slice either.
+fn start(inventory: &mut Inventory, name: &str, at: Usec) {
+    let name = unit(name);
+    inventory.apply(Event::UnitNew(name.clone()), at);
+    let facts = vec![
+        (UnitProperty::ActiveState, Value::Text("active".into())),
+        (UnitProperty::SubState, Value::Text("running".into())),
+        (UnitProperty::ActiveEnter, Value::Number(at)),
+        (UnitProperty::Invocation, Value::Id(u128::from(at))),
+    ];
+    inventory.apply(Event::UnitChanged(name, facts), at);
+    while let Some((name, property)) = inventory.next_question() {
+        match property {
+            UnitProperty::LoadState => {
+                inventory.answer(&name, property, Ok(Value::Text("loaded".into())));
+            }
+            property if PropertySet::SLICES.has(property) => {}
+            _ => inventory.answer(&name, property, Ok(Value::Nothing)),
+        }
+    }
+    inventory.retry_deferred();
+    inventory.retry_deferred();
+}
+
+fn leave(inventory: &mut Inventory, name: &str, at: Usec) {
+    inventory.apply(Event::UnitRemoved(unit(name)), at);
+}
+
+/// The names of all, how many of each are there, and how often one of them was started.
+fn told(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
+    let told = |sum: &Sum| sum.loaded().count() > 0 || !sum.history.is_empty();
+    let sums = snapshot.sums.iter().filter(|sum| told(sum));
+    sums.map(|sum| (sum.name.as_str(), sum.loaded().count(), sum.history.starts)).collect()
+}
+
+#[test]
+fn instances_have_no_series_of_their_own() {
+    let mut inventory = summing(&["instances"], &[]);
+    let all = ["a@x.service", "a@y.service", "a@x.socket", "a.service", "hidden@x.service"];
+    for (name, at) in all.into_iter().zip(1..) {
+        start(&mut inventory, name, at);
+    }
+    let snapshot = inventory.snapshot(10);
+    assert_eq!(told(&snapshot), [("a@.service", 2, 2), ("a@.socket", 1, 1)]);
+    let alone: Vec<_> = snapshot.units.iter().map(|unit| unit.name.as_str()).collect();
+    assert_eq!(alone, ["a.service"]);
+    assert_eq!(snapshot.loaded_units(), 4);
+    assert_eq!(inventory.exported(), 4);
+    assert!(snapshot.members().contains_key("a@y.service"));
+
+    leave(&mut inventory, "a@x.service", 20);
+    let snapshot = inventory.snapshot(21);
+    assert_eq!(told(&snapshot), [("a@.service", 1, 2), ("a@.socket", 1, 1)]);
+    assert!(snapshot.departed.is_empty(), "{:?}", snapshot.departed);
+}
+
+#[test]
+fn a_sum_is_told_for_a_while_after_the_last_has_left_and_goes_on() {
+    let mut inventory = summing(&["instances"], &[]);
+    for number in 0..50 {
+        start(&mut inventory, &format!("a@{number}.service"), 100 + number);
+        leave(&mut inventory, &format!("a@{number}.service"), 100 + number);
+    }
+    assert_eq!(told(&inventory.snapshot(149 + RETENTION - 1)), [("a@.service", 0, 50)]);
+    assert_eq!(told(&inventory.snapshot(149 + RETENTION)), []);
+    start(&mut inventory, "a@new.service", 5_000);
+    assert_eq!(told(&inventory.snapshot(9_000)), [("a@.service", 1, 51)]);
+}
+
+/// In which slice a unit is has to be asked, and it may have come a long way until then.
+#[test]
+fn what_happened_before_the_slice_was_known_is_not_lost() {
+    let mut inventory = summing(&["instances"], &["in.slice"]);
+    for (name, at) in ["a@x.service", "a@y.service", "a@z.service"].into_iter().zip(1..) {
+        start(&mut inventory, name, at);
+    }
+    assert_eq!(told(&inventory.snapshot(10)), []);
+    for (name, slice) in [("a@x.service", "in.slice"), ("a@y.service", "out.slice")] {
+        let answer = Ok(Value::Text(slice.into()));
+        inventory.answer(&unit(name), UnitProperty::ServiceSlice, answer);
+    }
+    assert_eq!(told(&inventory.snapshot(10)), [("a@.service", 1, 1)]);
+    // Where the last one was nobody knows any more.
+    for name in ["a@x.service", "a@y.service", "a@z.service"] {
+        leave(&mut inventory, name, 20);
+    }
+    assert_eq!(told(&inventory.snapshot(21)), [("a@.service", 0, 1)]);
+}
+
+/// What could be read in two ways is counted when a listing tells that the unit is gone.
+#[test]
+fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
+    let mut inventory = summing(&["instances"], &[]);
+    start(&mut inventory, "a@x.service", 1);
+    inventory.disconnect();
+    let listed = ListedUnit {
+        name: unit("a@x.service"),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Activating,
+        sub_state: "auto-restart-queued".into(),
+    };
+    inventory.adopt(vec![listed], Extent::Everything, 2);
+    while let Some((name, property)) = inventory.next_question() {
+        let value = match property {
+            UnitProperty::ActiveState => Value::Text("activating".into()),
+            UnitProperty::SubState => Value::Text("auto-restart-queued".into()),
+            UnitProperty::ActiveEnter => Value::Number(1),
+            UnitProperty::Invocation => Value::Id(1),
+            UnitProperty::Restarts => Value::Number(1),
+            UnitProperty::ServiceResult => Value::Text("success".into()),
+            _ => Value::Nothing,
+        };
+        inventory.answer(&name, property, Ok(value));
+    }
+    let restarts = |inventory: &Inventory| inventory.snapshot(3).sums[0].history.restarts;
+    assert_eq!(restarts(&inventory), 0);
+    inventory.compare(Vec::new(), 3);
+    assert_eq!(restarts(&inventory), 1);
+}
+
+/// Of what is not told of a sum nothing is asked, not of each unit and not at a scrape.
+#[test]
+fn of_each_unit_nothing_is_asked_but_what_is_counted() {
+    let asked = |words: &[&str], name: &str| {
+        let mut inventory = summing(words, &[]);
+        inventory.apply(Event::UnitNew(unit(name)), 1);
+        let file = |name| ListedFile { name: unit(name), state: "enabled".into() };
+        inventory.adopt_files(vec![file(name)]);
+        let mut asked = PropertySet::EMPTY;
+        while let Some((name, property)) = inventory.next_question() {
+            asked = asked.with(property);
+            let value = match property {
+                UnitProperty::LoadState => Value::Text("loaded".into()),
+                UnitProperty::ActiveState => Value::Text("inactive".into()),
+                UnitProperty::IpAccounting | UnitProperty::Accept => Value::Flag(true),
+                _ => Value::Nothing,
+            };
+            inventory.answer(&name, property, Ok(value));
+        }
+        inventory.look_at_files();
+        (asked, inventory.unsignalled().len(), inventory.next_question().is_some())
+    };
+    for (name, at_scrape) in [("a@x.service", 4), ("a@x.socket", 3), ("a@x.timer", 0)] {
+        let unit_type = unit(name).unit_type();
+        let counted = PropertySet::STATE.union(PropertySet::run_of(unit_type));
+        let (each, asked_at_scrape, looks) = asked(&[], name);
+        assert!(each.contains(counted.union(PropertySet::details_of(unit_type))), "{name}");
+        assert_eq!((asked_at_scrape, looks), (at_scrape, true), "{name}");
+        let (summed, asked_at_scrape, looks) = asked(&["instances"], name);
+        assert!(counted.contains(summed.without(PropertySet::SLICES)), "{name}");
+        assert_eq!((asked_at_scrape, looks), (0, false), "{name}");
+    }
+}
+
+/// In which slice a scope is, is asked of it once; of others it is not.
+#[test]
+fn scopes_are_told_of_under_their_slice() {
+    let wants = Wants { slices: false, scope_slices: false, ..Wants::EVERYTHING };
+    let sums = Sums::read(["scopes"]).unwrap();
+    let mut inventory = Inventory::new(Box::new(|_| true), RETENTION, wants).summing(sums);
+    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    let scopes = ["session-1.scope", "session-2.scope", "other.scope", "brief.scope"];
+    for (name, at) in scopes.into_iter().chain(["a.service"]).zip(1..) {
+        start(&mut inventory, name, at);
+    }
+    let spared = |inventory: &Inventory, name| inventory.units[&unit(name)].spared;
+    assert!(!spared(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
+    assert!(spared(&inventory, "a.service").has(UnitProperty::ServiceSlice));
+    let snapshot = inventory.snapshot(10);
+    assert_eq!(told(&snapshot), [], "it is not known yet where they are");
+    assert_eq!(snapshot.units.len(), 1);
+    leave(&mut inventory, "brief.scope", 10);
+    let slices = ["user-1.slice", "user-1.slice", "other.slice"];
+    for (name, slice) in scopes.into_iter().zip(slices) {
+        let answer = Ok(Value::Text(slice.into()));
+        inventory.answer(&unit(name), UnitProperty::ScopeSlice, answer);
+    }
+    let (user, other) = ("user-1.slice/*.scope", "other.slice/*.scope");
+    assert_eq!(told(&inventory.snapshot(11)), [(other, 1, 1), (user, 2, 2)]);
+    leave(&mut inventory, "session-1.scope", 20);
+    leave(&mut inventory, "other.scope", 20);
+    assert_eq!(told(&inventory.snapshot(21)), [(other, 0, 1), (user, 1, 2)]);
+    assert_eq!(told(&reborn(&inventory, &["scopes"]).snapshot(30)), [(other, 0, 1), (user, 0, 2)]);
+    assert_eq!(told(&inventory.snapshot(20 + RETENTION)), [(user, 1, 2)]);
+}
+
+fn reborn(inventory: &Inventory, words: &[&str]) -> Inventory {
+    let (record, _) = inventory.record(None).unwrap();
+    let written = serde_json::to_vec(&record).unwrap();
+    let mut reborn = Inventory::new(Box::new(|_| true), RETENTION, Wants::EVERYTHING)
+        .summing(Sums::read(words.iter().copied()).unwrap());
+    reborn.recall(serde_json::from_slice(&written).unwrap());
+    reborn.adopt(Vec::new(), Extent::Everything, 30);
+    reborn
+}
+
+/// What was counted of units that nobody remembers is written down, and whoever begins to sum begins
+/// with the units that are remembered.
+#[test]
+fn sums_outlive_the_exporter() {
+    let mut inventory = summing(&["instances"], &[]);
+    for (name, at) in ["a@x.service", "a@y.service", "b@x.service"].into_iter().zip(1..) {
+        start(&mut inventory, name, at);
+        leave(&mut inventory, name, at);
+    }
+    inventory.departed.take(&unit("a@x.service")).unwrap();
+    let again = reborn(&inventory, &["instances"]);
+    assert_eq!(told(&again.snapshot(30)), [("a@.service", 0, 2), ("b@.service", 0, 1)]);
+    let without = reborn(&again, &[]);
+    assert_eq!(told(&without.snapshot(30)), []);
+    assert_eq!(without.snapshot(30).departed.len(), 2);
+    let anew = reborn(&without, &["instances"]);
+    assert_eq!(told(&anew.snapshot(30)), [("a@.service", 0, 1), ("b@.service", 0, 1)]);
+}
