@@ -16,7 +16,7 @@ mod harness;
 
 use std::{
     collections::HashMap,
-    fs,
+    env, fs,
     path::{Path, PathBuf},
 };
 
@@ -65,6 +65,31 @@ fn kernel(group: &Path) -> Resources {
         }
     }
     resources
+}
+
+/// Whether every file has to be there, as in the virtual machine of `tests/vm`: where it is not,
+/// what has no file has no value, and nothing is shown of it.
+fn needs_all() -> bool {
+    match env::var("UNITWATCH_TEST_CONTROLLERS").as_deref() {
+        Ok("all") => true,
+        Ok(other) => panic!("UNITWATCH_TEST_CONTROLLERS is {other:?}; only `all` is known"),
+        Err(_) => false,
+    }
+}
+
+fn assert_all_there(unit: &str, group: &Path, resources: &Resources) {
+    for file in KernelFile::ALL {
+        assert!(group.join(file.name()).is_file(), "{unit}: no {}", file.name());
+    }
+    let memory = &resources.memory;
+    assert!(memory.current > Some(0) && memory.peak > Some(0), "{unit}: {resources:?}");
+    assert!(memory.swap.is_some(), "{unit}: {resources:?}");
+    assert!(memory.events.iter().all(Option::is_some), "{unit}: {resources:?}");
+    assert!(resources.tasks > Some(0) && resources.io.is_some(), "{unit}: {resources:?}");
+    let pressures = [resources.cpu_pressure, resources.memory_pressure, resources.io_pressure];
+    for pressure in pressures {
+        assert!(pressure.is_some_and(|it| it.some.is_some()), "{unit}: {resources:?}");
+    }
 }
 
 /// A number that only rises, before, at and after some moment.
@@ -124,6 +149,9 @@ async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
                 assert_between(&format!("{unit}: {what}"), before, at, after);
             }
             assert!(at.cpu.is_some(), "{unit}: {at:?}");
+            if needs_all() {
+                assert_all_there(unit, group, at);
+            }
             // What has no file has no value, and limits are what they are.
             assert_eq!(at.memory.max, after.memory.max, "{unit}");
             assert_eq!(at.memory.current.is_some(), after.memory.current.is_some(), "{unit}");
