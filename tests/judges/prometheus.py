@@ -29,5 +29,5 @@ def prometheus(work: Path, configuration: dict):
 def ask(address: str, path: str, **parameters) -> dict:
     """An answer of its API."""
     url = f"http://{address}/api/v1/{path}?" + urllib.parse.urlencode(parameters)
-    with urllib.request.urlopen(url, timeout=10) as reply:
+    with urllib.request.urlopen(url, timeout=SECONDS) as reply:
         return json.load(reply)
