@@ -13,7 +13,10 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -35,6 +38,12 @@ pub const PRIVATE: &str = "--systemd.collector.private";
 /// What a fault may cost an exporter in memory, in bytes.
 pub const GROWTH: f64 = 64e6;
 
+/// The unit that the exporter is installed with.
+const UNIT: &str = include_str!("../../packaging/unitwatch.service");
+
+/// How many have been started in its sandbox.
+static EXPORTERS: AtomicU32 = AtomicU32::new(0);
+
 /// A machine has one system manager, and the tests of one program run side by side.
 static SYSTEM: Mutex<()> = Mutex::const_new(());
 
@@ -48,6 +57,8 @@ pub enum Machine {
 /// A running exporter.
 pub struct Exporter {
     child: Child,
+    /// The process itself, where `child` only waits for it.
+    main: Option<Pid>,
     address: String,
     log: Arc<std::sync::Mutex<String>>,
 }
@@ -171,14 +182,44 @@ impl Machine {
         kill_process(manager.pid(), Signal::CONT).unwrap();
     }
 
-    /// Starts the exporter with these flags.
+    /// Starts the exporter with these flags: where it is said which program to take for that, in the
+    /// sandbox of its unit, unless a flag is not for the unprivileged.
     pub fn launch(&self, flags: &[&str]) -> Exporter {
+        if let Ok(program) = env::var("UNITWATCH_TEST_SANDBOX")
+            && !self.is_private()
+            && !flags.contains(&PRIVATE)
+        {
+            return self.launch_in_sandbox(&program, flags);
+        }
         let mut command = self.command(env!("CARGO_BIN_EXE_unitwatch"));
         if self.is_private() {
             command.arg("--systemd.collector.user");
         }
         command.arg("--web.listen-address=127.0.0.1:0").args(flags);
         Exporter::spawn(command)
+    }
+
+    fn launch_in_sandbox(&self, program: &str, flags: &[&str]) -> Exporter {
+        // What runs it and where it keeps things is the test's.
+        let apart = ["ExecStart", "Type", "Restart", "State", "Runtime"];
+        let (_, service) = UNIT.split_once("\n[Service]\n").unwrap();
+        let (service, _) = service.split_once("\n[Install]\n").unwrap();
+        let settings = service.lines().filter(|line| {
+            let is_setting = line.contains('=') && !line.starts_with('#');
+            is_setting && !apart.iter().any(|name| line.starts_with(name))
+        });
+        let number = EXPORTERS.fetch_add(1, Ordering::Relaxed);
+        let unit = format!("exporter-{}-{number}.service", std::process::id());
+        let mut command = self.command("systemd-run");
+        command.args(["--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]);
+        command.arg(format!("--unit={unit}"));
+        command.args(settings.map(|setting| format!("--property={setting}")));
+        command.args(["--", program, "--web.listen-address=127.0.0.1:0"]).args(flags);
+        let mut exporter = Exporter::spawn(command);
+        let main = self.must(&["show", "--value", "--property=MainPID", &unit]);
+        let main = main.trim().parse().ok().and_then(Pid::from_raw);
+        exporter.main = Some(main.expect("its process"));
+        exporter
     }
 
     /// Starts the exporter with these flags, and waits until it is ready.
@@ -214,12 +255,12 @@ impl Exporter {
                 kept.push('\n');
             }
         });
-        Self { child, address, log }
+        Self { child, main: None, address, log }
     }
 
     /// Its process.
     pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+        self.main.unwrap_or_else(|| Pid::from_child(&self.child))
     }
 
     /// Waits until it is ready.
@@ -233,6 +274,7 @@ impl Exporter {
     pub fn end(mut self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
         self.child.wait().unwrap();
+        self.main = None;
     }
 
     /// What `systemd_up` says.
@@ -291,7 +333,10 @@ impl Exporter {
 
 impl Drop for Exporter {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let _ = match self.main {
+            Some(main) => kill_process(main, Signal::KILL).map_err(Into::into),
+            None => self.child.kill(),
+        };
         let _ = self.child.wait();
         if std::thread::panicking() {
             println!("the exporter's log:\n{}", self.log());
