@@ -4,15 +4,14 @@
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
+    family::{Exposition, families},
     from_zero, owned, seconds,
+    services::service,
+    sockets::column,
     units::Row,
 };
 use crate::{
-    inventory::{
-        snapshot::Snapshot,
-        unit::{Details, Service, Socket, Unit},
-    },
+    inventory::{snapshot::Snapshot, unit::Details},
     systemd::state::{ActiveState, SystemState},
 };
 
@@ -79,9 +78,9 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     for (row, _) in services() {
         samples.add([row.name], row.history.restarts)?;
     }
-    sockets(rows, out, &ACCEPTED, |socket| socket.accepted)?;
-    sockets(rows, out, &CURRENT, |socket| socket.connections)?;
-    sockets(rows, out, &REFUSED, |socket| socket.refused)?;
+    column(rows, out, &ACCEPTED, |socket| socket.accepted)?;
+    column(rows, out, &CURRENT, |socket| socket.connections)?;
+    column(rows, out, &REFUSED, |socket| socket.refused)?;
     let mut samples = out.family(&LAST_TRIGGER);
     for (name, unit) in units() {
         if let Details::Timer(timer) = &unit.details {
@@ -109,28 +108,6 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     if let Some(virtualization) = manager.virtualization.as_deref() {
         let virtualization = if virtualization.is_empty() { "none" } else { virtualization };
         out.family(&VIRTUALIZATION).add([virtualization], 1_u64)?;
-    }
-    Ok(())
-}
-
-fn service(unit: &Unit) -> Option<&Service> {
-    match &unit.details {
-        Details::Service(service) => Some(service),
-        _ => None,
-    }
-}
-
-fn sockets(
-    rows: &[Row<'_>],
-    out: &mut Exposition<'_>,
-    family: &'static FamilyOf<1>,
-    value: impl Fn(&Socket) -> Option<u64>,
-) -> fmt::Result {
-    let mut samples = out.family(family);
-    for row in rows {
-        if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
-            samples.add_known([row.name], value(socket))?;
-        }
     }
     Ok(())
 }

@@ -85,7 +85,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     counter(rows, out, &EGRESS_PACKETS, ip(|ip| ip.egress_packets))
 }
 
-fn service(unit: &Unit) -> Option<&Service> {
+pub(super) fn service(unit: &Unit) -> Option<&Service> {
     match &unit.details {
         Details::Service(service) => Some(service),
         _ => None,

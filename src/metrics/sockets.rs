@@ -24,7 +24,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     column(rows, out, &REFUSED, |socket| socket.refused)
 }
 
-fn column(
+pub(super) fn column(
     rows: &[Row<'_>],
     out: &mut Exposition<'_>,
     family: &'static FamilyOf<1>,

@@ -1,6 +1,7 @@
 //! What is asked of systemd, and how often.
 
 use super::*;
+use crate::inventory::asking::FILES_AT_ONCE;
 
 fn listed(name: &str) -> ListedUnit {
     ListedUnit {

@@ -1,0 +1,114 @@
+//! What is not known yet and has to be asked, and when.
+
+use std::{collections::VecDeque, ops::Bound};
+
+use super::{Inventory, entry::Entry};
+use crate::systemd::{
+    name::UnitName,
+    property::{PropertySet, UnitProperty},
+};
+
+/// How many units are asked at each comparison whether their files have changed: systemd looks for
+/// them on the disk, which takes it about a millisecond a unit.
+pub(super) const FILES_AT_ONCE: usize = 300;
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// The next thing to ask systemd, marked as asked.
+    pub fn next_question(&mut self) -> Option<(UnitName, UnitProperty)> {
+        loop {
+            let name = self.unread.front()?;
+            if let Some(entry) = self.units.get_mut(name) {
+                if let Some(property) = entry.missing().iter().next() {
+                    entry.asked = entry.asked.union(PropertySet::of(&[property]));
+                    return Some((name.clone(), property));
+                }
+                entry.queued = false;
+            }
+            self.unread.pop_front();
+        }
+    }
+
+    /// Whether everything has been known, at one time or another, of each unit that the last listing
+    /// of all told of. Those that came later do not count, and what changes again is read again:
+    /// or there might be no end of it.
+    pub fn is_complete(&mut self) -> bool {
+        for entry in self.units.values_mut().filter(|entry| entry.is_seed) {
+            if !entry.is_read() {
+                return false;
+            }
+            entry.is_seed = false;
+        }
+        true
+    }
+
+    /// Whether all that is wanted is known at this moment, also what a table is whole without.
+    pub fn is_settled(&self) -> bool {
+        let is_known = |entry: &Entry| entry.missing().is_empty() && entry.asked.is_empty();
+        let files = self.files_told || !self.wants.files();
+        files && self.units.values().filter(|entry| !entry.echo).all(is_known)
+    }
+
+    /// Asks the units next in turn whether their files are newer than what is loaded.
+    pub(super) fn look_at_files(&mut self) {
+        let after = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.units.range_mut((after, Bound::Unbounded));
+        let exported = next.filter(|(_, entry)| entry.is_exported());
+        for (count, (name, entry)) in exported.take(FILES_AT_ONCE).enumerate() {
+            entry.doubt(PropertySet::PRESUMED);
+            enqueue(&mut self.unread, name, entry);
+            if count + 1 == FILES_AT_ONCE {
+                self.looked_at = Some(name.clone());
+            }
+        }
+    }
+
+    /// What to ask at each scrape because systemd never signals it: the counters of sockets that
+    /// have connections or may have had some, and of services that count IP traffic, and when
+    /// services with a watchdog said that they live.
+    ///
+    /// It has to be asked then, or [`Self::stir_all`] to be called.
+    pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
+        let mut all = Vec::new();
+        for (name, entry) in &mut self.units {
+            let wanted = entry.unsignalled();
+            let is_served = || entry.admitted && self.slices.admit(name, entry.slice());
+            if !wanted.is_empty() && entry.is_exported() && is_served() {
+                all.extend(wanted.iter().map(|property| (name.clone(), property)));
+                // Which socket the connections of instances belong to is not to be told.
+                entry.has_stirred = name.as_str().contains('@');
+            }
+        }
+        all
+    }
+
+    /// Takes it that the connections of each socket may have changed.
+    pub fn stir_all(&mut self) {
+        self.units.values_mut().for_each(|entry| entry.has_stirred = true);
+    }
+
+    /// The same of the sockets that something which was heard has to do with: a socket that accepts
+    /// connections has an instance of the service of its name for each.
+    pub(super) fn stir(&mut self, heard: &UnitName) {
+        if let Some(entry) = self.units.get_mut(heard) {
+            entry.has_stirred = true;
+        }
+        let socket = heard.as_str().split_once('@').filter(|_| heard.suffix() == "service");
+        let socket = socket.and_then(|(prefix, _)| UnitName::new(&format!("{prefix}.socket")));
+        if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
+            entry.has_stirred = true;
+        }
+    }
+}
+
+pub(super) fn enqueue(unread: &mut VecDeque<UnitName>, name: &UnitName, entry: &mut Entry) {
+    if !entry.queued && !entry.missing().is_empty() && !entry.echo {
+        entry.queued = true;
+        // Before all that has come since, or a storm of new units would keep it waiting.
+        match entry.is_seed {
+            true => unread.push_front(name.clone()),
+            false => unread.push_back(name.clone()),
+        }
+    }
+}
