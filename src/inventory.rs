@@ -242,7 +242,10 @@ impl Inventory {
         // Each waits for one pause at least.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {
-            self.count(&name, Word::Silence);
+            // If no signal has told meanwhile.
+            if self.units.get(&name).is_some_and(Entry::is_uncounted) {
+                self.count(&name, Word::Silence);
+            }
         }
     }
 

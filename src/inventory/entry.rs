@@ -320,6 +320,11 @@ impl Entry {
         wanted.without(self.spared)
     }
 
+    /// Whether signals may have been missed since it was last counted.
+    pub(super) fn is_uncounted(&self) -> bool {
+        self.after_gap
+    }
+
     /// Whether signals may have been missed since it was last counted, or what they left open is
     /// still asked for.
     pub(super) fn is_after_gap(&self) -> bool {
@@ -467,6 +472,13 @@ impl Entry {
         {
             self.counted = *before;
         }
+        if !self.after_gap && word == Word::Answer {
+            // An answer may be ahead of the signal that counts, and then is not of the moment of
+            // what was signalled last: a restart counted with it would be owed once more.
+            let mut gain = Gain::default();
+            self.count_unseen(&mut gain);
+            return self.take_in(gain);
+        }
         let facts = self.facts();
         // Answers come one by one, and what tells that something has happened may be of two
         // moments, unless it is answered the same again. Of a unit that is met for the first time
@@ -489,6 +501,10 @@ impl Entry {
         let mut gain = self.counted.advance(&facts);
         self.unseen = self.unseen.saturating_add(std::mem::take(&mut gain.unseen));
         self.count_unseen(&mut gain);
+        self.take_in(gain)
+    }
+
+    fn take_in(&mut self, gain: Gain) -> Counting {
         if gain.is_empty() {
             return Counting::Nothing;
         }
