@@ -19,9 +19,18 @@ SECONDS = 60
 MILLISECONDS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
+# Nobody may listen there yet.
+GIVEN = set()
+
+
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return "127.0.0.1:%d" % free.getsockname()[1]
+    """Another one each time."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = "127.0.0.1:%d" % free.getsockname()[1]
+        if address not in GIVEN:
+            GIVEN.add(address)
+            return address
 
 
 def replaced(text: str, old: str, new: str) -> str:
