@@ -4,7 +4,7 @@ use std::{collections::VecDeque, ops::Bound};
 
 use super::{Inventory, entry::Entry};
 use crate::systemd::{
-    name::UnitName,
+    name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty},
 };
 
@@ -91,11 +91,13 @@ impl Inventory {
     /// The same of the sockets that something which was heard has to do with: a socket that accepts
     /// connections has an instance of the service of its name for each.
     pub(super) fn stir(&mut self, heard: &UnitName) {
-        if let Some(entry) = self.units.get_mut(heard) {
-            entry.has_stirred = true;
-        }
-        let socket = heard.as_str().split_once('@').filter(|_| heard.suffix() == "service");
-        let socket = socket.and_then(|(prefix, _)| UnitName::new(&format!("{prefix}.socket")));
+        let socket = match heard.as_str().split_once('@') {
+            _ if heard.unit_type() == UnitType::Socket => Some(heard.clone()),
+            Some((prefix, _)) if heard.unit_type() == UnitType::Service => {
+                UnitName::new(&format!("{prefix}.socket"))
+            }
+            _ => None,
+        };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
             entry.has_stirred = true;
         }
