@@ -371,7 +371,7 @@ const AFTER_HELP: &str = "\
 Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
 is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
 the last one counts, but every --web.listen-address, --systemd.collector.unit-type, \
---systemd.collector.slice and --compat does.";
+--systemd.collector.slice, --systemd.collector.sum and --compat does.";
 
 // === impl Args ===
 
