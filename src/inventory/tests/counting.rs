@@ -114,6 +114,7 @@ fn talk() -> impl Strategy<Value = Option<Step>> {
         4 => (1..6_u8).prop_map(|count| Some(Step::Deliver(count))),
         4 => (1..12_u8).prop_map(|count| Some(Step::Ask(count))),
         1 => Just(Some(Step::Pause)),
+        1 => Just(Some(Step::Reload)),
     ]
 }
 
@@ -312,10 +313,15 @@ impl Systemd {
                 let say = |it| Message::Event(Event::Reloading(it));
                 self.wire.extend(told.then(|| say(true)));
                 self.signal_all();
-                let names = self.services.keys();
-                let each = names.clone().cloned().map(Event::UnitRemoved);
-                let again = names.cloned().map(Event::UnitNew);
-                self.wire.extend(each.chain(again).map(Message::Event));
+                let each = self.services.keys().cloned().map(Event::UnitRemoved);
+                self.wire.extend(each.map(Message::Event));
+                for service in self.services.values_mut() {
+                    (service.announced, service.dirty) = (false, true);
+                }
+                // To be announced anew is a signal like others, and waits like them.
+                if !self.throttled {
+                    self.signal_all();
+                }
                 self.wire.extend(told.then(|| say(false)));
             }
         }
@@ -659,6 +665,26 @@ fn a_run_that_is_announced_again_is_not_another_run() {
     systemd.step(&Step::Announce, &mut inventory);
     systemd.settle(&mut inventory);
     assert_eq!(counted(&inventory), systemd.truth);
+}
+
+/// Over a gap it restarted, and then it is announced anew while signals wait: an answer has the next
+/// restart already when the wait for it is signalled.
+#[test]
+fn a_restart_that_an_answer_is_ahead_of_is_counted_once() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    let turn = [Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0)];
+    systemd.step(&Step::Start(0), &mut inventory);
+    turn.iter().for_each(|step| systemd.step(step, &mut inventory));
+    systemd.settle(&mut inventory);
+    turn.iter().for_each(|step| systemd.step(step, &mut inventory));
+    systemd.lose(&mut inventory);
+    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+    systemd.throttled = true;
+    for step in [Step::Fail(0, 0, true), Step::Reload, Step::GoOn(0), Step::Ask(3)] {
+        systemd.step(&step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory)[&name(0)].restarts, systemd.truth[&name(0)].restarts);
 }
 
 #[test]
