@@ -11,14 +11,14 @@ use std::{
     time::Instant,
 };
 
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use crate::{
     cgroup::{Cgroups, resources::KernelFile},
     clock,
     metrics::{
-        self, Clocks, Page, Scrape, StateSeries,
+        self, Clocks, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
@@ -26,7 +26,7 @@ use crate::{
     systemd::state::ActiveState,
     telemetry::Telemetry,
     watch::{Standing, Watch},
-    web::{Overview, ScrapeError, Source},
+    web::{Overview, ScrapeError, Source, Writing},
 };
 
 /// What of all that is known is served.
@@ -50,7 +50,7 @@ pub struct Exporter {
     settings: Settings,
     /// Whether units were left out for that at the last scrape.
     dropping: AtomicBool,
-    cgroups: Arc<Cgroups>,
+    cgroups: Cgroups,
     process: Observer,
 }
 
@@ -69,7 +69,7 @@ impl Exporter {
             telemetry,
             settings,
             dropping: AtomicBool::new(false),
-            cgroups: Arc::new(cgroups),
+            cgroups,
             process: Observer::new(),
         }
     }
@@ -78,40 +78,44 @@ impl Exporter {
     ///
     /// # Errors
     /// A thread that reads files could not be had.
-    pub async fn gather(&self, deadline: Instant) -> Result<Scrape, ScrapeError> {
-        // In step is who answers: a manager that hangs is found out by asking.
-        let up = self.watch.refresh(deadline).await && self.watch.standing().is_in_step();
-        let (watch, telemetry) = (self.watch.clone(), Arc::clone(&self.telemetry));
-        let Settings { own_metrics, groups, max_series, states } = self.settings;
-        let (cgroups, process) = (Arc::clone(&self.cgroups), self.process);
-        // Files are read: not on the threads that hear systemd.
-        let gathered = spawn_blocking(move || {
-            let mut snapshot = watch.snapshot();
-            if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
-                // What is only true when asked for is not known now.
-                snapshot.manager.system_state = None;
-            }
-            let resources = snapshot.as_ref().map(|snapshot| {
-                let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
-                let members = snapshot.members();
-                cgroups.read(root, |name| {
-                    let unit = snapshot.find(name).or_else(|| members.get(name).copied());
-                    unit.map(|unit| unit.name.clone())
-                })
-            });
-            Scrape {
-                up,
-                snapshot: snapshot.map(Arc::new),
-                clocks: clocks(),
-                resources: resources.unwrap_or_default(),
-                telemetry: own_metrics.then(|| telemetry.totals().clone()),
-                process: own_metrics.then(|| process.observe()),
-                max_series,
-                groups,
-                states,
-            }
+    pub async fn gather(self: Arc<Self>, deadline: Instant) -> Result<Scrape, JoinError> {
+        let up = self.is_up(deadline).await;
+        spawn_blocking(move || self.collect(up)).await
+    }
+
+    /// Has what systemd does not signal asked for. In step is who answers: a manager that hangs is
+    /// found out by asking.
+    async fn is_up(&self, deadline: Instant) -> bool {
+        self.watch.refresh(deadline).await && self.watch.standing().is_in_step()
+    }
+
+    /// Reads files, so not for the threads that hear systemd.
+    fn collect(&self, up: bool) -> Scrape {
+        let mut snapshot = self.watch.snapshot();
+        if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
+            // What is only true when asked for is not known now.
+            snapshot.manager.system_state = None;
+        }
+        let resources = snapshot.as_ref().map(|snapshot| {
+            let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
+            let members = snapshot.members();
+            self.cgroups.read(root, |name| {
+                let unit = snapshot.find(name).or_else(|| members.get(name).copied());
+                unit.map(|unit| unit.name.clone())
+            })
         });
-        gathered.await.map_err(|error| ScrapeError(error.into()))
+        let Settings { own_metrics, groups, max_series, states } = self.settings;
+        Scrape {
+            up,
+            snapshot: snapshot.map(Arc::new),
+            clocks: clocks(),
+            resources: resources.unwrap_or_default(),
+            telemetry: own_metrics.then(|| self.telemetry.totals().clone()),
+            process: own_metrics.then(|| self.process.observe()),
+            max_series,
+            groups,
+            states,
+        }
     }
 
     /// Says that units are left out when that begins, and when it is over.
@@ -134,18 +138,19 @@ impl Exporter {
 }
 
 impl Source for Exporter {
-    async fn scrape(&self, format: Format, deadline: Instant) -> Result<String, ScrapeError> {
+    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> Writing {
         let began = Instant::now();
-        let scrape = self.gather(deadline).await?;
-        // A long text is written.
-        let page = spawn_blocking(move || metrics::encode(scrape, format));
-        let page = page.await.map_err(|error| ScrapeError(error.into()))?;
-        self.telemetry.totals().scrapes.observe(began.elapsed());
-        let Page { text, dropped } = page.map_err(|error| ScrapeError(error.into()))?;
-        if let Some(units) = dropped {
-            self.note_dropped(units);
-        }
-        Ok(text)
+        let up = self.is_up(deadline).await;
+        Box::new(move |body| {
+            let scrape = self.collect(up);
+            body.expect(metrics::bytes(&scrape));
+            let dropped = metrics::write(scrape, format, body);
+            self.telemetry.totals().scrapes.observe(began.elapsed());
+            if let Some(units) = dropped.map_err(|error| ScrapeError(error.into()))? {
+                self.note_dropped(units);
+            }
+            Ok(())
+        })
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -126,16 +126,17 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
     .copied()
 }
 
-/// Writes a scrape down as a whole document. What has no sample is not mentioned.
+/// Writes a scrape down as a whole document. What has no sample is not mentioned. Returns how many
+/// units are left out because there would be too many series; `None` where the units are withheld
+/// altogether.
 ///
 /// # Errors
-/// None that is known: writing to a string does not fail.
-pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
-    let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
-        let told = snapshot.units.len() + snapshot.sums.len();
-        told * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
-    });
-    let mut text = String::with_capacity(FIXED_BYTES + units);
+/// The writer's own.
+pub fn write(
+    scrape: Scrape,
+    format: Format,
+    out: &mut impl fmt::Write,
+) -> Result<Option<usize>, fmt::Error> {
     // The registry wants to own what it collects, so it lives for one scrape, and what is found
     // on the way comes back through a cell.
     let mut registry = Registry::default();
@@ -145,11 +146,30 @@ pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
         format,
         dropped: Arc::clone(&dropped),
     }));
-    text::encode_registry(&mut text, &registry)?;
+    text::encode_registry(out, &registry)?;
     if format == Format::OpenMetrics {
-        text::encode_eof(&mut text)?;
+        text::encode_eof(out)?;
     }
-    Ok(Page { text, dropped: dropped.get().copied() })
+    Ok(dropped.get().copied())
+}
+
+/// Writes a scrape down as one text.
+///
+/// # Errors
+/// None that is known: writing to a string does not fail.
+pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
+    let mut text = String::with_capacity(bytes(&scrape));
+    let dropped = write(scrape, format, &mut text)?;
+    Ok(Page { text, dropped })
+}
+
+/// How long a scrape is in writing, roughly.
+pub fn bytes(scrape: &Scrape) -> usize {
+    let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
+        let told = snapshot.units.len() + snapshot.sums.len();
+        told * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
+    });
+    FIXED_BYTES + units
 }
 
 /// Counts the series of a scrape, by the name of their family, as they would be written down.
@@ -165,7 +185,7 @@ pub fn count(scrape: &Scrape) -> Result<BTreeMap<&'static str, u64>, fmt::Error>
 /// What to reserve for the families that do not grow with the units.
 const FIXED_BYTES: usize = 40 * 1024;
 
-/// What a unit takes, roughly: growing a long text step by step copies it many times over.
+/// What a unit takes, roughly.
 const BYTES_PER_UNIT: usize = 1_600;
 
 /// What one takes that has left: its history and nothing else.

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::time::timeout;
+use tokio::{task::JoinError, time::timeout};
 
 use crate::{
     cgroup,
@@ -26,7 +26,6 @@ use crate::{
     systemd::{name::UnitName, way::Way},
     telemetry::Telemetry,
     watch::{self, Standing, Watch},
-    web::ScrapeError,
 };
 
 /// How long it may take until everything has been read.
@@ -78,7 +77,7 @@ pub enum SeriesError {
     Silent,
     /// What is known could not be gathered.
     #[error(transparent)]
-    Gather(#[from] ScrapeError),
+    Gather(#[from] JoinError),
     /// It could not be written down.
     #[error(transparent)]
     Encode(#[from] fmt::Error),
@@ -124,16 +123,17 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         max_series: None,
         states: StateSeries::Stateset,
     };
-    let exporter = Exporter::new(watch.clone(), telemetry, everything, Path::new(cgroup::MOUNT));
+    let mount = Path::new(cgroup::MOUNT);
+    let exporter = Arc::new(Exporter::new(watch.clone(), telemetry, everything, mount));
     let scrape = tokio::select! {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
-        scrape = gather(&watch, &exporter) => scrape?,
+        scrape = gather(&watch, exporter) => scrape?,
     };
     let choice = Choice { units: &config.units, sums: config.sums, served: config.served() };
     compare(scrape, choice)
 }
 
-async fn gather(watch: &Watch, exporter: &Exporter) -> Result<Scrape, SeriesError> {
+async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, SeriesError> {
     if timeout(DEADLINE, watch.until_in_step()).await.is_err() {
         let why = match watch.standing() {
             Standing::OutOfStep { why, .. } => why,

@@ -6,6 +6,7 @@
 
 mod address;
 mod bind;
+mod body;
 mod landing;
 mod negotiate;
 mod path;
@@ -14,11 +15,12 @@ mod routes;
 mod scrape;
 mod serve;
 
-use std::{num::NonZeroUsize, time::Instant};
+use std::{num::NonZeroUsize, sync::Arc, time::Instant};
 
 pub use self::{
     address::{AddressError, Host, ListenAddress},
     bind::{BindError, Bound, LocalAddress},
+    body::Body,
     path::{PathError, TelemetryPath},
     serve::{Drained, Limits, Server},
 };
@@ -26,15 +28,15 @@ use crate::metrics::format::Format;
 
 /// What there is to serve.
 pub trait Source: Send + Sync + 'static {
-    /// One scrape's text.
+    /// Waits for what one scrape has to wait for, and returns how to write it down.
     ///
     /// At the deadline the source should answer with what it has; a little later the scrape is
-    /// given up. Long work must not be done on the runtime's own threads.
+    /// given up. Long work must not be done on the runtime's own threads; the writing is not.
     fn scrape(
-        &self,
+        self: Arc<Self>,
         format: Format,
         deadline: Instant,
-    ) -> impl Future<Output = Result<String, ScrapeError>> + Send;
+    ) -> impl Future<Output = Writing> + Send;
 
     /// Whether what is served is in step with systemd; the error says what is amiss.
     fn ready(&self) -> Result<(), String>;
@@ -42,6 +44,9 @@ pub trait Source: Send + Sync + 'static {
     /// What the landing page shows.
     fn overview(&self) -> Overview;
 }
+
+/// Writes down what a scrape tells.
+pub type Writing = Box<dyn FnOnce(&mut Body) -> Result<(), ScrapeError> + Send>;
 
 /// A scrape that could not be worded.
 #[derive(Debug, thiserror::Error)]

@@ -33,7 +33,7 @@ use tracing_subscriber::{
 };
 use unitwatch::{
     metrics::format::Format,
-    web::{Bound, Limits, LocalAddress, Overview, ScrapeError, Settings, Source},
+    web::{Bound, Limits, LocalAddress, Overview, Settings, Source, Writing},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,8 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Silent;
 
 impl Source for Silent {
-    async fn scrape(&self, _: Format, _: Instant) -> Result<String, ScrapeError> {
-        Ok(String::new())
+    async fn scrape(self: Arc<Self>, _: Format, _: Instant) -> Writing {
+        Box::new(|_| Ok(()))
     }
 
     fn ready(&self) -> Result<(), String> {

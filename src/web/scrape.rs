@@ -1,8 +1,7 @@
 //! `/metrics`: one scrape, within its time and its place in the queue.
 
-use std::{io::Write, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use flate2::{Compression, write::GzEncoder};
 use hyper::{
     HeaderMap, StatusCode,
     body::Bytes,
@@ -13,8 +12,11 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+use crate::metrics::format::Format;
+
 use super::{
-    Source,
+    ScrapeError, Source,
+    body::Body,
     negotiate::{self, Coding},
     respond::{Response, plain, respond},
     serve::Site,
@@ -37,9 +39,6 @@ const USUAL: Duration = Duration::from_millis(9_500);
 
 /// How long past its deadline a source may still hand in what it has. Well within [`OFFSET`].
 const GRACE: Duration = Duration::from_millis(200);
-
-/// Bodies from this size on are packed on a thread of their own: about a millisecond's work.
-const LARGE: usize = 64 * 1024;
 
 /// Answers one scrape.
 pub(super) async fn scrape<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Response {
@@ -71,7 +70,7 @@ async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Re
 
     let patience = patience(headers);
     let deadline = Instant::now() + patience;
-    let text = timeout_at(deadline + GRACE, site.source.scrape(format, deadline.into_std()))
+    let body = timeout_at(deadline + GRACE, written(site, format, coding, deadline))
         .await
         .map_err(|_| {
             tracing::warn!(seconds = patience.as_secs_f64(), "a scrape ran out of time");
@@ -85,10 +84,6 @@ async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Re
             plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the scrape failed: {error}\n"))
         })?;
 
-    let body = match coding {
-        Coding::Identity => Bytes::from(text),
-        Coding::Gzip => pack(text).await?,
-    };
     let mut response = respond(StatusCode::OK, body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
@@ -98,24 +93,20 @@ async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Re
     Ok(response)
 }
 
-async fn pack(text: String) -> Result<Bytes, Response> {
-    let packed = if text.len() < LARGE {
-        gzip(text.as_bytes())
-    } else {
-        // The task is lost only when the runtime ends, and the connection with it.
-        spawn_blocking(move || gzip(text.as_bytes())).await.unwrap_or_else(|e| Err(e.into()))
-    };
-    packed.map(Bytes::from).map_err(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "cannot pack a scrape");
-        plain(StatusCode::INTERNAL_SERVER_ERROR, "the scrape could not be packed\n".into())
-    })
-}
-
-/// Packs at the fastest level: a tenth of the size at a third of the time of the usual one.
-fn gzip(text: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    encoder.write_all(text)?;
-    encoder.finish()
+async fn written<S: Source>(
+    site: &Site<S>,
+    format: Format,
+    coding: Coding,
+    deadline: Instant,
+) -> Result<Bytes, ScrapeError> {
+    let writing = Arc::clone(&site.source).scrape(format, deadline.into_std()).await;
+    let written = spawn_blocking(move || {
+        let mut body = Body::new(coding);
+        writing(&mut body)?;
+        body.finish().map_err(|error| ScrapeError(error.into()))
+    });
+    // The task is lost only when the runtime ends, and the connection with it.
+    written.await.map_err(|error| ScrapeError(error.into()))?
 }
 
 /// How long this scrape may take. The header is anybody's, so it only moves the time within

@@ -24,13 +24,10 @@ use std::{
 use http_body_util::Full;
 use hyper::{Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpListener,
-    task::{spawn, spawn_blocking},
-};
+use tokio::{net::TcpListener, task::spawn};
 use unitwatch::{
     metrics::{self, Scrape, format::Format, group::Group},
-    web::{Bound, Limits, LocalAddress, Overview, ScrapeError, Settings, Source},
+    web::{Bound, Limits, LocalAddress, Overview, Settings, Source, Writing},
 };
 
 /// How often each is asked.
@@ -40,10 +37,13 @@ const SCRAPES: usize = 200;
 struct Host(Scrape);
 
 impl Source for Host {
-    async fn scrape(&self, format: Format, _: Instant) -> Result<String, ScrapeError> {
+    async fn scrape(self: Arc<Self>, format: Format, _: Instant) -> Writing {
         let scrape = self.0.clone();
-        let page = spawn_blocking(move || metrics::encode(scrape, format)).await;
-        Ok(page.unwrap().unwrap().text)
+        Box::new(move |body| {
+            body.expect(metrics::bytes(&scrape));
+            metrics::write(scrape, format, body).unwrap();
+            Ok(())
+        })
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The server under test and the source behind it.
 
 use std::{
+    fmt::Write as _,
     net::SocketAddr,
     num::NonZeroUsize,
     sync::{
@@ -19,7 +20,7 @@ use unitwatch::{
     metrics::format::Format,
     web::{
         Bound, Drained, Limits, ListenAddress, LocalAddress, Overview, ScrapeError, Settings,
-        Source,
+        Source, Writing,
     },
 };
 
@@ -112,20 +113,21 @@ impl Fake {
 }
 
 impl Source for Fake {
-    async fn scrape(&self, format: Format, deadline: Instant) -> Result<String, ScrapeError> {
+    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> Writing {
         let number = self.scrapes.fetch_add(1, Ordering::SeqCst) + 1;
         *self.deadline.lock().unwrap() = Some(deadline);
         self.entered.add_permits(1);
-        match &self.manner {
-            Manner::Text(text) => Ok(text.clone()),
-            Manner::Format => Ok(format!("{format:?}")),
-            Manner::Numbered => Ok(number.to_string()),
-            Manner::Failing => Err(ScrapeError("out of ink".into())),
+        let text = match &self.manner {
+            Manner::Text(text) => text.clone(),
+            Manner::Format => format!("{format:?}"),
+            Manner::Numbered => number.to_string(),
+            Manner::Failing => return Box::new(|_| Err(ScrapeError("out of ink".into()))),
             Manner::Gated => {
                 assert!(self.gate.acquire().await.is_err(), "the gate is only ever closed");
-                Ok("late\n".to_owned())
+                "late\n".to_owned()
             }
-        }
+        };
+        Box::new(move |body| body.write_str(&text).map_err(|error| ScrapeError(error.into())))
     }
 
     fn ready(&self) -> Result<(), String> {
