@@ -32,8 +32,8 @@ pub const MOUNT: &str = "/sys/fs/cgroup";
 /// How many files are kept open. Each takes 4.5 KiB of the kernel's memory, so this is 9 MiB.
 const MAX_KEPT: usize = 2_048;
 
-/// Groups that a thread reads at a time: less work is not worth its start.
-const SHARE: usize = 64;
+/// Files that a thread reads at a time, about a millisecond's work: less is not worth its start.
+const SHARE: usize = 512;
 
 /// More threads than this only wait for each other.
 const MAX_THREADS: usize = 4;
@@ -51,6 +51,8 @@ pub struct Cgroups {
     files: Vec<KernelFile>,
     /// How many files may be open.
     max_kept: usize,
+    /// How many threads read at a time, at most. Found out once: that takes reading files too.
+    max_threads: usize,
     known: Mutex<Known>,
 }
 
@@ -79,11 +81,13 @@ impl Cgroups {
         // Half of what the process may have open, so that nobody is turned away for this.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(0));
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             mount: mount.to_owned(),
             layout: Layout::of(mount),
             files,
             max_kept: half.min(MAX_KEPT),
+            max_threads: cores.min(MAX_THREADS),
             known: Mutex::default(),
         }
     }
@@ -120,7 +124,7 @@ impl Cgroups {
         let room = Room::new(self.max_kept.saturating_sub(kept));
         let mut resources = HashMap::new();
         for groups in &mut known.hierarchies {
-            groups.read(&room, &mut resources);
+            groups.read(&room, self.max_threads, &mut resources);
         }
         resources
     }
@@ -176,7 +180,7 @@ impl Groups {
     }
 
     /// Reads all of them, by several threads where there are many.
-    fn read(&mut self, room: &Room, into: &mut HashMap<UnitName, Resources>) {
+    fn read(&mut self, room: &Room, max_threads: usize, into: &mut HashMap<UnitName, Resources>) {
         let found = into.len();
         let mut groups: Vec<_> = self
             .groups
@@ -184,9 +188,9 @@ impl Groups {
             .map(|(name, (group, _))| (group, into.remove(name).unwrap_or_default(), name))
             .collect();
         into.reserve(groups.len().saturating_sub(found));
-        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let threads = groups.len().div_ceil(SHARE).clamp(1, cores.min(MAX_THREADS));
-        let shares = Mutex::new(groups.chunks_mut(SHARE));
+        let share = (SHARE / self.hierarchy.files.len().max(1)).max(1);
+        let threads = groups.len().div_ceil(share).min(max_threads);
+        let shares = Mutex::new(groups.chunks_mut(share));
         let work = || {
             let mut buffer = Vec::new();
             let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
