@@ -8,6 +8,8 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
+const OPEN_FDS: &str = "/proc/self/fd";
+
 /// What this process uses; what the kernel did not tell is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Process {
@@ -112,8 +114,17 @@ fn now(clock: ClockId) -> Option<Duration> {
     Duration::try_from(clock_gettime(clock)).ok()
 }
 
+/// Since Linux 6.2 that is the directory's size. Before it is 0, and the entries are counted, of
+/// which there are many while control groups' files are kept open.
 fn open_fds() -> Option<u64> {
-    let open = fs::read_dir("/proc/self/fd").ok()?.count();
+    match fs::metadata(OPEN_FDS).ok()?.len() {
+        0 => counted_fds(),
+        open => Some(open),
+    }
+}
+
+fn counted_fds() -> Option<u64> {
+    let open = fs::read_dir(OPEN_FDS).ok()?.count();
     // One of them is the directory being read.
     u64::try_from(open).ok()?.checked_sub(1)
 }
@@ -137,7 +148,9 @@ mod tests {
         let held: Vec<_> = (0..20).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
         let observer = Observer::new();
         let process = observer.observe();
-        assert!(process.open_fds.unwrap() > held.len() as u64);
+        for open in [process.open_fds, counted_fds()] {
+            assert!(open.unwrap() > held.len() as u64);
+        }
         assert!(process.max_fds.is_none_or(|max| max > held.len() as u64));
         let resident = process.resident_bytes.unwrap();
         assert!(resident > 500_000 && resident <= process.virtual_bytes.unwrap(), "{process:?}");
