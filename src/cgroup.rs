@@ -188,7 +188,7 @@ impl Groups {
             .map(|(name, (group, _))| (group, into.remove(name).unwrap_or_default(), name))
             .collect();
         into.reserve(groups.len().saturating_sub(found));
-        let share = (SHARE / self.hierarchy.files.len().max(1)).max(1);
+        let share = SHARE.div_ceil(self.hierarchy.files.len().max(1));
         let threads = groups.len().div_ceil(share).min(max_threads);
         let shares = Mutex::new(groups.chunks_mut(share));
         let work = || {

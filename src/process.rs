@@ -60,7 +60,7 @@ impl Observer {
         Self { start_time }
     }
 
-    /// What this process uses now: reads two files, so not for a thread that must not wait.
+    /// What this process uses now: reads files, so not for a thread that must not wait.
     pub fn observe(&self) -> Process {
         let stat = Stat::read();
         let bytes = |pages: u64| pages.saturating_mul(u64::try_from(page_size()).unwrap_or(0));

@@ -1,21 +1,27 @@
 //! The body of a scrape: text that is packed, where that is wished, while more of it is written.
 
-use std::{fmt, io, io::Write as _};
+use std::{
+    fmt,
+    io::{self, BufWriter, IntoInnerError, Write as _},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use hyper::body::Bytes;
 
 use super::negotiate::Coding;
 
-/// How many bytes are packed at a time: fewer cost more calls, and more are no faster.
+/// How many bytes are packed at a time, and so held.
 const CHUNK: usize = 64 * 1024;
 
-/// The body of a scrape, being written. A long text that is packed is never held as a whole.
+/// The body of a scrape, being written.
 #[derive(Debug)]
-pub struct Body {
-    /// What is not packed yet; where nothing is, everything.
-    text: String,
-    packer: Option<GzEncoder<Vec<u8>>>,
+pub struct Body(Coded);
+
+#[derive(Debug)]
+enum Coded {
+    Identity(String),
+    /// A long text is never held as a whole.
+    Gzip(BufWriter<GzEncoder<Vec<u8>>>),
 }
 
 // === impl Body ===
@@ -23,18 +29,22 @@ pub struct Body {
 impl Body {
     /// An empty one.
     pub(super) fn new(coding: Coding) -> Self {
-        let packer = match coding {
-            Coding::Identity => None,
-            // A tenth of the size, at a third of the time of the usual level.
-            Coding::Gzip => Some(GzEncoder::new(Vec::new(), Compression::fast())),
-        };
-        Self { text: String::new(), packer }
+        Self(match coding {
+            Coding::Identity => Coded::Identity(String::new()),
+            Coding::Gzip => {
+                // A tenth of the size, at a third of the time of the usual level.
+                let packer = GzEncoder::new(Vec::new(), Compression::fast());
+                Coded::Gzip(BufWriter::with_capacity(CHUNK, packer))
+            }
+        })
     }
 
     /// Makes room for a text of about so many bytes: growing a long one step by step copies it
     /// many times over.
     pub fn expect(&mut self, bytes: usize) {
-        self.text.reserve(if self.packer.is_some() { bytes.min(CHUNK) } else { bytes });
+        if let Coded::Identity(text) = &mut self.0 {
+            text.reserve(bytes);
+        }
     }
 
     /// All that was written, packed if so wished.
@@ -42,10 +52,10 @@ impl Body {
     /// # Errors
     /// None that is known: packing into memory does not fail.
     pub(super) fn finish(self) -> io::Result<Bytes> {
-        match self.packer {
-            None => Ok(self.text.into()),
-            Some(mut packer) => {
-                packer.write_all(self.text.as_bytes())?;
+        match self.0 {
+            Coded::Identity(text) => Ok(text.into()),
+            Coded::Gzip(packer) => {
+                let packer = packer.into_inner().map_err(IntoInnerError::into_error)?;
                 packer.finish().map(Bytes::from)
             }
         }
@@ -54,14 +64,10 @@ impl Body {
 
 impl fmt::Write for Body {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        if let Some(packer) = &mut self.packer
-            && self.text.len() + piece.len() > CHUNK
-        {
-            packer.write_all(self.text.as_bytes()).map_err(|_| fmt::Error)?;
-            self.text.clear();
+        match &mut self.0 {
+            Coded::Identity(text) => text.write_str(piece),
+            Coded::Gzip(packer) => packer.write_all(piece.as_bytes()).map_err(|_| fmt::Error),
         }
-        self.text.push_str(piece);
-        Ok(())
     }
 }
 
