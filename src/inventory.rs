@@ -24,7 +24,7 @@ pub mod unit;
 pub mod wants;
 
 use std::{
-    collections::{BTreeMap, VecDeque, btree_map},
+    collections::{BTreeMap, BTreeSet, VecDeque, btree_map},
     fmt,
 };
 
@@ -53,6 +53,12 @@ use crate::systemd::{
 /// Which units are exported; the others are only counted.
 pub type Admits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
+/// How long a unit at rest is left alone after it was announced or came to rest, in microseconds.
+/// systemd drops most of them at once, and a question about a unit that is not in memory makes it
+/// load the unit, announce it to every subscriber and drop it again. Two clients that ask about
+/// what is announced would keep each other busy for ever.
+const SETTLING: Usec = 1_000_000;
+
 /// The table of everything that is known.
 ///
 /// Times that it is given are in microseconds since boot.
@@ -65,8 +71,8 @@ pub struct Inventory {
     units: BTreeMap<UnitName, Entry>,
     /// Units of which something is to be read, each once.
     unread: VecDeque<UnitName>,
-    /// Units to look at again after a pause: asking about them at once could go on for ever.
-    deferred: Vec<UnitName>,
+    /// Units that are not asked about yet: see [`Entry::defer`].
+    deferred: BTreeSet<UnitName>,
     /// Units to count after a pause, should no signal make it clearer what happened to them.
     uncounted: Vec<UnitName>,
     /// The same, with the pause all but over.
@@ -120,7 +126,7 @@ impl Inventory {
             wants,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
-            deferred: Vec::new(),
+            deferred: BTreeSet::new(),
             uncounted: Vec::new(),
             overdue: Vec::new(),
             departed: Departed::default(),
@@ -166,17 +172,25 @@ impl Inventory {
             // the reload says which of them really did; what a new one does until then counts.
             Event::UnitNew(name) if self.reloading && self.is_announced(&name) => {}
             Event::UnitRemoved(_) if self.reloading => {}
-            Event::UnitNew(name) => self.add(name),
+            Event::UnitNew(name) => self.add(name, now),
             Event::UnitRemoved(name) => self.remove(&name, now),
-            Event::UnitChanged(name, facts) => self.change(&name, facts),
+            Event::UnitChanged(name, facts) => self.change(&name, facts, now),
             Event::JobNew { id, unit } => {
                 let before = self.standing(&unit);
+                if let Some(entry) = self.units.get_mut(&unit) {
+                    // Its job keeps it in memory.
+                    entry.ask_now();
+                    enqueue(&mut self.unread, &unit, entry);
+                }
                 self.jobs.add(id, unit, before, now);
             }
             Event::JobRemoved { id, unit, result } => {
                 let finished = self.jobs.remove(id, &result, self.standing(&unit), now);
                 self.totals.add_job(finished.job_type, &result, finished.took);
                 self.generation += 1;
+                if self.units.get(&unit).is_some_and(|entry| entry.unit.active_state.is_at_rest()) {
+                    self.defer(&unit, now);
+                }
                 if let Some(entry) = self.units.get_mut(&unit).filter(|_| finished.refused) {
                     let gain = entry.count_refusal();
                     self.add_up(&unit, &gain);
@@ -193,7 +207,8 @@ impl Inventory {
         }
     }
 
-    /// Takes in the answer to a question of [`Self::next_question`] or about a unit's counters.
+    /// Takes in the answer to a question of [`Self::next_question`] or about a unit's counters. An
+    /// answer about a unit that has left memory is dropped: systemd loaded it for the answer.
     pub fn answer(
         &mut self,
         name: &UnitName,
@@ -204,12 +219,6 @@ impl Inventory {
         if !here && property == UnitProperty::ServiceType && self.files.is_dormant(name) {
             self.files.learn(name, answer.as_ref().ok());
             return;
-        }
-        if answer.is_ok() && !here {
-            let mut echo = self.loaded(name.clone());
-            echo.echo = true;
-            echo.announced = false;
-            self.units.insert(name.clone(), echo);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
         let one = PropertySet::of(&[property]);
@@ -222,7 +231,7 @@ impl Inventory {
             }
             Err(error) if error.is_passing() => {
                 entry.has_stirred = true;
-                self.deferred.push(name.clone());
+                self.deferred.insert(name.clone());
             }
             Err(_) => {
                 entry.refuse(property);
@@ -231,12 +240,14 @@ impl Inventory {
         }
     }
 
-    /// Makes what was put off due again. To be called now and then.
-    pub fn retry_deferred(&mut self) {
+    /// Asks about what was deferred and is due. To be called once a second.
+    pub fn retry_deferred(&mut self, now: Usec) {
         for name in std::mem::take(&mut self.deferred) {
-            if let Some(entry) = self.units.get_mut(&name) {
-                entry.echo = false;
+            let Some(entry) = self.units.get_mut(&name) else { continue };
+            if entry.is_due(now) {
                 enqueue(&mut self.unread, &name, entry);
+            } else {
+                self.deferred.insert(name);
             }
         }
         // Each waits for one pause at least.
@@ -435,28 +446,37 @@ impl Inventory {
         entry
     }
 
-    fn add(&mut self, name: UnitName) {
+    fn add(&mut self, name: UnitName, now: Usec) {
         if let Some(entry) = self.units.get_mut(&name) {
             entry.suspects.clear();
             entry.announced = true;
-            // A listing or an answer spoke of it before systemd announced it, and what it did in
-            // between was never signalled.
+            // A listing had it before systemd announced it, and what it did in between was never
+            // signalled.
             entry.doubt_everything();
-            if entry.echo {
-                self.deferred.push(name);
-            } else {
-                enqueue(&mut self.unread, &name, entry);
-            }
-            return;
+        } else {
+            let entry = self.loaded(name.clone());
+            self.units.insert(name.clone(), entry);
         }
-        let mut entry = self.loaded(name.clone());
-        if self.files.is_dormant(&name) {
-            // Asking about its file has made systemd load it, most likely, and drop it again.
-            entry.echo = true;
-            self.deferred.push(name.clone());
+        self.settle(&name, now);
+    }
+
+    /// Asks about a unit that stays in memory, and later about one that systemd may drop at any
+    /// moment.
+    fn settle(&mut self, name: &UnitName, now: Usec) {
+        let Some(entry) = self.units.get_mut(name) else { return };
+        if entry.may_leave() {
+            self.defer(name, now);
+        } else {
+            entry.ask_now();
+            enqueue(&mut self.unread, name, entry);
         }
-        let entry = self.units.entry(name.clone()).or_insert(entry);
-        enqueue(&mut self.unread, &name, entry);
+    }
+
+    fn defer(&mut self, name: &UnitName, now: Usec) {
+        if let Some(entry) = self.units.get_mut(name) {
+            entry.defer(now.saturating_add(SETTLING));
+            self.deferred.insert(name.clone());
+        }
     }
 
     fn remove(&mut self, name: &UnitName, now: Usec) {
@@ -472,7 +492,7 @@ impl Inventory {
         self.departed.keep(name, past);
     }
 
-    fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>) {
+    fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
         let Some(entry) = self.units.get_mut(name) else { return };
         for (property, value) in &facts {
             entry.learn(*property, value);
@@ -481,8 +501,6 @@ impl Inventory {
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
             entry.suspects.clear();
-            // Nothing happens to an echo.
-            entry.echo = false;
             // A unit can be loaded after all, for example when a missing file has come; systemd
             // signals that it changed, but not to what.
             if entry.unit.load_state != LoadState::Loaded {
@@ -493,6 +511,7 @@ impl Inventory {
             if reloading {
                 self.jobs.see_reloading(name);
             }
+            self.settle(name, now);
             self.count(name, Word::Signal);
         }
     }
@@ -556,10 +575,18 @@ impl Inventory {
             let mut entry = known.unwrap_or_else(|| {
                 let mut entry = self.entry(name.clone(), new);
                 entry.announced = announced;
+                if !announced && listed.active_state.is_at_rest() {
+                    // It was loaded just now; its `UnitNew` is still to come.
+                    entry.defer(now.saturating_add(SETTLING));
+                    self.deferred.insert(name.clone());
+                }
                 entry
             });
-            let visible = entry.known && !entry.echo;
-            entry.echo = false;
+            let visible = entry.known;
+            if announced {
+                // The table is not complete without it.
+                entry.ask_now();
+            }
             let changed = entry.place(listed);
             if visible {
                 changed.into_iter().for_each(|field| corrected(&mut entry, field));
@@ -571,7 +598,7 @@ impl Inventory {
                 place.insert(entry);
             }
         }
-        let gone = before.values().filter(|entry| !entry.echo).count();
+        let gone = before.len();
         for (name, mut entry) in before {
             if let Counting::Gain(gain) = entry.count(Word::Silence) {
                 self.add_up(&name, &gain);

@@ -20,7 +20,7 @@ impl Inventory {
         loop {
             let name = self.unread.front()?;
             if let Some(entry) = self.units.get_mut(name) {
-                if let Some(property) = entry.missing().iter().next() {
+                if let Some(property) = entry.to_ask().iter().next() {
                     entry.asked = entry.asked.union(PropertySet::of(&[property]));
                     return Some((name.clone(), property));
                 }
@@ -45,9 +45,9 @@ impl Inventory {
 
     /// Whether all that is wanted is known at this moment, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
-        let is_known = |entry: &Entry| entry.missing().is_empty() && entry.asked.is_empty();
+        let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
         let files = self.files_told || !self.wants.files();
-        files && self.units.values().filter(|entry| !entry.echo).all(is_known)
+        files && self.units.values().all(is_known)
     }
 
     /// Asks the units next in turn whether their files are newer than what is loaded.
@@ -105,7 +105,7 @@ impl Inventory {
 }
 
 pub(super) fn enqueue(unread: &mut VecDeque<UnitName>, name: &UnitName, entry: &mut Entry) {
-    if !entry.queued && !entry.missing().is_empty() && !entry.echo {
+    if !entry.queued && !entry.to_ask().is_empty() {
         entry.queued = true;
         // Before all that has come since, or a storm of new units would keep it waiting.
         match entry.is_seed {

@@ -42,9 +42,8 @@ pub(super) struct Entry {
     pub(super) asked: PropertySet,
     /// Whether it waits in `unread`.
     pub(super) queued: bool,
-    /// It is in the table only because an answer about it came after it had gone: systemd loads a
-    /// unit to answer for it. Its `UnitNew` is our own echo.
-    pub(super) echo: bool,
+    /// It is not asked about before this time, in microseconds since boot.
+    not_before: Option<Usec>,
     run: Run,
     /// Signals may have been missed since it was last counted.
     after_gap: bool,
@@ -134,7 +133,7 @@ impl Entry {
             spared: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
-            echo: false,
+            not_before: None,
             run: Run::default(),
             after_gap: true,
             unseen: 0,
@@ -181,13 +180,12 @@ impl Entry {
 
     /// What is to be remembered of it when it leaves.
     pub(super) fn leave(&self, now: Usec) -> Past {
-        let was_back = self.known && !self.echo;
         Past {
             history: Arc::clone(&self.unit.history),
             counted: self.counted.clone(),
             admitted: self.admitted,
             slice: self.slice().cloned(),
-            left: self.left.filter(|_| !was_back).unwrap_or(now),
+            left: self.left.filter(|_| !self.known).unwrap_or(now),
         }
     }
 
@@ -230,6 +228,34 @@ impl Entry {
         gain.failures.add(&RunResult::StartLimitHit, 1);
         Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
         gain
+    }
+
+    /// Whether systemd may drop it at any moment: nothing of it runs, and no job is queued for it.
+    pub(super) fn may_leave(&self) -> bool {
+        self.unit.active_state.is_at_rest() && !self.run.has_job
+    }
+
+    /// Asks nothing about it before this time, in microseconds since boot: it may have left memory.
+    pub(super) fn defer(&mut self, not_before: Usec) {
+        self.not_before = Some(not_before);
+    }
+
+    /// Asks about it whenever something is missing.
+    pub(super) fn ask_now(&mut self) {
+        self.not_before = None;
+    }
+
+    /// Whether it may be asked about at this time.
+    pub(super) fn is_due(&mut self, now: Usec) -> bool {
+        self.not_before.take_if(|at| *at <= now);
+        let is_due = self.not_before.is_none();
+        self.known |= is_due && self.held.contains(PropertySet::STATE);
+        is_due
+    }
+
+    /// What is to be asked now.
+    pub(super) fn to_ask(&self) -> PropertySet {
+        if self.not_before.is_some() { PropertySet::EMPTY } else { self.missing() }
     }
 
     /// What is to be asked.
@@ -295,7 +321,8 @@ impl Entry {
     pub(super) fn unsignalled(&self) -> PropertySet {
         let mut wanted = PropertySet::EMPTY;
         // Of most units nothing, and this is asked of each at each scrape.
-        if !(self.accepts_connections || self.counts_ip || self.has_watchdog) {
+        let has_some = self.accepts_connections || self.counts_ip || self.has_watchdog;
+        if !has_some || self.not_before.is_some() {
             return wanted;
         }
         match self.unit.details {
@@ -395,7 +422,8 @@ impl Entry {
             self.doubt_everything();
         }
         self.hold_listed();
-        self.known = true;
+        // What is deferred is shown when the rest of it is known as well.
+        self.known |= self.not_before.is_none();
         changed
     }
 

@@ -236,8 +236,8 @@ impl Inventory {
         };
         for entry in self.units.values() {
             let unit = &entry.unit;
-            if !entry.known || entry.echo {
-                // Perhaps it is not there; what happened to it did happen.
+            if !entry.known {
+                // It may have left already; what happened to it did happen.
                 if self.is_served(entry) && !unit.history.is_empty() {
                     snapshot.departed.push((unit.name.clone(), Arc::clone(&unit.history)));
                 }
@@ -288,7 +288,7 @@ impl Inventory {
 
     fn unit_files(&self) -> Vec<UnitFile> {
         let told = |(name, state): (&UnitName, &FileState)| {
-            let entry = self.units.get(name).filter(|entry| entry.known && !entry.echo);
+            let entry = self.units.get(name).filter(|entry| entry.known);
             if !self.slices.admit(name, entry.and_then(Entry::slice)) {
                 return None;
             }

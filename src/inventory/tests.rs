@@ -22,6 +22,9 @@ use crate::systemd::{
 const NAMES: [&str; 6] =
     ["a@x.service", "a@y.service", "c.socket", "d.timer", "e.mount", "f.device"];
 
+/// How many inventories listen to one systemd: what one asks, the others hear of.
+const LISTENERS: usize = 2;
+
 /// What the model of systemd holds of a unit.
 #[derive(Clone, Debug, PartialEq)]
 struct Real {
@@ -48,7 +51,8 @@ enum Message {
 struct Systemd {
     units: BTreeMap<UnitName, Real>,
     dirty: BTreeSet<UnitName>,
-    wire: VecDeque<Message>,
+    /// What is on its way to each of the inventories.
+    wires: [VecDeque<Message>; LISTENERS],
     clock: u64,
 }
 
@@ -61,28 +65,31 @@ enum Step {
     Collect(usize),
     /// systemd's event loop comes round to sending signals.
     Signal,
-    Deliver(u8),
-    /// We ask, and systemd answers at once; the answer takes its time.
-    Ask(u8),
+    Deliver(usize, u8),
+    /// An inventory asks, and systemd answers at once; the answer takes its time.
+    Ask(usize, u8),
+    /// Another client asks about a unit.
+    Visit(usize),
     Reload,
-    Compare,
-    Pause,
+    Compare(usize),
+    Pause(usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let unit = 0..NAMES.len();
+    let (unit, listener) = (0..NAMES.len(), 0..LISTENERS);
     prop_oneof![
         4 => (unit.clone(), any::<bool>()).prop_map(|(unit, found)| Step::Load(unit, found)),
         6 => (unit.clone(), any::<u8>()).prop_map(|(unit, to)| Step::Change(unit, to)),
         3 => unit.clone().prop_map(Step::Restart),
         1 => unit.clone().prop_map(Step::ResetRestarts),
-        3 => unit.prop_map(Step::Collect),
+        3 => unit.clone().prop_map(Step::Collect),
         6 => Just(Step::Signal),
-        8 => (1..6_u8).prop_map(Step::Deliver),
-        8 => (1..6_u8).prop_map(Step::Ask),
+        16 => (listener.clone(), 1..6_u8).prop_map(|(to, count)| Step::Deliver(to, count)),
+        16 => (listener.clone(), 1..6_u8).prop_map(|(by, count)| Step::Ask(by, count)),
+        2 => unit.prop_map(Step::Visit),
         1 => Just(Step::Reload),
-        1 => Just(Step::Compare),
-        1 => Just(Step::Pause),
+        2 => listener.clone().prop_map(Step::Compare),
+        2 => listener.prop_map(Step::Pause),
     ]
 }
 
@@ -113,7 +120,13 @@ impl Systemd {
             self.signal_one(name);
             self.units.remove(name);
             self.dirty.remove(name);
-            self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
+            self.send(Event::UnitRemoved(name.clone()));
+        }
+    }
+
+    fn send(&mut self, event: Event) {
+        for wire in &mut self.wires {
+            wire.push_back(Message::Event(event.clone()));
         }
     }
 
@@ -127,27 +140,28 @@ impl Systemd {
         let Some(real) = self.units.get_mut(name) else { return };
         if !real.announced {
             real.announced = true;
-            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
+            self.send(Event::UnitNew(name.clone()));
             return;
         }
         if name.unit_type() == crate::systemd::name::UnitType::Service {
             let facts = vec![(UnitProperty::Restarts, Value::Number(real.restarts))];
-            self.wire.push_back(Message::Event(Event::UnitChanged(name.clone(), facts)));
+            self.send(Event::UnitChanged(name.clone(), facts));
         }
+        let Some(real) = self.units.get(name) else { return };
         let properties =
             [UnitProperty::ActiveState, UnitProperty::SubState, UnitProperty::ActiveEnter];
         let facts = properties.map(|property| (property, real.value(property))).to_vec();
-        self.wire.push_back(Message::Event(Event::UnitChanged(name.clone(), facts)));
+        self.send(Event::UnitChanged(name.clone(), facts));
     }
 
     /// Answers a `Get` as systemd does: what it does not have it loads, and soon drops again.
-    fn answer(&mut self, name: &UnitName, property: UnitProperty) {
+    fn answer(&mut self, name: &UnitName, property: UnitProperty, to: usize) {
         let absent = !self.units.contains_key(name);
         if absent {
             self.load(name, false);
         }
         let value = self.units[name].value(property);
-        self.wire.push_back(Message::Answer(name.clone(), property, Ok(value)));
+        self.wires[to].push_back(Message::Answer(name.clone(), property, Ok(value)));
         if absent {
             self.collect(name);
         }
@@ -164,21 +178,18 @@ impl Systemd {
     }
 
     fn reload(&mut self) {
-        self.wire.push_back(Message::Event(Event::Reloading(true)));
+        self.send(Event::Reloading(true));
         // What was to be signalled of a unit is, before the unit is freed.
         self.signal();
-        for name in self.units.keys() {
-            self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
-        }
-        for (name, real) in &mut self.units {
-            real.announced = true;
-            self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
-        }
+        let names: Vec<_> = self.units.keys().cloned().collect();
+        names.iter().for_each(|name| self.send(Event::UnitRemoved(name.clone())));
+        self.units.values_mut().for_each(|real| real.announced = true);
+        names.into_iter().for_each(|name| self.send(Event::UnitNew(name)));
         self.dirty.clear();
-        self.wire.push_back(Message::Event(Event::Reloading(false)));
+        self.send(Event::Reloading(false));
     }
 
-    fn step(&mut self, step: &Step, inventory: &mut Inventory) {
+    fn step(&mut self, step: &Step, inventories: &mut [Inventory; LISTENERS]) {
         self.clock += 1;
         match step {
             Step::Load(at, found) => self.load(&name(*at), *found),
@@ -208,29 +219,41 @@ impl Systemd {
             }
             Step::Collect(at) => self.collect(&name(*at)),
             Step::Signal => self.signal(),
-            Step::Deliver(count) => self.deliver(usize::from(*count), inventory),
-            Step::Ask(count) => {
+            Step::Deliver(to, count) => {
+                self.deliver(usize::from(*count), *to, &mut inventories[*to]);
+            }
+            Step::Ask(by, count) => {
                 for _ in 0..*count {
-                    let Some((name, property)) = inventory.next_question() else { break };
-                    self.answer(&name, property);
+                    let Some((name, property)) = inventories[*by].next_question() else { break };
+                    self.answer(&name, property, *by);
+                }
+            }
+            Step::Visit(at) => {
+                if !self.units.contains_key(&name(*at)) {
+                    self.load(&name(*at), true);
+                    self.collect(&name(*at));
                 }
             }
             Step::Reload => self.reload(),
-            Step::Compare => self.wire.push_back(Message::Compare(self.list())),
-            Step::Pause => inventory.retry_deferred(),
+            Step::Compare(by) => {
+                let listing = self.list();
+                self.wires[*by].push_back(Message::Compare(listing));
+            }
+            Step::Pause(of) => inventories[*of].retry_deferred(SETTLING),
         }
     }
 
-    fn deliver(&mut self, count: usize, inventory: &mut Inventory) {
+    fn deliver(&mut self, count: usize, to: usize, inventory: &mut Inventory) {
         for _ in 0..count {
-            match self.wire.pop_front() {
+            match self.wires[to].pop_front() {
                 None => return,
                 Some(Message::Event(event)) => {
                     let reloaded = event == Event::Reloading(false);
                     inventory.apply(event, 0);
                     if reloaded {
                         // The watch asks for a listing, which systemd answers when it gets to it.
-                        self.wire.push_back(Message::Adopt(self.list()));
+                        let listing = self.list();
+                        self.wires[to].push_back(Message::Adopt(listing));
                     }
                 }
                 Some(Message::Answer(name, property, answer)) => {
@@ -244,19 +267,24 @@ impl Systemd {
         }
     }
 
-    /// Lets everything that is under way arrive, and everything be asked.
-    fn settle(&mut self, inventory: &mut Inventory) {
+    /// Lets everything that is under way arrive, one message at a time, and everything be asked.
+    fn settle(&mut self, inventories: &mut [Inventory; LISTENERS]) {
         for round in 0.. {
-            assert!(round < 100, "questions and answers never come to an end: {inventory:?}");
+            assert!(round < 20_000, "questions and answers never come to an end: {inventories:?}");
             self.signal();
-            self.deliver(usize::MAX, inventory);
-            inventory.retry_deferred();
+            let quiet = self.wires.iter().all(VecDeque::is_empty);
             let mut asked = false;
-            while let Some((name, property)) = inventory.next_question() {
-                asked = true;
-                self.answer(&name, property);
+            for (at, inventory) in inventories.iter_mut().enumerate() {
+                self.deliver(1, at, inventory);
+                if quiet {
+                    inventory.retry_deferred(SETTLING);
+                }
+                while let Some((name, property)) = inventory.next_question() {
+                    asked = true;
+                    self.answer(&name, property, at);
+                }
             }
-            if !asked && self.wire.is_empty() && self.dirty.is_empty() {
+            if quiet && !asked && self.dirty.is_empty() {
                 return;
             }
         }
@@ -296,11 +324,17 @@ fn restarts(inventory: &Inventory, of: &str) -> Option<u64> {
 
 /// Lives through a history to its end, and compares.
 fn live_through(steps: &[Step]) {
-    let (mut systemd, mut inventory) = (Systemd::default(), inventory());
+    let (mut systemd, mut inventories) = (Systemd::default(), [inventory(), inventory()]);
     for step in steps {
-        systemd.step(step, &mut inventory);
+        systemd.step(step, &mut inventories);
     }
-    systemd.settle(&mut inventory);
+    systemd.settle(&mut inventories);
+    for inventory in &mut inventories {
+        compare_with(&systemd, inventory);
+    }
+}
+
+fn compare_with(systemd: &Systemd, inventory: &mut Inventory) {
     let real: BTreeMap<_, _> = systemd
         .units
         .iter()
@@ -310,7 +344,7 @@ fn live_through(steps: &[Step]) {
             (name.clone(), (real.load.clone(), real.active.clone(), entered))
         })
         .collect();
-    assert_eq!(shown(&inventory), real);
+    assert_eq!(shown(inventory), real);
     assert!(inventory.is_complete());
 
     let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
@@ -327,23 +361,30 @@ fn live_through(steps: &[Step]) {
 #[test]
 fn a_unit_that_was_listed_before_it_was_announced_is_read_anew() {
     use Step::{Change, Deliver, Load, Reload};
-    live_through(&[Load(0, false), Reload, Load(4, true), Deliver(4), Change(4, 155)]);
+    live_through(&[Load(0, false), Reload, Load(4, true), Deliver(0, 4), Change(4, 155)]);
 }
 
-/// The same after an answer spoke of it, because it had left and come back while the question was
-/// under way.
+/// The same where it left and came back while a question about it was under way.
 #[test]
-fn a_unit_that_an_answer_brought_back_is_read_anew() {
-    use Step::{Ask, Change, Collect, Deliver, Load, Signal};
+fn a_unit_that_came_back_while_it_was_asked_about_is_read_again() {
+    use Step::{Ask, Change, Collect, Deliver, Load, Pause, Signal};
     live_through(&[
         Load(3, false),
         Signal,
-        Deliver(1),
+        Deliver(0, 1),
+        Pause(0),
         Collect(3),
         Load(3, true),
-        Ask(2),
+        Ask(0, 2),
         Change(3, 7),
     ]);
+}
+
+/// Each of two inventories took the units that the other had made systemd load for news.
+#[test]
+fn a_unit_that_another_client_asks_about_wakes_nobody() {
+    use Step::{Ask, Deliver, Visit};
+    live_through(&[Visit(0), Deliver(0, 1), Ask(0, 1), Deliver(1, 1), Ask(1, 1)]);
 }
 
 proptest! {
@@ -380,7 +421,7 @@ proptest! {
                 3 => inventory.answer(&unit, property, Err(CallError::Deadline)),
                 4 => inventory.answer(&unit, property, Err(CallError::Unreadable(String::new()))),
                 5 => inventory.apply(Event::Reloading(number % 2 == 0), 0),
-                6 => inventory.retry_deferred(),
+                6 => inventory.retry_deferred(number),
                 7 => drop(inventory.next_question()),
                 _ => {
                     let facts = vec![
@@ -424,6 +465,7 @@ proptest! {
 fn what_is_refused_is_not_asked_for_again() {
     let mut inventory = inventory();
     inventory.apply(Event::UnitNew(name(0)), 0);
+    inventory.retry_deferred(SETTLING);
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
         assert!(asked.len() < 10, "asked again and again: {asked:?}");

@@ -378,7 +378,7 @@ impl<'a> Session<'a> {
             self.pulse.begin(&mut lock(&self.shared.inventory));
         }
         self.manager.extend(self.manager_later.drain(..));
-        lock(&self.shared.inventory).retry_deferred();
+        lock(&self.shared.inventory).retry_deferred(clock::monotonic());
         Ok(())
     }
 

@@ -135,3 +135,92 @@ fn a_socket_is_asked_while_something_happens_on_it() {
     assert!(asks(&mut inventory, Err(CallError::Deadline)));
     assert!(asks(&mut inventory, Ok(0)), "it was not answered");
 }
+
+/// Whether anything is asked now. It is not answered.
+fn asks(inventory: &mut Inventory) -> bool {
+    std::iter::from_fn(|| inventory.next_question()).count() > 0
+}
+
+fn changed(name: &UnitName, state: &str, job: Value) -> Event {
+    let facts = [
+        (UnitProperty::ActiveState, Value::Text(state.into())),
+        (UnitProperty::SubState, Value::Text("dead".into())),
+        (UnitProperty::Job, job),
+    ];
+    Event::UnitChanged(name.clone(), facts.into())
+}
+
+/// systemd loads and drops a unit for each question about one that is not in memory, and announces
+/// it to every subscriber. Two exporters kept PID 1 busy with that for ever.
+#[test]
+fn a_unit_is_asked_about_once_it_shows_that_it_stays() {
+    let name = UnitName::new("a.service").unwrap();
+    let new = Event::UnitNew(name.clone());
+    let idle = || {
+        let mut inventory = inventory();
+        inventory.apply(new.clone(), 10);
+        assert!(!asks(&mut inventory), "only just announced");
+        inventory
+    };
+    let mut gone = idle();
+    gone.apply(Event::UnitRemoved(name.clone()), 20);
+    gone.retry_deferred(Usec::MAX);
+    assert!(!asks(&mut gone));
+
+    let mut stays = idle();
+    stays.retry_deferred(10 + SETTLING - 1);
+    assert!(!asks(&mut stays));
+    stays.retry_deferred(10 + SETTLING);
+    assert!(asks(&mut stays), "it is still in memory");
+
+    let mut queued = idle();
+    queued.apply(Event::JobNew { id: 7, unit: name.clone() }, 20);
+    assert!(asks(&mut queued), "its job keeps it in memory");
+
+    let mut active = idle();
+    active.apply(changed(&name, "activating", Value::Nothing), 20);
+    assert!(asks(&mut active));
+}
+
+/// A unit that comes to rest may be dropped at any moment, as one that was only just announced.
+#[test]
+fn a_unit_that_came_to_rest_is_left_alone_until_it_stays() {
+    let name = UnitName::new("a.service").unwrap();
+    let rests = |events: &[Event]| {
+        let mut inventory = inventory();
+        inventory.apply(Event::UnitNew(name.clone()), 10);
+        events.iter().for_each(|event| inventory.apply(event.clone(), 20));
+        inventory
+    };
+    let active = changed(&name, "active", Value::Number(7));
+    let inactive = changed(&name, "inactive", Value::Nothing);
+    let done = || Event::JobRemoved { id: 7, unit: name.clone(), result: "done".into() };
+    let job = Event::JobNew { id: 7, unit: name.clone() };
+    for events in [
+        &[active.clone(), inactive.clone()][..],
+        &[active.clone(), changed(&name, "failed", Value::Nothing)],
+        &[job.clone(), done()],
+        &[job.clone(), changed(&name, "inactive", Value::Number(7)), done()],
+    ] {
+        let mut inventory = rests(events);
+        assert!(!asks(&mut inventory), "{events:?}");
+        inventory.compare(vec![listed("a.service")], 30);
+        assert!(!asks(&mut inventory), "{events:?}");
+        inventory.retry_deferred(20 + SETTLING);
+        assert!(asks(&mut inventory), "{events:?}");
+    }
+    assert!(asks(&mut rests(&[inactive, active])));
+    assert!(asks(&mut rests(&[job, changed(&name, "inactive", Value::Number(7))])));
+}
+
+/// A listing may have a unit that another client has just made systemd load.
+#[test]
+fn a_unit_that_a_comparison_finds_at_rest_is_shown_once_it_stays() {
+    let mut inventory = inventory();
+    inventory.compare(vec![listed("a.service")], 10);
+    assert!(!asks(&mut inventory));
+    assert!(inventory.snapshot(10).units.is_empty());
+    inventory.retry_deferred(10 + SETTLING);
+    assert!(asks(&mut inventory));
+    assert_eq!(inventory.snapshot(10).units.len(), 1);
+}

@@ -299,8 +299,8 @@ impl Systemd {
             Step::Pause => {
                 self.signal_all();
                 self.deliver(usize::MAX, inventory);
-                inventory.retry_deferred();
-                inventory.retry_deferred();
+                inventory.retry_deferred(Usec::MAX);
+                inventory.retry_deferred(Usec::MAX);
             }
             Step::Ask(count) => {
                 for _ in 0..*count {
@@ -409,8 +409,8 @@ impl Systemd {
             self.signal_all();
             self.deliver(usize::MAX, inventory);
             // A pause, and another.
-            inventory.retry_deferred();
-            inventory.retry_deferred();
+            inventory.retry_deferred(Usec::MAX);
+            inventory.retry_deferred(Usec::MAX);
             let mut asked = false;
             while let Some((name, property)) = inventory.next_question() {
                 asked = true;

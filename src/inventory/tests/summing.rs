@@ -40,8 +40,8 @@ fn start(inventory: &mut Inventory, name: &str, at: Usec) {
             _ => inventory.answer(&name, property, Ok(Value::Nothing)),
         }
     }
-    inventory.retry_deferred();
-    inventory.retry_deferred();
+    inventory.retry_deferred(Usec::MAX);
+    inventory.retry_deferred(Usec::MAX);
 }
 
 fn leave(inventory: &mut Inventory, name: &str, at: Usec) {
@@ -146,6 +146,7 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
     let asked = |words: &[&str], name: &str| {
         let mut inventory = summing(words, &[]);
         inventory.apply(Event::UnitNew(unit(name)), 1);
+        inventory.retry_deferred(Usec::MAX);
         let file = |name| ListedFile { name: unit(name), state: "enabled".into() };
         inventory.adopt_files(vec![file(name)]);
         let mut asked = PropertySet::EMPTY;
