@@ -133,9 +133,11 @@ unit_properties! {
     MountType = "Mount"."Type" as Text,
 }
 
-/// A set of properties of a unit.
+/// A set of properties of a unit, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PropertySet(u64);
+pub struct PropertySet(u128);
+
+const _: () = assert!(UnitProperty::ALL.len() <= 128, "PropertySet has a bit for 128 properties");
 
 /// A property of the manager that the exporter reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -331,7 +333,7 @@ impl PropertySet {
     pub const fn of(properties: &[UnitProperty]) -> Self {
         let (mut set, mut rest) = (0, properties);
         while let [first, others @ ..] = rest {
-            set |= 1 << *first as u64;
+            set |= 1 << *first as u32;
             rest = others;
         }
         Self(set)
@@ -546,7 +548,6 @@ mod tests {
 
     #[test]
     fn sets_hold_what_they_were_given() {
-        assert!(UnitProperty::ALL.len() <= 64, "PropertySet has 64 places");
         let socket = PropertySet::details_of(UnitType::Socket);
         let listed: Vec<_> = socket.iter().collect();
         assert_eq!(
