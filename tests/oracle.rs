@@ -244,9 +244,9 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
     ] {
         put(family, &both, seconds(show::time(unit, property)));
     }
-    let [left, active, exit] =
-        ["InactiveExitTimestamp", "ActiveEnterTimestamp", "ActiveExitTimestamp"]
-            .map(|property| show::time(unit, property));
+    let stamps = ["InactiveExitTimestamp", "ActiveEnterTimestamp", "ActiveExitTimestamp"];
+    let [left, active, exit] = stamps
+        .map(|stamp| show::number(unit, &format!("{stamp}Monotonic")).filter(|stamp| *stamp > 0.0));
     if let (Some(left), Some(active)) = (left, active)
         && left <= active
         && exit.is_none_or(|exit| exit <= left || exit >= active)

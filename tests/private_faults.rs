@@ -200,3 +200,50 @@ async fn the_clock_jumps() {
     assert_eq!(resyncs, [1.0, 1.0, 0.0, 0.0]);
     scraper.finish();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_during_which_the_clock_is_set_took_as_long_as_it_took() {
+    let clock = Clock::new();
+    let environment = clock.environment();
+    let borrowed = environment.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let held = |name: &str| {
+        format!(
+            "[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+             ExecStart=/bin/sh -c 'until [ -e %t/{name} ]; do sleep 0.05; done'\n"
+        )
+    };
+    let (ahead, behind) = (held("ut-ahead"), held("ut-behind"));
+    let units = [("ut-ahead.service", ahead.as_str()), ("ut-behind.service", behind.as_str())];
+    let manager = PrivateManager::start_in(&borrowed, &units).await.unwrap();
+    let machine = Machine::Private(Box::new(manager));
+    let exporter = machine.exporter(&[]);
+    let until_in = |name: &str, state| {
+        until(&format!("{name} is {state}"), || {
+            let labels = [("name", name), ("type", "service"), ("state", state)];
+            let value = exporter.scrape().value("systemd_unit_state", &labels);
+            if value == Some(1.0) { Ok(()) } else { Err(value) }
+        });
+    };
+    for (name, to) in [("ut-ahead", 86_400), ("ut-behind", 0)] {
+        let unit = format!("{name}.service");
+        machine.must(&["start", "--no-block", &unit]);
+        until_in(&unit, "activating");
+        clock.set(to);
+        fs::write(machine.runtime_dir().join(name), "").unwrap();
+        until_in(&unit, "active");
+    }
+    let properties = "--property=InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic";
+    for exporter in [&exporter, &machine.exporter(&[])] {
+        for name in ["ut-ahead.service", "ut-behind.service"] {
+            let said = machine.must(&["show", properties, name]);
+            let stamps = show::properties(&said);
+            let stamp = |name| show::number(&stamps, name).unwrap();
+            let took = stamp("ActiveEnterTimestampMonotonic");
+            let took = (took - stamp("InactiveExitTimestampMonotonic")) / 1e6;
+            let labels = [("name", name), ("type", "service")];
+            let exported = exporter.scrape().value("systemd_unit_start_duration_seconds", &labels);
+            let exported = exported.expect("it was started");
+            assert!((exported - took).abs() < 5e-6, "{name}: {exported}, systemd {took}");
+        }
+    }
+}

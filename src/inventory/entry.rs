@@ -284,6 +284,7 @@ impl Entry {
             .union(PropertySet::details_of(unit_type))
             .union(self.wanted_of_runs(unit_type))
             .union(PropertySet::PRESUMED);
+        wanted = wanted.union(self.wanted_of_start());
         if self.counts_ip {
             wanted = wanted.union(PropertySet::IP_COUNTERS);
         }
@@ -294,6 +295,19 @@ impl Entry {
             wanted = wanted.union(PropertySet::RESTING);
         }
         wanted.without(self.spared)
+    }
+
+    /// Of the times of its last start those that are not known to be none.
+    fn wanted_of_start(&self) -> PropertySet {
+        let unit = &self.unit;
+        if unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+            return PropertySet::EMPTY;
+        }
+        match unit.active_exit {
+            Some(_) => PropertySet::START_STAMPS,
+            None => PropertySet::START_STAMPS
+                .without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic])),
+        }
     }
 
     fn wanted_of_runs(&self, unit_type: UnitType) -> PropertySet {

@@ -36,6 +36,12 @@ pub struct Unit {
     pub inactive_enter: Option<Usec>,
     /// `InactiveExitTimestamp`.
     pub inactive_exit: Option<Usec>,
+    /// `ActiveEnterTimestampMonotonic`.
+    pub active_enter_monotonic: Option<Usec>,
+    /// `ActiveExitTimestampMonotonic`.
+    pub active_exit_monotonic: Option<Usec>,
+    /// `InactiveExitTimestampMonotonic`.
+    pub inactive_exit_monotonic: Option<Usec>,
     /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
     pub need_daemon_reload: bool,
     /// `Slice`: where its processes are; read only where somebody filters by it.
@@ -141,6 +147,9 @@ impl Unit {
             active_exit: None,
             inactive_enter: None,
             inactive_exit: None,
+            active_enter_monotonic: None,
+            active_exit_monotonic: None,
+            inactive_exit_monotonic: None,
             need_daemon_reload: false,
             slice: None,
             details,
@@ -192,6 +201,9 @@ impl Unit {
             (P::ActiveExit, _) => Number(self.active_exit),
             (P::InactiveEnter, _) => Number(self.inactive_enter),
             (P::InactiveExit, _) => Number(self.inactive_exit),
+            (P::ActiveEnterMonotonic, _) => Number(self.active_enter_monotonic),
+            (P::ActiveExitMonotonic, _) => Number(self.active_exit_monotonic),
+            (P::InactiveExitMonotonic, _) => Number(self.inactive_exit_monotonic),
             (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
             (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
             (P::WatchdogPing, Details::Service(it)) => Number(it.watchdog_ping),
@@ -240,6 +252,9 @@ impl Unit {
             (P::ActiveExit, _) => self.active_exit = number,
             (P::InactiveEnter, _) => self.inactive_enter = number,
             (P::InactiveExit, _) => self.inactive_exit = number,
+            (P::ActiveEnterMonotonic, _) => self.active_enter_monotonic = number,
+            (P::ActiveExitMonotonic, _) => self.active_exit_monotonic = number,
+            (P::InactiveExitMonotonic, _) => self.inactive_exit_monotonic = number,
             (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
             (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
             (P::WatchdogPing, Details::Service(it)) => it.watchdog_ping = number,

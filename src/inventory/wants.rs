@@ -13,6 +13,8 @@ pub struct Wants {
     pub problems: bool,
     /// The states of unit files.
     pub file_states: bool,
+    /// How long starts took.
+    pub times: bool,
     /// The IP counters of services.
     pub ip: bool,
     /// The counters of sockets.
@@ -32,6 +34,7 @@ impl Wants {
     pub const EVERYTHING: Self = Self {
         problems: true,
         file_states: true,
+        times: true,
         ip: true,
         sockets: true,
         watchdog: true,
@@ -48,7 +51,14 @@ impl Wants {
     /// its runs and where it is.
     pub(super) const fn spared_of_member(self, unit_type: UnitType) -> PropertySet {
         let details = PropertySet::details_of(unit_type).without(PropertySet::SLICES);
-        let none = Self { problems: false, ip: false, sockets: false, watchdog: false, ..self };
+        let none = Self {
+            problems: false,
+            times: false,
+            ip: false,
+            sockets: false,
+            watchdog: false,
+            ..self
+        };
         none.spared().union(details)
     }
 
@@ -58,6 +68,9 @@ impl Wants {
         if !self.problems {
             let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
             spared = spared.union(problems.with(UnitProperty::LoadError));
+        }
+        if !self.times {
+            spared = spared.union(PropertySet::START_STAMPS);
         }
         if !self.ip {
             spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
@@ -127,7 +140,10 @@ mod tests {
             of_units.insert(property.name());
             let flags = [UnitProperty::Accept, UnitProperty::IpAccounting];
             let on = match property {
-                UnitProperty::WatchdogInterval => Value::Number(1),
+                UnitProperty::WatchdogInterval
+                | UnitProperty::ActiveEnter
+                | UnitProperty::ActiveExit
+                | UnitProperty::InactiveExit => Value::Number(1),
                 _ if flags.contains(&property) => Value::Flag(true),
                 _ => Value::Nothing,
             };
@@ -145,6 +161,11 @@ mod tests {
         let problems = [&problems[..], &["LoadError"]].concat();
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
+        let start = [
+            "ActiveEnterTimestampMonotonic",
+            "ActiveExitTimestampMonotonic",
+            "InactiveExitTimestampMonotonic",
+        ];
         let (all, all_at_scrape, asks) = asked(Wants::EVERYTHING);
         assert!(asks);
         let everything = Wants::EVERYTHING;
@@ -161,6 +182,7 @@ mod tests {
                 [&["Accept"], &connections[..]].concat(),
                 connections.to_vec(),
             ),
+            (Wants { times: false, ..everything }, start.to_vec(), vec![]),
             (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
             (
                 Wants { watchdog: false, ..everything },

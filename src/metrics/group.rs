@@ -131,6 +131,7 @@ impl Groups {
         Wants {
             problems: self.has(Group::UnitProblems),
             file_states: self.has(Group::UnitFileState),
+            times: self.has(Group::UnitTimes),
             ip: self.has(Group::Ip),
             sockets: self.has(Group::Sockets) || self.has(Group::NodeExporter),
             watchdog: self.has(Group::Watchdog),

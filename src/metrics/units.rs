@@ -48,7 +48,7 @@ families! {
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
         "Unix time at which the unit last left the inactive or failed state; from InactiveExitTimestamp, absent if it never did.";
     START_DURATION: Gauge "systemd_unit_start_duration_seconds" ["name", "type"]
-        "Time that the unit's last start took, until it was active; from ActiveEnterTimestamp and InactiveExitTimestamp, absent if it never was and while the last start has not got there, and for one that did not start from rest, as with RestartMode=direct.";
+        "Time that the unit's last start took, until it was active; from ActiveEnterTimestampMonotonic and InactiveExitTimestampMonotonic, which a step of the clock does not change. Absent if it never was active, while the last start has not got there, and for one that did not start from rest, as with RestartMode=direct.";
     [UnitSubState]
     SUB_STATE: Gauge "systemd_unit_sub_state" ["name", "type", "sub"]
         "Always 1, with the unit's state in the words of its type, such as running, listening or mounted; from SubState, absent unless --collector.unit-sub-state is on.";
@@ -219,9 +219,9 @@ pub(super) fn encode(
 
 /// How long the last start took, from rest until the unit was active.
 fn start_duration(unit: &Unit) -> Option<f64> {
-    let (left, active) = (unit.inactive_exit?, unit.active_enter?);
+    let (left, active) = (unit.inactive_exit_monotonic?, unit.active_enter_monotonic?);
     // One that ceased to be active since it was last at rest was started again without a rest.
-    let from_rest = unit.active_exit.is_none_or(|exit| exit <= left || exit >= active);
+    let from_rest = unit.active_exit_monotonic.is_none_or(|exit| exit <= left || exit >= active);
     active.checked_sub(left).filter(|_| from_rest).map(seconds)
 }
 

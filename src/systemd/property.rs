@@ -88,6 +88,9 @@ unit_properties! {
     ActiveExit = "Unit"."ActiveExitTimestamp" as Time,
     InactiveEnter = "Unit"."InactiveEnterTimestamp" as Time,
     InactiveExit = "Unit"."InactiveExitTimestamp" as Time,
+    ActiveEnterMonotonic = "Unit"."ActiveEnterTimestampMonotonic" as Time,
+    ActiveExitMonotonic = "Unit"."ActiveExitTimestampMonotonic" as Time,
+    InactiveExitMonotonic = "Unit"."InactiveExitTimestampMonotonic" as Time,
     ServiceType = "Service"."Type" as Text,
     Invocation = "Unit"."InvocationID" as Id,
     Job = "Unit"."Job" as Job,
@@ -320,6 +323,13 @@ impl PropertySet {
         UnitProperty::IpEgressBytes,
         UnitProperty::IpIngressPackets,
         UnitProperty::IpEgressPackets,
+    ]);
+
+    /// When a unit was last started and was up, on the clock that is never set.
+    pub const START_STAMPS: Self = Self::of(&[
+        UnitProperty::ActiveEnterMonotonic,
+        UnitProperty::ActiveExitMonotonic,
+        UnitProperty::InactiveExitMonotonic,
     ]);
 
     const TIMES: Self = Self::of(&[

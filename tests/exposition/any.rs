@@ -48,13 +48,15 @@ fn some_name() -> impl Strategy<Value = String> {
 }
 
 fn some_unit() -> impl Strategy<Value = Unit> {
-    let times = [(); 4].map(|()| option::of(number()));
+    let times = [(); 7].map(|()| option::of(number()));
     let states = (state(LoadState::ALL), state(ActiveState::ALL));
     let slice = option::of(proptest::sample::select(&["a.slice", "b-c.slice"][..]));
     let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<bool>(), slice);
     (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
         |(name, (load_state, active_state), times, details, wrong, history)| {
-            let [active_enter, active_exit, inactive_enter, inactive_exit] = times;
+            let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
+            let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
+                monotonic;
             let (load_error, result, need_daemon_reload, slice) = wrong;
             let unit = unit(&name, active_state, details);
             Unit {
@@ -65,6 +67,9 @@ fn some_unit() -> impl Strategy<Value = Unit> {
                 active_exit,
                 inactive_enter,
                 inactive_exit,
+                active_enter_monotonic,
+                active_exit_monotonic,
+                inactive_exit_monotonic,
                 need_daemon_reload,
                 slice: slice.and_then(UnitName::new),
                 history: Arc::new(of_type(&unit.name, history.unwrap_or_default())),

@@ -14,6 +14,7 @@ pub type Properties = BTreeMap<String, String>;
 
 /// Everything that the tests compare.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
+    ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,\
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
     Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,NeedDaemonReload,\
     IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
@@ -32,7 +33,8 @@ pub fn manager(machine: &Machine) -> Properties {
     properties(&machine.must(&["show", "--timestamp=us+utc"]))
 }
 
-fn properties(text: &str) -> Properties {
+/// What `systemctl show` prints of one unit.
+pub fn properties(text: &str) -> Properties {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
