@@ -73,6 +73,8 @@ pub struct Inventory {
     unread: VecDeque<UnitName>,
     /// Units that are not asked about yet: see [`Entry::defer`].
     deferred: BTreeSet<UnitName>,
+    /// What this version of systemd has no such property of, and is not asked of other units.
+    lacking: PropertySet,
     /// Units to count after a pause, should no signal make it clearer what happened to them.
     uncounted: Vec<UnitName>,
     /// The same, with the pause all but over.
@@ -127,6 +129,7 @@ impl Inventory {
             units: BTreeMap::new(),
             unread: VecDeque::new(),
             deferred: BTreeSet::new(),
+            lacking: PropertySet::EMPTY,
             uncounted: Vec::new(),
             overdue: Vec::new(),
             departed: Departed::default(),
@@ -233,7 +236,10 @@ impl Inventory {
                 entry.has_stirred = true;
                 self.deferred.insert(name.clone());
             }
-            Err(_) => {
+            Err(error) => {
+                if error.is_unknown_property() {
+                    self.lacking = self.lacking.union(one);
+                }
                 entry.refuse(property);
                 self.count_after_gap(name);
             }
@@ -282,6 +288,10 @@ impl Inventory {
     /// Takes a listing for the whole truth, and makes unknown what may have changed unheard: after
     /// a reload, or a time during which nothing was heard.
     pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
+        if extent == Extent::Everything {
+            // It may be another version since.
+            self.lacking = PropertySet::EMPTY;
+        }
         // Nobody listened when these were announced, or they were before.
         let announced = extent == Extent::Everything;
         self.place(listing, now, announced, |_, _| {});

@@ -162,7 +162,11 @@ fn operate(machine: &Machine, random: &mut Random, held: &mut Held) {
         48..58 => does(&["--no-block", "restart", unit]),
         58..62 => does(&["--no-block", "try-restart", unit]),
         62..68 => does(&["kill", "--signal=KILL", unit]),
-        68..71 => does(&["--no-block", "reload", "uw-simple.service"]),
+        68..70 => does(&["--no-block", "reload", "uw-simple.service"]),
+        70 => {
+            let verb = random.pick(&["freeze", "thaw", "thaw"]);
+            does(&[verb, random.pick(&["uw-other.service", "uw-some.slice"])]);
+        }
         71..74 => does(&["reset-failed", unit]),
         74..77 => {
             // Units come into memory when asked about, and leave again.
@@ -256,6 +260,9 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
     put("systemd_unit_sub_state", &[both[0], both[1], ("sub", &unit["SubState"])], Some(1.0));
     let reload = (unit["NeedDaemonReload"] == "yes").then_some(1.0);
     put("systemd_unit_need_daemon_reload", &both, reload);
+    let at_rest = matches!(state, "inactive" | "failed");
+    let frozen = unit["FreezerState"].starts_with("frozen") && !at_rest;
+    put("systemd_unit_frozen", &both, frozen.then_some(1.0));
     let kind = unit.get("Type").map_or("", String::as_str);
     match unit_type {
         "service" => {
@@ -274,6 +281,8 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
                 let ended = Some(ended / 1e6);
                 put("systemd_service_last_exit_time_seconds", &labels, ended);
             }
+            let restart = unit["SubState"].starts_with("auto-restart").then_some(1.0);
+            put("systemd_service_restart_pending", &both[..1], restart);
             let info = [both[0], both[1], ("mount_type", ""), ("service_type", kind)];
             put("systemd_unit_info", &info, Some(1.0));
             put("systemd_unit_tasks_max", &both, show::number(unit, "TasksMax"));
@@ -507,6 +516,8 @@ async fn consult(operations: u64, flags: &[&str]) {
         let _ = scope.kill();
         let _ = scope.wait();
     }
+    // What is frozen cannot be stopped.
+    machine.systemctl(&["thaw", "uw-other.service", "uw-some.slice"]);
     machine.systemctl(&["stop", "uw-*"]);
     let units = until("everything is right at rest", || {
         let before = show::units(&machine);

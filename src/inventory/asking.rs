@@ -21,6 +21,12 @@ impl Inventory {
             let name = self.unread.front()?;
             if let Some(entry) = self.units.get_mut(name) {
                 if let Some(property) = entry.to_ask().iter().next() {
+                    if self.lacking.has(property) {
+                        let name = name.clone();
+                        entry.refuse(property);
+                        self.count_after_gap(&name);
+                        continue;
+                    }
                     entry.asked = entry.asked.union(PropertySet::of(&[property]));
                     return Some((name.clone(), property));
                 }

@@ -291,10 +291,20 @@ impl Entry {
         if self.unit.is_running() {
             wanted = wanted.with(UnitProperty::WatchdogInterval);
         }
+        if self.can_be_frozen() {
+            wanted = wanted.with(UnitProperty::Freezer);
+        }
         if self.enabled && self.unit.active_state == ActiveState::Inactive {
             wanted = wanted.union(PropertySet::RESTING);
         }
         wanted.without(self.spared)
+    }
+
+    /// Whether it has processes that `systemctl freeze` may have frozen.
+    fn can_be_frozen(&self) -> bool {
+        let unit_type = self.unit.name.unit_type();
+        matches!(unit_type, UnitType::Service | UnitType::Slice | UnitType::Scope)
+            && !self.unit.active_state.is_at_rest()
     }
 
     /// Of the times of its last start those that are not known to be none.

@@ -44,6 +44,8 @@ pub struct Unit {
     pub inactive_exit_monotonic: Option<Usec>,
     /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
     pub need_daemon_reload: bool,
+    /// `FreezerState`: its processes are frozen, by itself or with the slice that it is in.
+    pub is_frozen: bool,
     /// `Slice`: where its processes are; read only where somebody filters by it.
     pub slice: Option<UnitName>,
     /// What only units of its type have.
@@ -151,6 +153,7 @@ impl Unit {
             active_exit_monotonic: None,
             inactive_exit_monotonic: None,
             need_daemon_reload: false,
+            is_frozen: false,
             slice: None,
             details,
             history: Arc::default(),
@@ -182,6 +185,7 @@ impl Unit {
             (P::SubState, _) => Text(Some(&self.sub_state)),
             (P::LoadError, _) => Text(self.load_error.as_deref()),
             (P::NeedDaemonReload, _) => Flag(self.need_daemon_reload),
+            (P::Freezer, _) => Flag(self.is_frozen),
             (
                 P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
                 _,
@@ -233,6 +237,7 @@ impl Unit {
             (P::SubState, _) => self.sub_state = word.into(),
             (P::LoadError, _) => self.load_error = text.filter(|it| !it.is_empty()).map(Into::into),
             (P::NeedDaemonReload, _) => self.need_daemon_reload = *value == Value::Flag(true),
+            (P::Freezer, _) => self.is_frozen = *value == Value::Flag(true),
             (
                 P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
                 _,

@@ -8,8 +8,8 @@ use crate::systemd::{
 /// What is wanted besides what is always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// What is wrong with units: that they did not load, are enabled and do not run, or have
-    /// changed on disk.
+    /// What is wrong with units: that they did not load, are enabled and do not run, have changed
+    /// on disk, or are frozen.
     pub problems: bool,
     /// The states of unit files.
     pub file_states: bool,
@@ -67,7 +67,8 @@ impl Wants {
         let mut spared = PropertySet::EMPTY;
         if !self.problems {
             let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
-            spared = spared.union(problems.with(UnitProperty::LoadError));
+            let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
+            spared = spared.union(problems);
         }
         if !self.times {
             spared = spared.union(PropertySet::START_STAMPS);
@@ -158,7 +159,7 @@ mod tests {
     fn what_nobody_wants_is_not_asked() {
         let problems =
             ["NeedDaemonReload", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy"];
-        let problems = [&problems[..], &["LoadError"]].concat();
+        let problems = [&problems[..], &["LoadError", "FreezerState"]].concat();
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
         let start = [

@@ -16,6 +16,9 @@ use crate::{
 };
 
 families! {
+    [UnitState]
+    RESTART_PENDING: Gauge "systemd_service_restart_pending" ["name"]
+        "Always 1, for a service that waits for its automatic restart, as RestartSec= has it; from SubState auto-restart or auto-restart-queued, absent for other services. Its ActiveState is activating, as that of a start that hangs.";
     [UnitTimes]
     START_TIME: Gauge "systemd_unit_start_time_seconds" ["name", "type"]
         "Unix time at which the service's current run began; from ActiveEnterTimestamp, absent unless it is active, reloading or refreshing.";
@@ -47,6 +50,11 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let mut samples = out.family(&RESTART_PENDING);
+    for row in rows {
+        let pending = row.unit.is_some_and(waits_for_restart);
+        samples.add_known([row.name], pending.then_some(1_u64))?;
+    }
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
     let mut samples = out.family(&LAST_RESULT);
@@ -90,6 +98,10 @@ pub(super) fn service(unit: &Unit) -> Option<&Service> {
         Details::Service(service) => Some(service),
         _ => None,
     }
+}
+
+fn waits_for_restart(unit: &Unit) -> bool {
+    service(unit).is_some() && matches!(&*unit.sub_state, "auto-restart" | "auto-restart-queued")
 }
 
 /// When the current run began. A reload does not end a run, so it does not hide its start.

@@ -63,6 +63,8 @@ families! {
         "Always 1, for an enabled unit, in memory or not, that is neither active nor on its way; absent for other units, and for one that rests by design: a finished oneshot, one whose conditions are not met, one that a timer, socket, path or bus name starts.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
         "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late, and one more for every 300 units.";
+    FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
+        "Always 1, for a unit whose processes are frozen, by systemctl freeze or with the slice that it is in; from FreezerState (since systemd 246), absent for other units. Its ActiveState does not show it. systemd signals it since version 256; before, it is up to one reconcile interval late.";
 }
 
 /// Which series tell the state of a unit.
@@ -214,7 +216,14 @@ pub(super) fn encode(
     for (row, _) in files().filter(|(_, file)| file.is_missed) {
         samples.add(row, 1_u64)?;
     }
-    each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))
+    each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))?;
+    each(rows, out, &FROZEN, |unit| is_frozen(unit).then_some(1_u64))
+}
+
+/// Whether processes of it are frozen. systemd leaves `frozen` in place for a unit that has been
+/// killed since (version 262).
+fn is_frozen(unit: &Unit) -> bool {
+    unit.is_frozen && !unit.active_state.is_at_rest()
 }
 
 /// How long the last start took, from rest until the unit was active.

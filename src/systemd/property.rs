@@ -39,6 +39,8 @@ enum Kind {
     Filled,
     /// Two lists of exit statuses, of which it is taken whether anything is in them.
     Statuses,
+    /// The state of a freezer, of which it is taken whether the unit is frozen.
+    Freezer,
 }
 
 /// The longest text that is taken from a unit, in bytes: all of them are words of systemd's or
@@ -96,6 +98,7 @@ unit_properties! {
     Job = "Unit"."Job" as Job,
     LoadError = "Unit"."LoadError" as NamedText,
     NeedDaemonReload = "Unit"."NeedDaemonReload" as Flag,
+    Freezer = "Unit"."FreezerState" as Freezer,
     ConditionResult = "Unit"."ConditionResult" as Flag,
     ConditionTime = "Unit"."ConditionTimestampMonotonic" as Time,
     TriggeredBy = "Unit"."TriggeredBy" as Filled,
@@ -185,6 +188,10 @@ impl Value {
                 Ok(Self::Text(text.as_str().into()))
             }
             (Kind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
+            // A slice that is frozen freezes what is in it.
+            (Kind::Freezer, Variant::Str(state), _) => {
+                Ok(Self::Flag(matches!(state.as_str(), "frozen" | "frozen-by-parent")))
+            }
             (Kind::Time, _, Some(0)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(number)) => Ok(Self::Number(number)),
@@ -283,8 +290,10 @@ impl PropertySet {
     pub const SILENT_SETTINGS: Self =
         Self::of(&[UnitProperty::TasksMax, UnitProperty::IpAccounting]);
 
-    /// What a service that runs may change by itself without a signal.
-    pub const SILENT_WORDS: Self = Self::of(&[UnitProperty::WatchdogInterval]);
+    /// What of a unit that runs may change without a signal: a service tells systemd another
+    /// watchdog interval, and before version 256 systemd freezes a unit and says nothing.
+    pub const SILENT_WORDS: Self =
+        Self::of(&[UnitProperty::WatchdogInterval, UnitProperty::Freezer]);
 
     /// What is taken for false until somebody looks, because it seldom is not: nothing waits for it.
     pub const PRESUMED: Self = Self::of(&[UnitProperty::NeedDaemonReload]);

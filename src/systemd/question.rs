@@ -217,6 +217,11 @@ impl CallError {
         }
     }
 
+    /// Whether this systemd has no property of that name, for any unit.
+    pub fn is_unknown_property(&self) -> bool {
+        self.name() == "org.freedesktop.DBus.Error.UnknownProperty"
+    }
+
     /// The D-Bus name of the error, or a word for what D-Bus has no name for.
     pub fn name(&self) -> &str {
         match self {

@@ -51,13 +51,13 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     let times = [(); 7].map(|()| option::of(number()));
     let states = (state(LoadState::ALL), state(ActiveState::ALL));
     let slice = option::of(proptest::sample::select(&["a.slice", "b-c.slice"][..]));
-    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<bool>(), slice);
+    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<[bool; 2]>(), slice);
     (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
         |(name, (load_state, active_state), times, details, wrong, history)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
             let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
                 monotonic;
-            let (load_error, result, need_daemon_reload, slice) = wrong;
+            let (load_error, result, [need_daemon_reload, is_frozen], slice) = wrong;
             let unit = unit(&name, active_state, details);
             Unit {
                 load_state,
@@ -71,6 +71,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
                 active_exit_monotonic,
                 inactive_exit_monotonic,
                 need_daemon_reload,
+                is_frozen,
                 slice: slice.and_then(UnitName::new),
                 history: Arc::new(of_type(&unit.name, history.unwrap_or_default())),
                 ..unit

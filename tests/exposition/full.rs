@@ -149,6 +149,7 @@ fn units() -> Vec<Unit> {
             ..restarted(web)
         },
         Unit {
+            sub_state: "auto-restart".into(),
             result: Some(RunResult::ExitCode),
             history: Arc::new(failing()),
             ..service("broken.service", ActiveState::Failed)
@@ -166,7 +167,7 @@ fn units() -> Vec<Unit> {
         },
         unit("never.timer", ActiveState::Inactive, Details::Timer(Timer::default())),
         unit("odd.thing", ActiveState::from("hibernating"), Details::Plain),
-        restarted(service("reloading.service", ActiveState::Reloading)),
+        Unit { is_frozen: true, ..restarted(service("reloading.service", ActiveState::Reloading)) },
         // Its file was deleted, and nobody stopped it.
         Unit {
             load_state: LoadState::NotFound,

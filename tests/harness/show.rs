@@ -16,7 +16,7 @@ pub type Properties = BTreeMap<String, String>;
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
     ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,\
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
-    Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,NeedDaemonReload,\
+    Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,FreezerState,NeedDaemonReload,\
     IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
     NConnections,NRefused,WatchdogUSec,WatchdogTimestamp,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
 

@@ -224,3 +224,32 @@ fn a_unit_that_a_comparison_finds_at_rest_is_shown_once_it_stays() {
     assert!(asks(&mut inventory));
     assert_eq!(inventory.snapshot(10).units.len(), 1);
 }
+
+/// Before version 246 systemd has no `FreezerState`, and a thousand services are not asked for it.
+#[test]
+fn a_property_that_this_systemd_lacks_is_asked_once() {
+    let mut inventory = inventory();
+    let up = |name| ListedUnit { active_state: ActiveState::Active, ..listed(name) };
+    let units = ["a.service", "b.service", "c.scope", "d.slice"];
+    let ask = |inventory: &mut Inventory| {
+        let mut asked = Vec::new();
+        while let Some((unit, property)) = inventory.next_question() {
+            let is_lacking = property == UnitProperty::Freezer;
+            let name = "org.freedesktop.DBus.Error.UnknownProperty".to_owned();
+            let refused = CallError::Refused { name, text: String::new() };
+            let answer = if is_lacking { Err(refused) } else { Ok(Value::Nothing) };
+            inventory.answer(&unit, property, answer);
+            asked.extend(is_lacking.then(|| unit.as_str().to_owned()));
+        }
+        assert!(inventory.is_complete());
+        asked
+    };
+    inventory.adopt(units.map(up).into(), Extent::Everything, 0);
+    assert_eq!(ask(&mut inventory).len(), 1);
+    inventory.apply(Event::UnitNew(UnitName::new("e.service").unwrap()), 0);
+    inventory.adopt(units.map(up).into(), Extent::Settings, 0);
+    assert_eq!(ask(&mut inventory), Vec::<String>::new());
+    // After a gap it may be another version.
+    inventory.adopt(units.map(up).into(), Extent::Everything, 0);
+    assert_eq!(ask(&mut inventory).len(), 1);
+}
