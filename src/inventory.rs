@@ -17,6 +17,7 @@ pub mod history;
 mod jobs;
 mod manager;
 pub mod record;
+mod reloads;
 pub mod snapshot;
 mod sums;
 pub mod tally;
@@ -47,7 +48,7 @@ use crate::systemd::{
     name::UnitName,
     property::{ManagerProperty, PropertySet, UnitProperty, Value},
     question::{CallError, ListedFile, ListedJob, ListedUnit},
-    state::{ActiveState, LoadState},
+    state::{JobResult, JobType, LoadState},
 };
 
 /// Which units are exported; the others are only counted.
@@ -188,16 +189,7 @@ impl Inventory {
                 self.jobs.add(id, unit, before, now);
             }
             Event::JobRemoved { id, unit, result } => {
-                let finished = self.jobs.remove(id, &result, self.standing(&unit), now);
-                self.totals.add_job(finished.job_type, &result, finished.took);
-                self.generation += 1;
-                if self.units.get(&unit).is_some_and(|entry| entry.unit.active_state.is_at_rest()) {
-                    self.defer(&unit, now);
-                }
-                if let Some(entry) = self.units.get_mut(&unit).filter(|_| finished.refused) {
-                    let gain = entry.count_refusal();
-                    self.add_up(&unit, &gain);
-                }
+                self.finish_job(id, &unit, &result, now);
             }
             Event::JobChanged { id, state } => self.jobs.change(id, state),
             Event::ManagerChanged(facts) => {
@@ -475,17 +467,11 @@ impl Inventory {
     fn settle(&mut self, name: &UnitName, now: Usec) {
         let Some(entry) = self.units.get_mut(name) else { return };
         if entry.may_leave() {
-            self.defer(name, now);
+            entry.defer(now.saturating_add(SETTLING));
+            self.deferred.insert(name.clone());
         } else {
             entry.ask_now();
             enqueue(&mut self.unread, name, entry);
-        }
-    }
-
-    fn defer(&mut self, name: &UnitName, now: Usec) {
-        if let Some(entry) = self.units.get_mut(name) {
-            entry.defer(now.saturating_add(SETTLING));
-            self.deferred.insert(name.clone());
         }
     }
 
@@ -502,6 +488,29 @@ impl Inventory {
         self.departed.keep(name, past);
     }
 
+    fn finish_job(&mut self, id: u32, unit: &UnitName, result: &JobResult, now: Usec) {
+        let finished = self.jobs.remove(id, result, self.standing(unit), now);
+        let is_reload = finished.job_type == JobType::Reload;
+        self.totals.add_job(finished.job_type, result, finished.took);
+        self.generation += 1;
+        let Some(entry) = self.units.get_mut(unit) else { return };
+        if entry.unit.active_state.is_at_rest() {
+            // Its job kept it in memory.
+            entry.defer(now.saturating_add(SETTLING));
+            self.deferred.insert(unit.clone());
+        }
+        let gain = if finished.refused {
+            entry.count_refusal()
+        } else if is_reload {
+            entry.count_reload_job(id, result)
+        } else {
+            return;
+        };
+        if !gain.is_empty() {
+            self.add_up(unit, &gain);
+        }
+    }
+
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
         let Some(entry) = self.units.get_mut(name) else { return };
         for (property, value) in &facts {
@@ -516,9 +525,7 @@ impl Inventory {
             if entry.unit.load_state != LoadState::Loaded {
                 entry.doubt(PropertySet::of(&[UnitProperty::LoadState]));
             }
-            let reloading =
-                matches!(entry.unit.active_state, ActiveState::Reloading | ActiveState::Refreshing);
-            if reloading {
+            if entry.unit.active_state.is_reloading() {
                 self.jobs.see_reloading(name);
             }
             self.settle(name, now);

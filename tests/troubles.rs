@@ -15,9 +15,18 @@
 
 mod harness;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use harness::{Exporter, Machine, OFTEN, until};
+
+/// The version of systemd, as `systemd 252 (252.39-1~deb12u1)` begins.
+fn version(machine: &Machine) -> u32 {
+    let text = machine.must(&["--version"]);
+    text.split_whitespace().nth(1).unwrap().split('.').next().unwrap().parse().unwrap()
+}
 
 /// The values of a label in a family whose series are all 1.
 fn names(exporter: &Exporter, family: &str) -> BTreeSet<String> {
@@ -33,6 +42,110 @@ fn until_named(exporter: &Exporter, family: &str, wanted: &[&str]) {
         let named = names(exporter, family);
         if named == wanted { Ok(()) } else { Err((named, wanted.clone())) }
     });
+}
+
+/// The failed reloads of a unit by result.
+fn failed_reloads(exporter: &Exporter, name: &str) -> BTreeMap<String, f64> {
+    let scrape = exporter.scrape();
+    let of_unit = scrape.of("systemd_unit_reload_failures_total");
+    let of_unit = of_unit.filter(|(labels, _)| labels["name"] == name);
+    of_unit.map(|(labels, count)| (labels["result"].clone(), count)).collect()
+}
+
+#[track_caller]
+fn until_failed_reloads(exporter: &Exporter, name: &str, wanted: &[(&str, f64)]) {
+    let wanted: BTreeMap<_, _> =
+        wanted.iter().map(|(result, count)| ((*result).to_owned(), *count)).collect();
+    until(&format!("the failed reloads of {name} are counted"), || {
+        let failed = failed_reloads(exporter, name);
+        if failed == wanted { Ok(()) } else { Err((failed, wanted.clone())) }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_failed_reload_is_counted_once_with_what_made_it_fail() {
+    let machine = Machine::start().await;
+    let stays = "[Service]\nExecStart=/bin/sleep 999\nTimeoutStartSec=1s\nTimeoutStopSec=1s\n";
+    let reads = machine.runtime_dir().join("ut-environment");
+    fs::write(&reads, "").unwrap();
+    for (name, text) in [
+        ("ut-exit.service", format!("{stays}ExecReload=/bin/false\n")),
+        ("ut-kill.service", format!("{stays}ExecReload=/bin/sh -c 'kill -KILL $$$$'\n")),
+        ("ut-hang.service", format!("{stays}ExecReload=/bin/sleep 999\n")),
+        (
+            "ut-resources.service",
+            format!("{stays}EnvironmentFile=%t/ut-environment\nExecReload=/bin/true\n"),
+        ),
+        ("ut-fine.service", format!("{stays}ExecReload=/bin/true\n")),
+        // The job gives up before the reload does.
+        (
+            "ut-impatient.service",
+            "[Unit]\nJobRunningTimeoutSec=300ms\n[Service]\nExecStart=/bin/sleep 999\n\
+             TimeoutStartSec=1s\nExecReload=/bin/sleep 999\n"
+                .to_owned(),
+        ),
+        (
+            "ut-notify.service",
+            "[Service]\nType=notify-reload\nNotifyAccess=all\nTimeoutStartSec=1s\n\
+             ExecStart=/bin/sh -c 'trap \"\" HUP; systemd-notify --ready; exec sleep 999'\n"
+                .to_owned(),
+        ),
+    ] {
+        machine.write(name, &text);
+    }
+    machine.must(&["daemon-reload"]);
+    let notifies = version(&machine) >= 253;
+    let mut units = vec![
+        "ut-exit.service",
+        "ut-kill.service",
+        "ut-hang.service",
+        "ut-resources.service",
+        "ut-fine.service",
+        "ut-impatient.service",
+    ];
+    units.extend(notifies.then_some("ut-notify.service"));
+    machine.must(&[&["start"][..], &units].concat());
+    fs::remove_file(&reads).unwrap();
+    let exporter = machine.exporter(&[OFTEN]);
+
+    for verb in ["reload", "reload", "reload-or-restart", "try-reload-or-restart"] {
+        assert!(!machine.systemctl(&[verb, "ut-exit.service"]).status.success());
+    }
+    until_failed_reloads(&exporter, "ut-exit.service", &[("exit-code", 4.0)]);
+    for _ in 0..2 {
+        machine.systemctl(&["reload", "ut-kill.service"]);
+        machine.systemctl(&["reload", "ut-hang.service"]);
+        machine.systemctl(&["reload", "ut-resources.service"]);
+        machine.systemctl(&["reload", "ut-fine.service"]);
+    }
+    until_failed_reloads(&exporter, "ut-kill.service", &[("signal", 2.0)]);
+    until_failed_reloads(&exporter, "ut-hang.service", &[("timeout", 2.0)]);
+    until_failed_reloads(&exporter, "ut-resources.service", &[("resources", 2.0)]);
+    if notifies {
+        machine.systemctl(&["reload", "ut-notify.service"]);
+        machine.systemctl(&["reload", "ut-notify.service"]);
+        until_failed_reloads(&exporter, "ut-notify.service", &[("timeout", 2.0)]);
+    }
+    machine.systemctl(&["reload", "ut-impatient.service"]);
+    until("the reload itself has timed out", || {
+        let said = machine.must(&["show", "--property=ReloadResult", "ut-impatient.service"]);
+        if said.trim() == "ReloadResult=timeout" { Ok(()) } else { Err(said) }
+    });
+    until_failed_reloads(&exporter, "ut-impatient.service", &[("timeout", 1.0)]);
+
+    // A reload that fails is neither a failed run nor a restart, and a daemon-reload counts nothing.
+    let before = exporter.resyncs("reload");
+    machine.must(&["daemon-reload"]);
+    exporter.until_resynced("reload", before);
+    assert_eq!(failed_reloads(&exporter, "ut-fine.service"), BTreeMap::new());
+    until_failed_reloads(&exporter, "ut-exit.service", &[("exit-code", 4.0)]);
+    until_failed_reloads(&exporter, "ut-resources.service", &[("resources", 2.0)]);
+    until_failed_reloads(&exporter, "ut-impatient.service", &[("timeout", 1.0)]);
+    let failures = exporter.scrape();
+    let failed = failures.of("systemd_unit_failures_total");
+    assert_eq!(failed.filter(|(labels, _)| labels["name"].starts_with("ut-")).count(), 0);
+    machine.systemctl(&[&["stop"][..], &units].concat());
+    exporter.assert_never_drifted();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     history::{Exit, Gain},
+    reloads::{Reload, Reloads},
     unit::Usec,
 };
 use crate::systemd::state::{ActiveState, RunResult};
@@ -37,6 +38,8 @@ pub(super) struct Facts {
     pub(super) between: Between,
     /// `Job`: a job is queued for it.
     pub(super) has_job: bool,
+    /// What is known of its reloads.
+    pub(super) reload: Reload,
     /// Its state says that the restart is queued, which it does since version 254.
     pub(super) says_queued: bool,
     /// Signals may have been missed since the last look.
@@ -74,6 +77,8 @@ pub(super) struct Counted {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_owed_restart: bool,
     exit: Option<Usec>,
+    #[serde(default)]
+    pub(super) reloads: Reloads,
 }
 
 /// The entry into a state that was counted last.
@@ -117,6 +122,7 @@ impl Counted {
             is_queued: false,
             is_owed_restart: false,
             exit: Some(0),
+            reloads: Reloads::fresh(),
         }
     }
 
@@ -156,6 +162,9 @@ impl Counted {
             && self.exit.replace(exit.at) != Some(exit.at)
         {
             gain.exit = Some(exit.clone());
+        }
+        if let Some(result) = self.reloads.advance(&now.reload) {
+            gain.reload_failures.add(result, 1);
         }
         gain
     }

@@ -8,13 +8,14 @@ use super::{
     files::Rest,
     history::{Exit, Gain, History},
     jobs::Standing,
+    reloads::Reload,
     unit::{Details, IpCounters, Unit, Usec},
 };
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
     question::ListedUnit,
-    state::{ActiveState, ExitCode, LoadState, RunResult},
+    state::{ActiveState, ExitCode, JobResult, LoadState, RunResult},
 };
 
 /// A unit and what is known about the knowledge of it.
@@ -81,7 +82,9 @@ struct Run {
     exit_time: Option<Usec>,
     exit_code: Option<ExitCode>,
     exit_status: u64,
-    has_job: bool,
+    /// `ReloadResult`, if it has been signalled since everything was read.
+    reload_result: Option<RunResult>,
+    job: Option<u64>,
     /// When its conditions were last looked at, which is when it was last to be started; on the
     /// monotonic clock, and as far as that is known.
     tested: Option<Usec>,
@@ -206,6 +209,7 @@ impl Entry {
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.run.invocation,
             tested: self.run.tested,
+            reload_failed: self.failed_reload().is_some(),
         }
     }
 
@@ -232,7 +236,7 @@ impl Entry {
 
     /// Whether systemd may drop it at any moment: nothing of it runs, and no job is queued for it.
     pub(super) fn may_leave(&self) -> bool {
-        self.unit.active_state.is_at_rest() && !self.run.has_job
+        self.unit.active_state.is_at_rest() && self.run.job.is_none()
     }
 
     /// Asks nothing about it before this time, in microseconds since boot: it may have left memory.
@@ -256,6 +260,26 @@ impl Entry {
     /// What is to be asked now.
     pub(super) fn to_ask(&self) -> PropertySet {
         if self.not_before.is_some() { PropertySet::EMPTY } else { self.missing() }
+    }
+
+    /// Counts a failed reload by its job, unless it has been counted by its result.
+    pub(super) fn count_reload_job(&mut self, job: u32, result: &JobResult) -> Gain {
+        let mut gain = Gain::default();
+        let is_under_way = self.unit.active_state.is_reloading();
+        let failed = matches!(result, JobResult::Failed | JobResult::Timeout);
+        if !failed || !self.counted.reloads.fail(job.into(), is_under_way) {
+            return gain;
+        }
+        let by_job = RunResult::from(result.as_str());
+        let why = self.failed_reload().filter(|_| !is_under_way).cloned().unwrap_or(by_job);
+        gain.reload_failures.add(&why, 1);
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
+        gain
+    }
+
+    /// `ReloadResult`, if it is known and a failure.
+    fn failed_reload(&self) -> Option<&RunResult> {
+        self.run.reload_result.as_ref().filter(|result| result.is_failure())
     }
 
     /// What is to be asked.
@@ -385,6 +409,7 @@ impl Entry {
     /// Holds nothing for true any longer: signals may have been missed.
     pub(super) fn doubt_everything(&mut self) {
         self.confirming = None;
+        self.run.reload_result = None;
         self.held = PropertySet::PRESUMED;
         self.refused = PropertySet::EMPTY;
         self.after_gap = true;
@@ -467,7 +492,10 @@ impl Entry {
                 self.run.exit_code = value.number().and_then(ExitCode::from_number);
             }
             UnitProperty::ExitStatus => self.run.exit_status = value.number().unwrap_or(0),
-            UnitProperty::Job => self.run.has_job = value.number().is_some(),
+            UnitProperty::Job => self.run.job = value.number(),
+            UnitProperty::ServiceReloadResult | UnitProperty::MountReloadResult => {
+                self.run.reload_result = value.text().map(Into::into);
+            }
             UnitProperty::ConditionResult => self.run.conditions_met = *value == Value::Flag(true),
             UnitProperty::TriggeredBy => self.run.triggered = *value == Value::Flag(true),
             UnitProperty::ConditionTime => self.run.tested = value.number(),
@@ -582,7 +610,12 @@ impl Entry {
                 .map(|(at, code)| Exit { at, code, status: self.run.exit_status })
                 .filter(|_| known(UnitProperty::ExitTime) && known(UnitProperty::ExitStatus)),
             between: self.between(),
-            has_job: self.run.has_job,
+            has_job: self.run.job.is_some(),
+            reload: Reload {
+                result: self.run.reload_result.clone(),
+                job: self.run.job,
+                is_under_way: unit.active_state.is_reloading(),
+            },
             says_queued: &*unit.sub_state == "auto-restart-queued",
             after_gap: self.after_gap,
         }
@@ -619,7 +652,7 @@ impl Entry {
     fn between(&self) -> Between {
         match &*self.unit.sub_state {
             "auto-restart-queued" => Between::Queued,
-            "auto-restart" if self.run.has_job => Between::Queued,
+            "auto-restart" if self.run.job.is_some() => Between::Queued,
             "auto-restart" | "failed-before-auto-restart" | "dead-before-auto-restart" => {
                 Between::Waiting
             }

@@ -25,6 +25,9 @@ pub struct History {
     pub transitions: Tally<ActiveState>,
     /// Failed runs by `Result`.
     pub failures: Tally<RunResult>,
+    /// Failed reloads by `ReloadResult`, or by the result of the job.
+    #[serde(default, skip_serializing_if = "Tally::is_empty")]
+    pub reload_failures: Tally<RunResult>,
     /// How the main process of a service last ended.
     pub last_exit: Option<Exit>,
 }
@@ -69,6 +72,7 @@ pub(super) struct Gain {
     pub(super) restarts: u64,
     pub(super) transitions: Tally<ActiveState>,
     pub(super) failures: Tally<RunResult>,
+    pub(super) reload_failures: Tally<RunResult>,
     pub(super) exit: Option<Exit>,
     /// Runs that ended while nobody looked, and were restarted automatically.
     pub(super) unseen: u64,
@@ -95,6 +99,9 @@ impl History {
         for (result, count) in other.failures.iter() {
             self.failures.add(result, count);
         }
+        for (result, count) in other.reload_failures.iter() {
+            self.reload_failures.add(result, count);
+        }
     }
 
     pub(super) fn add(&mut self, gain: &Gain) {
@@ -105,6 +112,9 @@ impl History {
         }
         for (result, count) in gain.failures.iter() {
             self.failures.add(result, count);
+        }
+        for (result, count) in gain.reload_failures.iter() {
+            self.reload_failures.add(result, count);
         }
         if gain.exit.is_some() {
             self.last_exit.clone_from(&gain.exit);

@@ -45,6 +45,8 @@ pub(super) struct Standing {
     pub(super) invocation: u128,
     /// When its conditions were last looked at, if that is known.
     pub(super) tested: Option<Usec>,
+    /// Its last reload failed, if that is known.
+    pub(super) reload_failed: bool,
 }
 
 /// How long the word of a new job may take to be heard. Only where a unit has never been signalled
@@ -189,6 +191,10 @@ impl Job {
             | JobResult::Once
             | JobResult::Concurrency => Some(JobType::Start),
             // A start that was refused, for example because there were too many.
+            // A reload without a process. A service that is stopped does not stay up.
+            JobResult::Failed if is_up(&before.state) && is_up(&after.state) => {
+                after.reload_failed.then_some(JobType::Reload)
+            }
             JobResult::Failed if before.restarting => Some(JobType::Restart),
             JobResult::Failed if !is_up(&after.state) => Some(JobType::Start),
             _ => None,

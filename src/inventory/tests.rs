@@ -4,6 +4,7 @@
 
 mod asking;
 mod counting;
+mod reloads;
 mod summing;
 
 use std::{

@@ -116,6 +116,8 @@ unit_properties! {
     TimerResult = "Timer"."Result" as Text,
     PathResult = "Path"."Result" as Text,
     ScopeResult = "Scope"."Result" as Text,
+    ServiceReloadResult = "Service"."ReloadResult" as Text,
+    MountReloadResult = "Mount"."ReloadResult" as Text,
     ServiceSlice = "Service"."Slice" as Text,
     SocketSlice = "Socket"."Slice" as Text,
     MountSlice = "Mount"."Slice" as Text,

@@ -203,6 +203,11 @@ impl ActiveState {
     pub const USUAL: &'static [Self] =
         &[Self::Active, Self::Activating, Self::Deactivating, Self::Inactive, Self::Failed];
 
+    /// Whether a reload of the unit is under way.
+    pub fn is_reloading(&self) -> bool {
+        matches!(self, Self::Reloading | Self::Refreshing)
+    }
+
     /// Whether nothing of the unit runs or is about to.
     pub fn is_at_rest(&self) -> bool {
         matches!(self, Self::Inactive | Self::Failed)

@@ -100,6 +100,7 @@ fn history(number: u64, running: bool, suffix: &str) -> History {
         restarts: if suffix == "service" { crashes } else { 0 },
         transitions: transitions.into_iter().collect(),
         failures: Tally::from_iter([(RunResult::ExitCode, crashes)]),
+        reload_failures: Tally::default(),
         last_exit: ended.then(|| Exit {
             at: NOW - number * 7_919,
             code: ExitCode::Exited,

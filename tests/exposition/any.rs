@@ -49,11 +49,13 @@ fn some_name() -> impl Strategy<Value = String> {
 
 fn some_unit() -> impl Strategy<Value = Unit> {
     let times = [(); 7].map(|()| option::of(number()));
-    let states = (state(LoadState::ALL), state(ActiveState::ALL));
     let slice = option::of(proptest::sample::select(&["a.slice", "b-c.slice"][..]));
+    let sub_state =
+        proptest::sample::select(&["whatever", "auto-restart", "auto-restart-queued"][..]);
+    let states = (state(LoadState::ALL), state(ActiveState::ALL), sub_state.prop_map(Into::into));
     let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<[bool; 2]>(), slice);
     (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
-        |(name, (load_state, active_state), times, details, wrong, history)| {
+        |(name, (load_state, active_state, sub_state), times, details, wrong, history)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
             let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
                 monotonic;
@@ -61,6 +63,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
             let unit = unit(&name, active_state, details);
             Unit {
                 load_state,
+                sub_state,
                 load_error: load_error.map(Into::into),
                 result,
                 active_enter,
@@ -91,12 +94,14 @@ fn some_history() -> impl Strategy<Value = History> {
     let exit = (number(), state(ExitCode::ALL), number());
     let exit = exit.prop_map(|(at, code, status)| Exit { at, code, status });
     let transitions = some_tally(ActiveState::ALL);
-    (number(), number(), transitions, some_tally(RunResult::ALL), option::of(exit)).prop_map(
-        |(starts, restarts, transitions, failures, last_exit)| History {
+    let failures = (some_tally(RunResult::ALL), some_tally(RunResult::ALL));
+    (number(), number(), transitions, failures, option::of(exit)).prop_map(
+        |(starts, restarts, transitions, (failures, reload_failures), last_exit)| History {
             starts,
             restarts,
             transitions,
             failures,
+            reload_failures,
             last_exit,
         },
     )

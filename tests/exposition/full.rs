@@ -61,6 +61,7 @@ fn crashed() -> History {
         restarts: 3,
         transitions: tally(&[("activating", 7), ("active", 4), ("failed", 3)]),
         failures: tally(&[("core-dump", 1), ("exit-code", 2)]),
+        reload_failures: tally(&[("exit-code", 1), ("timeout", 2)]),
         last_exit: exit(ExitCode::Dumped, 6),
     }
 }
@@ -72,6 +73,7 @@ fn failing() -> History {
         restarts: 8,
         transitions: tally(&[("activating", 3), ("failed", 3)]),
         failures: tally(&[("exit-code", 3), ("unknown", 6)]),
+        reload_failures: Tally::default(),
         last_exit: exit(ExitCode::Exited, 203),
     }
 }
@@ -88,6 +90,7 @@ fn departed() -> Vec<(UnitName, Arc<History>)> {
         restarts: 2,
         transitions: tally(&[("active", 3), ("deactivating", 1), ("inactive", 1)]),
         failures: tally(&[("signal", 2)]),
+        reload_failures: tally(&[("failed", 1)]),
         last_exit: exit(ExitCode::Killed, 9),
     };
     let scope = History { failures: tally(&[("oom-kill", 1)]), ..up(1) };
@@ -192,6 +195,7 @@ fn sums() -> Vec<Sum> {
         restarts: 2,
         transitions: tally(&[("active", 1_002), ("failed", 3)]),
         failures: tally(&[("exit-code", 3)]),
+        reload_failures: tally(&[("signal", 4)]),
         last_exit: None,
     };
     let service = || Details::Service(Service::default());

@@ -78,10 +78,11 @@ fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
 }
 
 /// The families that tell what happened to a unit, and so stay for a while when it is gone.
-const HISTORY: [&str; 6] = [
+const HISTORY: [&str; 7] = [
     "systemd_unit_transitions_total",
     "systemd_unit_starts_total",
     "systemd_unit_failures_total",
+    "systemd_unit_reload_failures_total",
     "systemd_service_restart_total",
     "systemd_service_last_exit_status",
     "systemd_service_last_exit_time_seconds",
@@ -192,6 +193,10 @@ proptest! {
                 told(&own, "systemd_unit_failures_total"),
                 counts(&both, history.failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
+            prop_assert_eq!(
+                told(&own, "systemd_unit_reload_failures_total"),
+                counts(&both, history.reload_failures.iter().map(|(result, count)| (result.as_str(), count)))
+            );
             // What is there has a 0 from which the first one can be seen to rise.
             let loaded = unit.is_some_and(|unit| unit.load_state == LoadState::Loaded);
             let starts = (loaded && unit_type != "device") || history.starts > 0;
@@ -258,7 +263,7 @@ proptest! {
             }
             sums
         };
-        let counters = &HISTORY[..4];
+        let counters = &HISTORY[..5];
         prop_assert_eq!(of_units(summed.clone(), counters), of_units(each.clone(), counters));
         let members = of_units(summed.clone(), &["systemd_unit_members"]).into_iter();
         let members = members.filter(|(_, count)| *count > 0).map(|((_, labels), count)| (labels, count));
@@ -267,7 +272,7 @@ proptest! {
         prop_assert_eq!(members.collect::<BTreeMap<_, _>>(), states.collect::<BTreeMap<_, _>>());
         for (family, labels) in summed.keys() {
             let of_sum = unit_of(labels).is_some_and(|name| name.contains('@'));
-            let may = HISTORY[..4].contains(&&**family) || WRONG.contains(&&**family);
+            let may = HISTORY[..5].contains(&&**family) || WRONG.contains(&&**family);
             prop_assert!(!of_sum || may || family == "systemd_unit_members", "{}", family);
         }
     }
@@ -300,6 +305,16 @@ proptest! {
         let old = loaded().filter(|(unit, ..)| unit.need_daemon_reload);
         let old = old.map(|(_, name, unit_type)| [name, unit_type]);
         prop_assert_eq!(told(&samples, "systemd_unit_need_daemon_reload"), ones(old));
+
+        let frozen = loaded().filter(|(unit, ..)| unit.is_frozen);
+        let frozen = frozen.filter(|(unit, ..)| !["inactive", "failed"].contains(&unit.active_state.as_str()));
+        let frozen = frozen.map(|(_, name, unit_type)| [name, unit_type]);
+        prop_assert_eq!(told(&samples, "systemd_unit_frozen"), ones(frozen));
+
+        let pending = loaded().filter(|(unit, ..)| matches!(unit.details, Details::Service(_)));
+        let pending = pending.filter(|(unit, ..)| unit.sub_state.starts_with("auto-restart"));
+        let pending = pending.map(|(_, name, _)| [name]);
+        prop_assert_eq!(told(&samples, "systemd_service_restart_pending"), ones(pending));
 
         let results = loaded().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
             (Details::Service(_), Some(result)) => Some([name, result.to_string()]),

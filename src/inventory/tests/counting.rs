@@ -8,7 +8,7 @@ use crate::inventory::{
     snapshot::{Snapshot, Sum},
     tally::Tally,
 };
-use crate::systemd::state::{JobResult, RunResult};
+use crate::systemd::state::{ActiveState, JobResult, RunResult};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 

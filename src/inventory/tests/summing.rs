@@ -2,6 +2,7 @@
 
 use super::super::*;
 use crate::inventory::snapshot::{Snapshot, Sum};
+use crate::systemd::state::ActiveState;
 
 const RETENTION: Usec = 1_000;
 

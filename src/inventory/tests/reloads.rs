@@ -1,0 +1,103 @@
+//! Failed reloads, by what systemd signals of them and by their jobs.
+
+use super::{super::*, name};
+use crate::systemd::state::ActiveState;
+
+fn inventory() -> Inventory {
+    Inventory::new(Box::new(|_| true), 0, Wants::EVERYTHING)
+}
+
+fn unit(unit: &str) -> UnitName {
+    UnitName::new(unit).unwrap()
+}
+
+/// The signals of a change: the one of the type and the one of the unit.
+fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, job: u64) {
+    let job = if job == 0 { Value::Nothing } else { Value::Number(job) };
+    let property = UnitProperty::ServiceReloadResult;
+    let of_type = vec![(property, Value::Text(result.into()))];
+    if !result.is_empty() {
+        inventory.apply(Event::UnitChanged(of.clone(), of_type), 0);
+    }
+    let facts = vec![
+        (UnitProperty::ActiveState, Value::Text(state.into())),
+        (UnitProperty::SubState, Value::Text("running".into())),
+        (UnitProperty::Job, job),
+    ];
+    inventory.apply(Event::UnitChanged(of.clone(), facts), 0);
+}
+
+/// Adopts a listing with this unit in it, and answers what follows.
+fn adopt(inventory: &mut Inventory, listed: &UnitName) {
+    let listed = ListedUnit {
+        name: listed.clone(),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Active,
+        sub_state: "running".into(),
+    };
+    inventory.adopt(vec![listed], Extent::Everything, 0);
+    while let Some((unit, property)) = inventory.next_question() {
+        inventory.answer(&unit, property, Ok(Value::Nothing));
+    }
+}
+
+fn failed(inventory: &Inventory) -> Vec<(String, u64)> {
+    let unit = &inventory.snapshot(0).units[0];
+    unit.history.reload_failures.iter().map(|(word, count)| (word.to_string(), count)).collect()
+}
+
+#[test]
+fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
+    let mut first = inventory();
+    let service = unit("a.service");
+    adopt(&mut first, &service);
+    signal(&mut first, &service, "active", "exit-code", 0);
+    assert_eq!(failed(&first), [], "it may have failed at any time");
+    signal(&mut first, &service, "active", "success", 0);
+    let record = first.record(None).unwrap().0;
+    let record = serde_json::to_string(&record).unwrap();
+
+    first.disconnect();
+    let mut next = inventory();
+    next.recall(serde_json::from_str(&record).unwrap());
+    for inventory in [&mut first, &mut next] {
+        adopt(inventory, &service);
+        assert_eq!(failed(inventory), []);
+        signal(inventory, &service, "active", "timeout", 0);
+        assert_eq!(failed(inventory), [("timeout".into(), 1)]);
+    }
+}
+
+#[test]
+fn a_record_of_an_older_version_says_nothing_of_reloads() {
+    let mut inventory = inventory();
+    let service = unit("a.service");
+    adopt(&mut inventory, &service);
+    signal(&mut inventory, &service, "active", "success", 0);
+    signal(&mut inventory, &service, "active", "timeout", 0);
+    let mut record = serde_json::to_value(inventory.record(None).unwrap().0).unwrap();
+    let kept = record["units"][0].as_object_mut().unwrap();
+    assert!(kept["counted"].as_object_mut().unwrap().remove("reloads").is_some());
+    assert!(kept["history"].as_object_mut().unwrap().remove("reload_failures").is_some());
+    let mut next = self::inventory();
+    next.recall(serde_json::from_value(record).unwrap());
+    adopt(&mut next, &service);
+    signal(&mut next, &service, "active", "timeout", 0);
+    assert_eq!(failed(&next), []);
+}
+
+/// As before version 258, which has no `ReloadResult` of mounts.
+#[test]
+fn a_mount_whose_remount_fails_counts_by_its_job() {
+    let mut inventory = inventory();
+    let mount = name(4);
+    adopt(&mut inventory, &mount);
+    for (id, result) in [(1, "failed"), (2, "done"), (3, "failed"), (4, "timeout"), (5, "canceled")]
+    {
+        inventory.apply(Event::JobNew { id, unit: mount.clone() }, 0);
+        signal(&mut inventory, &mount, "reloading", "", id.into());
+        signal(&mut inventory, &mount, "active", "", id.into());
+        inventory.apply(Event::JobRemoved { id, unit: mount.clone(), result: result.into() }, 0);
+    }
+    assert_eq!(failed(&inventory), [("failed".into(), 2), ("timeout".into(), 1)]);
+}
