@@ -209,7 +209,7 @@ pub struct Args {
     pub retention: String,
 
     /// Let no metric have more series than this: units that would go beyond it have none at
-    /// all, first those that are not loaded, then the last by name, and sums last of all; 0 sets no
+    /// all, first those without a state, then the last by name, and sums last of all; 0 sets no
     /// limit.
     #[arg(
         id = flag::MAX_SERIES,
@@ -350,7 +350,7 @@ pub enum Command {
     ///
     /// Reads systemd once, as the exporter does, and prints for each group of metrics how many
     /// series it has now: with every group and for every unit, and with the flags beside it, which
-    /// are those of the exporter. Below that are the sum, the loaded units that have series, and the
+    /// are those of the exporter. Below that are the sum, the units that have series, and the
     /// bytes of the page. What has happened to units is counted from now on, so unit-events comes
     /// to have more: up to one for each state that a unit enters and each result it fails with.
     Series,

@@ -128,7 +128,7 @@ impl Exporter {
             warn!(
                 units,
                 max_series = self.settings.max_series,
-                "too many series: units are left out, first those that are not loaded, then the \
+                "too many series: units are left out, first those without a state, then the \
                  last by name; let fewer pass the unit filters or raise --max-series"
             );
         } else {
@@ -168,8 +168,8 @@ impl Source for Exporter {
         let mut failed_units = Vec::new();
         if let Some(snapshot) = self.watch.snapshot() {
             facts.extend(snapshot.manager.version.map(|version| ("version", version.into())));
-            let loaded: u64 = snapshot.loaded.values().sum();
-            facts.push(("loaded units", loaded.to_string()));
+            let units: u64 = snapshot.by_state.values().sum();
+            facts.push(("units", units.to_string()));
             let members = snapshot.sums.iter().flat_map(|sum| &sum.members);
             let units = snapshot.units.iter().chain(members);
             let failed = units.filter(|it| it.active_state == ActiveState::Failed);

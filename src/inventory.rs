@@ -410,7 +410,7 @@ impl Inventory {
         &self.manager
     }
 
-    /// How many loaded units pass the filters.
+    /// How many visible units pass the filters.
     pub fn exported(&self) -> usize {
         let told = |entry: &&Entry| entry.is_exported() && self.is_served(entry);
         self.units.values().filter(told).count()

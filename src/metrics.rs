@@ -97,9 +97,9 @@ families! {
     UP: Gauge "systemd_up" []
         "1 while the exporter is connected to systemd and in step with it, 0 otherwise; what is out of step is withheld.";
     EXPORTED: Gauge "systemd_exporter_units" []
-        "Loaded units that pass the unit filters: 0 betrays a filter that matches nothing.";
+        "Units that pass the unit filters and are loaded or not inactive: 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
-        "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those that are not loaded, then the last by name.";
+        "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those without a state, then the last by name.";
 }
 
 /// Every family that is ever served, in the order in which they are.
@@ -227,7 +227,7 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
         })?;
         let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
         left_out = Some(dropped.len());
-        out.single(&EXPORTED, Some(rows.iter().map(Row::loaded_units).sum::<u64>()))?;
+        out.single(&EXPORTED, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
         let mut samples = out.family(&DROPPED);
         for (family, series) in withheld {
             samples.add([family], series)?;

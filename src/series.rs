@@ -52,7 +52,7 @@ pub struct Table {
 pub struct Column {
     /// By group; `None` for those that are always served.
     pub series: BTreeMap<Option<Group>, u64>,
-    /// Loaded units that pass the filters.
+    /// Units with a state that pass the filters.
     pub units: usize,
     /// Units that are left out because there would be too many series.
     pub dropped: usize,
@@ -196,10 +196,10 @@ impl Column {
             *series.entry(family.group).or_default() += counts.get(family.name).unwrap_or(&0);
         }
         let snapshot = scrape.snapshot.clone();
-        let loaded = snapshot.map_or(0, |snapshot| snapshot.loaded_units());
+        let units = snapshot.map_or(0, |snapshot| snapshot.visible_units());
         let page = metrics::encode(scrape, Format::OpenMetrics)?;
         let dropped = page.dropped.unwrap_or(0);
-        Ok(Self { series, units: loaded, dropped, bytes: page.text.len() })
+        Ok(Self { series, units, dropped, bytes: page.text.len() })
     }
 
     /// All series together.

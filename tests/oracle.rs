@@ -353,6 +353,11 @@ fn is_compared(name: &str) -> bool {
     unit.iter().any(|prefix| name.starts_with(prefix)) && !apart.contains(&name) && !is_used
 }
 
+/// Whether a unit has a state to be served.
+fn is_visible(unit: &Properties) -> bool {
+    unit["LoadState"] == "loaded" || unit["ActiveState"] != "inactive"
+}
+
 /// What of a unit that did not load must be there.
 fn wanted_unloadable(name: &str, unit: &Properties) -> Option<(Key, f64)> {
     let state = unit["LoadState"].as_str();
@@ -384,8 +389,7 @@ fn compare(
         _ => false,
     };
     let mut wrong = Vec::new();
-    let exported =
-        |unit: &Properties| unit["LoadState"] == "loaded" && !unit["Id"].ends_with(".device");
+    let exported = |unit: &Properties| is_visible(unit) && !unit["Id"].ends_with(".device");
     let mut wanted_samples = BTreeMap::new();
     let units: Vec<_> = before.iter().filter(|(name, _)| stable(name)).collect();
     wanted_samples.extend(units.iter().filter_map(|(name, unit)| wanted_unloadable(name, unit)));
@@ -429,10 +433,11 @@ fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Str
     let mut counts = BTreeMap::<(String, String), f64>::new();
     let mut not_loaded = BTreeMap::<String, f64>::new();
     for (name, unit) in &units {
-        if unit["LoadState"] == "loaded" {
+        if is_visible(unit) {
             let unit_type = name.rsplit('.').next().unwrap().to_owned();
             *counts.entry((unit_type, unit["ActiveState"].clone())).or_default() += 1.0;
-        } else {
+        }
+        if unit["LoadState"] != "loaded" {
             *not_loaded.entry(unit["LoadState"].clone()).or_default() += 1.0;
         }
     }

@@ -198,7 +198,7 @@ impl Entry {
     }
 
     pub(super) fn is_exported(&self) -> bool {
-        self.admitted && self.unit.load_state == LoadState::Loaded
+        self.admitted && self.unit.is_visible()
     }
 
     /// How it stands, as far as that tells what a job does to it.
@@ -466,7 +466,7 @@ impl Entry {
             unit.active_state = listed.active_state;
             unit.sub_state = listed.sub_state;
         }
-        // How it was before it was loaded, nobody knows.
+        // How it was before it was visible is not known.
         if !was_exported && self.is_exported() {
             self.doubt_everything();
         }

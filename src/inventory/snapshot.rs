@@ -35,8 +35,8 @@ pub struct Snapshot {
     pub files: Vec<UnitFile>,
     /// What has happened on the whole host.
     pub totals: Totals,
-    /// Loaded units by type and active state, also those that the filter hides.
-    pub loaded: BTreeMap<(UnitType, ActiveState), u64>,
+    /// Visible units by type and active state, also those that the filter hides.
+    pub by_state: BTreeMap<(UnitType, ActiveState), u64>,
     /// Units in memory that are not loaded, by load and active state, also those that the filter
     /// hides.
     pub not_loaded: BTreeMap<(LoadState, ActiveState), u64>,
@@ -121,23 +121,22 @@ pub struct Watchdog {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The loaded unit of that name, if it passes the filter and is not told of with others.
+    /// The visible unit of that name, if it passes the filter and is not told of with others.
     pub fn find(&self, name: &str) -> Option<&Unit> {
         let at = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
-        self.units.get(at).map(AsRef::as_ref).filter(|it| it.load_state == LoadState::Loaded)
+        self.units.get(at).map(AsRef::as_ref).filter(|unit| unit.is_visible())
     }
 
-    /// The loaded units that are told of with others, by name.
+    /// The visible units that are told of with others, by name.
     pub fn members(&self) -> HashMap<&str, &Unit> {
-        let loaded = self.sums.iter().flat_map(Sum::loaded);
-        loaded.map(|unit| (unit.name.as_str(), unit)).collect()
+        let visible = self.sums.iter().flat_map(Sum::visible);
+        visible.map(|unit| (unit.name.as_str(), unit)).collect()
     }
 
-    /// How many units that pass the filter are loaded.
-    pub fn loaded_units(&self) -> usize {
-        let is_loaded = |unit: &&Arc<Unit>| unit.load_state == LoadState::Loaded;
-        let members = self.sums.iter().map(|sum| sum.loaded().count()).sum::<usize>();
-        self.units.iter().filter(is_loaded).count() + members
+    /// How many units that pass the filter are visible.
+    pub fn visible_units(&self) -> usize {
+        let members = self.sums.iter().map(|sum| sum.visible().count()).sum::<usize>();
+        self.units.iter().filter(|unit| unit.is_visible()).count() + members
     }
 
     /// Tells of these units as one, with what has happened to those that are known.
@@ -186,10 +185,10 @@ impl Snapshot {
 // === impl Sum ===
 
 impl Sum {
-    /// Those of its units that are loaded.
-    pub fn loaded(&self) -> impl Iterator<Item = &Unit> {
+    /// Those of its units that are visible.
+    pub fn visible(&self) -> impl Iterator<Item = &Unit> {
         let members = self.members.iter().map(AsRef::as_ref);
-        members.filter(|unit: &&Unit| unit.load_state == LoadState::Loaded)
+        members.filter(|unit: &&Unit| unit.is_visible())
     }
 }
 
@@ -243,10 +242,11 @@ impl Inventory {
                 }
                 continue;
             }
-            if unit.load_state == LoadState::Loaded {
+            if unit.is_visible() {
                 let key = (unit.name.unit_type(), unit.active_state.clone());
-                *snapshot.loaded.entry(key).or_default() += 1;
-            } else {
+                *snapshot.by_state.entry(key).or_default() += 1;
+            }
+            if unit.load_state != LoadState::Loaded {
                 let key = (unit.load_state.clone(), unit.active_state.clone());
                 *snapshot.not_loaded.entry(key).or_default() += 1;
             }

@@ -35,6 +35,8 @@ struct Real {
     restarts: u64,
     /// Its `UnitNew` has been sent.
     announced: bool,
+    /// Its file has been removed, which the next reload finds out.
+    removed: bool,
 }
 
 /// A message on its way from systemd to us.
@@ -71,6 +73,7 @@ enum Step {
     Ask(usize, u8),
     /// Another client asks about a unit.
     Visit(usize),
+    RemoveFile(usize),
     Reload,
     Compare(usize),
     Pause(usize),
@@ -84,6 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => unit.clone().prop_map(Step::Restart),
         1 => unit.clone().prop_map(Step::ResetRestarts),
         3 => unit.clone().prop_map(Step::Collect),
+        1 => unit.clone().prop_map(Step::RemoveFile),
         6 => Just(Step::Signal),
         16 => (listener.clone(), 1..6_u8).prop_map(|(to, count)| Step::Deliver(to, count)),
         16 => (listener.clone(), 1..6_u8).prop_map(|(by, count)| Step::Ask(by, count)),
@@ -107,6 +111,7 @@ impl Systemd {
             entered: 0,
             restarts: 0,
             announced: false,
+            removed: false,
         };
         let real = self.units.entry(name.clone()).or_insert(fresh);
         // A stub whose file has come is loaded at the next occasion, silently but for the signal.
@@ -184,7 +189,12 @@ impl Systemd {
         self.signal();
         let names: Vec<_> = self.units.keys().cloned().collect();
         names.iter().for_each(|name| self.send(Event::UnitRemoved(name.clone())));
-        self.units.values_mut().for_each(|real| real.announced = true);
+        for real in self.units.values_mut() {
+            real.announced = true;
+            if real.removed {
+                real.load = LoadState::NotFound;
+            }
+        }
         names.into_iter().for_each(|name| self.send(Event::UnitNew(name)));
         self.dirty.clear();
         self.send(Event::Reloading(false));
@@ -196,8 +206,11 @@ impl Systemd {
             Step::Load(at, found) => self.load(&name(*at), *found),
             Step::Change(at, to) => {
                 let Some(real) = self.units.get_mut(&name(*at)) else { return };
-                if real.load == LoadState::Loaded {
-                    real.active = ActiveState::ALL[usize::from(*to) % 5].clone();
+                let to_state = ActiveState::ALL[usize::from(*to) % 5].clone();
+                // Without its file it can only stop.
+                let stops = real.is_visible() && to_state.is_at_rest();
+                if real.load == LoadState::Loaded || stops {
+                    real.active = to_state;
                     real.entered = self.clock;
                     // As `*_set_state()`: what was to be signalled before is signalled first.
                     if self.dirty.contains(&name(*at)) && to % 2 == 0 {
@@ -233,6 +246,11 @@ impl Systemd {
                 if !self.units.contains_key(&name(*at)) {
                     self.load(&name(*at), true);
                     self.collect(&name(*at));
+                }
+            }
+            Step::RemoveFile(at) => {
+                if let Some(real) = self.units.get_mut(&name(*at)) {
+                    real.removed = true;
                 }
             }
             Step::Reload => self.reload(),
@@ -293,6 +311,10 @@ impl Systemd {
 }
 
 impl Real {
+    fn is_visible(&self) -> bool {
+        self.load == LoadState::Loaded || self.active != ActiveState::Inactive
+    }
+
     fn value(&self, property: UnitProperty) -> Value {
         let text = |text: &str| Value::Text(text.into());
         match property {
@@ -311,7 +333,9 @@ fn inventory() -> Inventory {
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {
     let row = |unit: &Arc<Unit>| {
-        let state = (unit.load_state.clone(), unit.active_state.clone(), unit.active_enter);
+        // Of what is not visible nothing but its state is read.
+        let entered = unit.active_enter.filter(|_| unit.is_visible());
+        let state = (unit.load_state.clone(), unit.active_state.clone(), entered);
         (unit.name.clone(), state)
     };
     inventory.snapshot(0).units.iter().map(row).collect()
@@ -341,16 +365,16 @@ fn compare_with(systemd: &Systemd, inventory: &mut Inventory) {
         .iter()
         .filter(|(name, _)| !name.as_str().ends_with(".device"))
         .map(|(name, real)| {
-            let entered = Some(real.entered).filter(|at| *at > 0);
+            let entered = Some(real.entered).filter(|at| *at > 0 && real.is_visible());
             (name.clone(), (real.load.clone(), real.active.clone(), entered))
         })
         .collect();
     assert_eq!(shown(inventory), real);
     assert!(inventory.is_complete());
 
-    let loaded = systemd.units.values().filter(|real| real.load == LoadState::Loaded).count();
-    let counted: u64 = inventory.snapshot(0).loaded.values().sum();
-    assert_eq!(counted, loaded as u64, "hidden units are counted too");
+    let visible = systemd.units.values().filter(|real| real.is_visible()).count();
+    let counted: u64 = inventory.snapshot(0).by_state.values().sum();
+    assert_eq!(counted, visible as u64, "hidden units are counted too");
 
     inventory.take_suspects();
     assert_eq!(inventory.compare(systemd.list(), 0), 0);
@@ -516,4 +540,39 @@ fn a_queued_job_is_counted_once_its_type_is_known() {
     let counted = inventory.snapshot(0).jobs.into_keys().next();
     assert_eq!(counted.map(|(_, state)| state.to_string()).as_deref(), Some("running"));
     assert_eq!(inventory.adopt_jobs(Vec::new(), 0), 1, "gone without a signal");
+}
+
+/// systemd lists as failed what it has no file of any more, and goes on with what runs.
+#[test]
+fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
+    let listed = |load_state: &LoadState, active_state: &ActiveState| ListedUnit {
+        name: name(0),
+        load_state: load_state.clone(),
+        active_state: active_state.clone(),
+        sub_state: "whatever".into(),
+    };
+    for load_state in LoadState::ALL {
+        for active_state in ActiveState::ALL {
+            let mut inventory = inventory();
+            inventory.adopt(vec![listed(load_state, active_state)], Extent::Everything, 0);
+            let mut asked = Vec::new();
+            while let Some((unit, property)) = inventory.next_question() {
+                asked.push(property);
+                inventory.answer(&unit, property, Ok(Value::Nothing));
+            }
+            // A stub is what nothing is known of yet.
+            let rests = *active_state == ActiveState::Inactive || *load_state == LoadState::Stub;
+            let visible = *load_state == LoadState::Loaded || !rests;
+            let snapshot = inventory.snapshot(0);
+            let of = (load_state, active_state);
+            assert_eq!(snapshot.find(name(0).as_str()).is_some(), visible, "{of:?}");
+            assert_eq!(snapshot.visible_units(), usize::from(visible), "{of:?}");
+            assert_eq!(inventory.exported(), usize::from(visible), "{of:?}");
+            let key = (name(0).unit_type(), active_state.clone());
+            assert_eq!(snapshot.by_state.get(&key).copied(), visible.then_some(1), "{of:?}");
+            let not_loaded = snapshot.not_loaded.values().sum::<u64>();
+            assert_eq!(not_loaded, u64::from(*load_state != LoadState::Loaded), "{of:?}");
+            assert_eq!(asked.contains(&UnitProperty::ActiveEnter), visible, "{of:?}");
+        }
+    }
 }

@@ -160,6 +160,17 @@ impl Unit {
         }
     }
 
+    /// Whether its state is served. What is not at rest is served whatever its load state: a unit
+    /// that runs or has failed stays so when its file is removed, masked or broken. A stub is one
+    /// whose load state is not known yet.
+    pub fn is_visible(&self) -> bool {
+        match self.load_state {
+            LoadState::Loaded => true,
+            LoadState::Stub => false,
+            _ => self.active_state != ActiveState::Inactive,
+        }
+    }
+
     /// Whether it is a service whose main process runs and is not being changed.
     pub fn is_running(&self) -> bool {
         let service = matches!(self.details, Details::Service(_));

@@ -30,7 +30,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let mut samples = out.family(&STARTS);
     for row in rows {
         // Of a unit that is there from its first start on, so that this one shows as an increase.
-        let startable = row.loaded_units() > 0 && row.unit_type != UnitType::Device.as_str();
+        let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device.as_str();
         if startable || row.history.starts > 0 {
             samples.add(row, row.history.starts)?;
         }

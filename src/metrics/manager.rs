@@ -23,9 +23,9 @@ families! {
     SYSTEM_STATE: Gauge "systemd_system_state" ["state"]
         "1 for the manager's overall state, 0 for the others; from its SystemState, absent when it did not answer in time.";
     UNITS: Gauge "systemd_units" ["type", "state"]
-        "Loaded units by type and active state, also those that the unit filters hide; from ActiveState.";
+        "Units that are loaded or not inactive, by type and active state, also those that the unit filters hide; from ActiveState.";
     NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
-        "Units in memory that did not load, by LoadState, also those that the unit filters hide.";
+        "Units in memory that are not loaded, by LoadState, also those that the unit filters hide. One that is not inactive is in systemd_units too.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
         "Units in the failed state; from the manager's NFailedUnits.";
     [Watchdog]
@@ -60,7 +60,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.clone()))
     });
     let mut samples = out.family(&UNITS);
-    for ((unit_type, state), count) in from_zero(usual, owned(&snapshot.loaded)) {
+    for ((unit_type, state), count) in from_zero(usual, owned(&snapshot.by_state)) {
         samples.add([unit_type.as_str(), state.as_str()], count)?;
     }
     let mut samples = out.family(&NOT_LOADED);

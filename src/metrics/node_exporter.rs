@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     inventory::{snapshot::Snapshot, unit::Details},
-    systemd::state::{ActiveState, SystemState},
+    systemd::state::{ActiveState, LoadState, SystemState},
 };
 
 families! {
     [NodeExporter]
     STATE: Gauge "node_systemd_unit_state" ["name", "state", "type"]
-        "As node_exporter has it: 1 for the unit's ActiveState and 0 for the others of the usual five; the label type is the Type of a service or a mount, and empty for other units.";
+        "As node_exporter has it: 1 for the unit's ActiveState and 0 for the others of the usual five; the label type is the Type of a service or a mount, and empty for other units. Absent for a unit that is not loaded.";
     START_TIME: Gauge "node_systemd_unit_start_time_seconds" ["name"]
         "As node_exporter has it: Unix time at which the unit became active; from ActiveEnterTimestamp, 0 while it is not active.";
     TASKS_CURRENT: Gauge "node_systemd_unit_tasks_current" ["name"]
@@ -47,7 +47,9 @@ families! {
 
 /// What each unit has.
 pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
-    let units = || rows.iter().filter_map(|row| Some((row.name, row.unit?)));
+    let loaded = |row: &&Row<'_>| row.unit.is_some_and(|it| it.load_state == LoadState::Loaded);
+    let rows = || rows.iter().filter(loaded);
+    let units = || rows().filter_map(|row| Some((row.name, row.unit?)));
     let mut samples = out.family(&STATE);
     for (name, unit) in units() {
         let unit_type = match &unit.details {
@@ -65,7 +67,7 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
         let started = unit.active_enter.filter(|_| unit.active_state == ActiveState::Active);
         samples.add([name], seconds(started.unwrap_or_default()))?;
     }
-    let services = || rows.iter().filter_map(|row| Some((row, service(row.unit?)?)));
+    let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
     let mut samples = out.family(&TASKS_CURRENT);
     for (row, _) in services() {
         samples.add_known([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
@@ -78,9 +80,9 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     for (row, _) in services() {
         samples.add([row.name], row.history.restarts)?;
     }
-    column(rows, out, &ACCEPTED, |socket| socket.accepted)?;
-    column(rows, out, &CURRENT, |socket| socket.connections)?;
-    column(rows, out, &REFUSED, |socket| socket.refused)?;
+    column(rows(), out, &ACCEPTED, |socket| socket.accepted)?;
+    column(rows(), out, &CURRENT, |socket| socket.connections)?;
+    column(rows(), out, &REFUSED, |socket| socket.refused)?;
     let mut samples = out.family(&LAST_TRIGGER);
     for (name, unit) in units() {
         if let Details::Timer(timer) = &unit.details {
@@ -93,10 +95,12 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
 /// What the manager has.
 pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&UNITS);
-    let loaded = owned(&snapshot.loaded).map(|((_, state), count)| (state, count));
+    let visible = owned(&snapshot.by_state).map(|((_, state), count)| (state, count));
+    // Those that are not at rest are among the others.
     let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
+    let others = others.filter(|(state, _)| *state == ActiveState::Inactive);
     let usual = ActiveState::USUAL.iter().cloned();
-    for (state, count) in from_zero(usual, loaded.chain(others)) {
+    for (state, count) in from_zero(usual, visible.chain(others)) {
         samples.add([state.as_str()], count)?;
     }
     let manager = &snapshot.manager;

@@ -24,8 +24,8 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     column(rows, out, &REFUSED, |socket| socket.refused)
 }
 
-pub(super) fn column(
-    rows: &[Row<'_>],
+pub(super) fn column<'r>(
+    rows: impl IntoIterator<Item = &'r Row<'r>>,
     out: &mut Exposition<'_>,
     family: &'static FamilyOf<1>,
     value: impl Fn(&Socket) -> Option<u64>,

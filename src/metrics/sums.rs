@@ -20,7 +20,7 @@ use crate::{
 families! {
     [UnitState]
     MEMBERS: Gauge "systemd_unit_members" ["name", "type", "state"]
-        "Loaded units that --systemd.collector.sum sums up under this name, by ActiveState; absent without it, and with --systemd.collector.unit-state=current for a state that none is in. They have no series of their own.";
+        "Units that --systemd.collector.sum sums up under this name and that are loaded or not inactive, by ActiveState; absent without it, and with --systemd.collector.unit-state=current for a state that none is in. They have no series of their own.";
 }
 
 /// How many units that are told of as one are in each state.
@@ -49,7 +49,7 @@ pub(super) fn encode(
 impl<'a> Members<'a> {
     pub(super) fn of(sum: &'a Sum) -> Self {
         let mut members = BTreeMap::new();
-        for unit in sum.loaded() {
+        for unit in sum.visible() {
             *members.entry(&unit.active_state).or_default() += 1;
         }
         Self(members)
@@ -66,7 +66,7 @@ impl<'a> Members<'a> {
         resources: &HashMap<UnitName, Resources>,
     ) -> Option<Resources> {
         let mut all: Option<Resources> = None;
-        for one in sum.loaded().filter_map(|unit| resources.get(&unit.name)) {
+        for one in sum.visible().filter_map(|unit| resources.get(&unit.name)) {
             let all = all.get_or_insert_default();
             add(&mut all.tasks, one.tasks);
             add(&mut all.memory.current, one.memory.current);

@@ -5,7 +5,7 @@ use std::{
     collections::HashMap,
     fmt::{self, Write as _},
     str::FromStr,
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
 };
 
 use prometheus_client::encoding::{
@@ -34,7 +34,7 @@ use crate::{
 families! {
     [UnitState]
     STATE: Gauge "systemd_unit_state" ["name", "type", "state"]
-        "1 for the unit's ActiveState, 0 for the other usual ones, which --systemd.collector.unit-state=current leaves out; a state outside the usual five has a series while it lasts.";
+        "1 for the unit's ActiveState, 0 for the other usual ones, which --systemd.collector.unit-state=current leaves out; a state outside the usual five has a series while it lasts. Absent for an inactive unit that is not loaded, for example because its file is gone.";
     [UnitInfo]
     UNIT_INFO: Gauge "systemd_unit_info" ["name", "type", "mount_type", "service_type"]
         "Always 1, with the Type of a service or the file system of a mount; absent for other units.";
@@ -84,7 +84,7 @@ pub struct UnknownStateSeries;
 
 /// A unit, or several that are told of as one, there or gone, and the labels `name` and `type`, written out once for all its samples.
 pub(super) struct Row<'a> {
-    /// The unit, if it is there and loaded: any other has no states and no times to tell.
+    /// The unit, if it is there and visible: any other has no states and no times to tell.
     pub(super) unit: Option<&'a Unit>,
     /// The unit, if it is there and failed to load.
     unloadable: Option<&'a Unit>,
@@ -114,29 +114,28 @@ static NO_HISTORY: LazyLock<History> = LazyLock::new(History::default);
 struct Written<'a>(&'a str, Option<&'a str>);
 
 /// The units of a snapshot that have anything to tell: those that are told of as one first, because
-/// each of these rows stands for many, then those that are loaded.
+/// each of these rows stands for many, then those that are visible.
 pub(super) fn rows<'a>(
     snapshot: &'a Snapshot,
     resources: &'a HashMap<UnitName, Resources>,
 ) -> Vec<Row<'a>> {
-    let is_loaded = |unit: &&Arc<Unit>| unit.load_state == LoadState::Loaded;
-    let loaded = snapshot.units.iter().filter(is_loaded);
-    let others = snapshot.units.iter().filter(|unit| !is_loaded(unit));
-    let rows = loaded.map(|unit| Row {
+    let visible = snapshot.units.iter().filter(|unit| unit.is_visible());
+    let others = snapshot.units.iter().filter(|unit| !unit.is_visible());
+    let rows = visible.map(|unit| Row {
         unit: Some(unit),
+        unloadable: unloadable(unit),
         resources: resources.get(&unit.name).map(Cow::Borrowed),
         ..Row::new(&unit.name, &unit.history)
     });
     let sums = snapshot.sums.iter();
-    let sums = sums.filter(|sum| sum.loaded().next().is_some() || !sum.history.is_empty());
+    let sums = sums.filter(|sum| sum.visible().next().is_some() || !sum.history.is_empty());
     let sums = sums.map(|sum| Row {
         members: Some(Members::of(sum)),
         resources: Members::resources(sum, resources).map(Cow::Owned),
         ..Row::named(sum.name.as_str(), sum.name.suffix(), &sum.history)
     });
     let others = others.filter_map(|unit| {
-        let failed = matches!(unit.load_state, LoadState::Error | LoadState::BadSetting);
-        let unloadable = failed.then_some(&**unit);
+        let unloadable = unloadable(unit);
         let told = unloadable.is_some() || !unit.history.is_empty();
         told.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.history) })
     });
@@ -156,8 +155,13 @@ pub(super) fn rows<'a>(
     rows
 }
 
-/// The rows of loaded units.
-fn loaded<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a Unit)> {
+/// The unit, if it failed to load.
+fn unloadable(unit: &Unit) -> Option<&Unit> {
+    Some(unit).filter(|unit| matches!(unit.load_state, LoadState::Error | LoadState::BadSetting))
+}
+
+/// The rows of visible units.
+fn visible<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'a Unit)> {
     rows.iter().filter_map(|row| Some((row, row.unit?)))
 }
 
@@ -167,7 +171,7 @@ pub(super) fn encode(
     out: &mut Exposition<'_>,
 ) -> fmt::Result {
     let mut samples = out.family(&STATE);
-    for (row, unit) in loaded(rows) {
+    for (row, unit) in visible(rows) {
         let current = &unit.active_state;
         let usual = if states == StateSeries::Stateset { ActiveState::USUAL } else { &[] };
         for state in usual {
@@ -178,7 +182,7 @@ pub(super) fn encode(
         }
     }
     let mut samples = out.family(&UNIT_INFO);
-    for (row, unit) in loaded(rows) {
+    for (row, unit) in visible(rows) {
         let types = match &unit.details {
             Details::Mount(mount) => mount.mount_type.as_deref().map(|of| [of, ""]),
             Details::Service(service) => service.service_type.as_deref().map(|of| ["", of]),
@@ -195,7 +199,7 @@ pub(super) fn encode(
     each(rows, out, &INACTIVE_EXIT, time(|unit| unit.inactive_exit))?;
     each(rows, out, &START_DURATION, start_duration)?;
     let mut samples = out.family(&SUB_STATE);
-    for (row, unit) in loaded(rows) {
+    for (row, unit) in visible(rows) {
         samples.add((row, [&*unit.sub_state]), 1_u64)?;
     }
     let mut samples = out.family(&LOAD_ERROR);
@@ -245,7 +249,7 @@ where
     V: EncodeGaugeValue + EncodeCounterValue,
 {
     let mut samples = out.family(family);
-    loaded(rows).try_for_each(|(row, unit)| samples.add_known(row, value(unit)))
+    visible(rows).try_for_each(|(row, unit)| samples.add_known(row, value(unit)))
 }
 
 // === impl StateSeries ===
@@ -292,13 +296,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Whether the unit is loaded, or something has happened to it: of others only a file is there.
+    /// Whether the unit is visible, or something has happened to it: of others only a file is there.
     pub(super) fn is_or_was_there(&self) -> bool {
         self.unit.is_some() || self.members.is_some() || !self.history.is_empty()
     }
 
-    /// How many loaded units it tells of.
-    pub(super) fn loaded_units(&self) -> u64 {
+    /// How many visible units it tells of.
+    pub(super) fn visible_units(&self) -> u64 {
         self.members.as_ref().map_or(u64::from(self.unit.is_some()), Members::count)
     }
 

@@ -160,9 +160,9 @@ fn resources() -> Resources {
 pub(crate) fn scrape(units: u64) -> Scrape {
     let departed = departed(units);
     let units: Vec<_> = (0..units).map(|number| Arc::new(unit(number))).collect();
-    let mut loaded = BTreeMap::new();
+    let mut by_state = BTreeMap::new();
     for unit in &units {
-        *loaded.entry((unit.name.unit_type(), unit.active_state.clone())).or_insert(0) += 1;
+        *by_state.entry((unit.name.unit_type(), unit.active_state.clone())).or_insert(0) += 1;
     }
     let services = units.iter().filter(|unit| matches!(unit.details, Details::Service(_)));
     let resources = services.map(|unit| (unit.name.clone(), resources())).collect();
@@ -177,7 +177,7 @@ pub(crate) fn scrape(units: u64) -> Scrape {
         ..Manager::default()
     };
     let snapshot =
-        Snapshot { units, departed, totals: happened(), loaded, manager, ..Snapshot::default() };
+        Snapshot { units, departed, totals: happened(), by_state, manager, ..Snapshot::default() };
     Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),

@@ -231,26 +231,20 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
 }
 
 pub(crate) fn some_snapshot() -> impl Strategy<Value = Snapshot> {
-    let loaded = (some_unit_type(), state(ActiveState::ALL));
+    let by_state = (some_unit_type(), state(ActiveState::ALL));
     let not_loaded = (state(LoadState::ALL), state(ActiveState::ALL));
     let jobs = (state(JobType::ALL), state(JobState::ALL));
     (
         some_units().boxed(),
         some_totals().boxed(),
-        collection::btree_map(loaded, number(), 0..8),
+        collection::btree_map(by_state, number(), 0..8),
         collection::btree_map(not_loaded, number(), 0..8),
         collection::btree_map(jobs, number(), 0..8),
         option::of(number()),
         some_manager().boxed(),
     )
-        .prop_map(|(units, totals, loaded, not_loaded, jobs, oldest_job, manager)| Snapshot {
-            totals,
-            loaded,
-            not_loaded,
-            jobs,
-            oldest_job,
-            manager,
-            ..units
+        .prop_map(|(units, totals, by_state, not_loaded, jobs, oldest_job, manager)| {
+            Snapshot { totals, by_state, not_loaded, jobs, oldest_job, manager, ..units }
         })
 }
 

@@ -326,8 +326,8 @@ pub(crate) fn full() -> Scrape {
         departed: departed(),
         files: files(),
         totals: happened(),
-        loaded: BTreeMap::from([
-            ((UnitType::Service, ActiveState::Active), 90),
+        by_state: BTreeMap::from([
+            ((UnitType::Service, ActiveState::Active), 91),
             ((UnitType::Service, ActiveState::Reloading), 1),
             ((UnitType::Service, ActiveState::Refreshing), 0),
             ((UnitType::Other, ActiveState::from("hibernating")), 1),

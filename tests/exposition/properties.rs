@@ -27,13 +27,13 @@ use crate::{
 const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_600_000_000 };
 
 /// Keeps as many units of an exposition without a cap as `max` series of a family leave room
-/// for: those that are told of as one come first, those that are loaded come next, then the others that are there, then those that have
+/// for: those that are told of as one come first, those that are visible come next, then the others that are there, then those that have
 /// left, then those of which there is a file and nothing else, all by name. Says how many are gone.
 fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
     let there = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
     let left = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.departed);
     let standing = there.map(|unit| match unit.load_state {
-        LoadState::Loaded => (unit.name.as_str(), 0),
+        _ if unit.is_visible() => (unit.name.as_str(), 0),
         LoadState::Error | LoadState::BadSetting => (unit.name.as_str(), 1),
         _ if !unit.history.is_empty() => (unit.name.as_str(), 1),
         _ => (unit.name.as_str(), 3),
@@ -41,7 +41,7 @@ fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
     let mut standing: BTreeMap<_, _> =
         standing.chain(left.map(|(unit, _)| (unit.as_str(), 2))).collect();
     let sums = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.sums);
-    let told = sums.filter(|sum| sum.loaded().count() > 0 || !sum.history.is_empty());
+    let told = sums.filter(|sum| sum.visible().count() > 0 || !sum.history.is_empty());
     standing.extend(told.map(|sum| (sum.name.as_str(), -1)));
     let standing = |unit: &str| standing.get(unit).copied().unwrap_or(3);
     let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
@@ -137,12 +137,12 @@ proptest! {
         prop_assert_eq!(&openmetrics.families, &text.families);
         prop_assert_eq!(&openmetrics.samples, &text.samples);
 
-        let loaded = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units)
-            .filter(|unit| unit.load_state == LoadState::Loaded)
+        let visible = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units)
+            .filter(|unit| unit.is_visible())
             .map(|unit| unit.name.to_string());
         let named = openmetrics.samples.keys().filter(|(name, _)| name == "systemd_unit_state")
             .map(|(_, labels)| labels[0].1.clone());
-        prop_assert_eq!(named.collect::<BTreeSet<_>>(), loaded.collect::<BTreeSet<_>>());
+        prop_assert_eq!(named.collect::<BTreeSet<_>>(), visible.collect::<BTreeSet<_>>());
 
         // A unit is in exactly one state, and it is its own.
         for unit in scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units) {
@@ -151,7 +151,7 @@ proptest! {
                 family == "systemd_unit_state" && labels[0].1 == name && *value == "1"
             });
             let own: Vec<_> = own.map(|((_, labels), _)| labels[2].1.as_str()).collect();
-            if unit.load_state == LoadState::Loaded {
+            if unit.is_visible() {
                 prop_assert_eq!(own, [unit.active_state.as_str()]);
             }
         }
@@ -173,8 +173,8 @@ proptest! {
         prop_assert_eq!(all.dropped, scrape.snapshot.as_ref().map(|_| 0));
     }
 
-    /// What happened to a unit is told as it is, whether it is there or gone. Of one that is gone
-    /// or did not load, nothing else is.
+    /// What happened to a unit is told as it is, whether it is there or gone. Of one that is gone,
+    /// or at rest and not loaded, nothing else is.
     #[test]
     fn what_happened_to_units_is_told(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
@@ -198,13 +198,13 @@ proptest! {
                 counts(&both, history.reload_failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
             // What is there has a 0 from which the first one can be seen to rise.
-            let loaded = unit.is_some_and(|unit| unit.load_state == LoadState::Loaded);
-            let starts = (loaded && unit_type != "device") || history.starts > 0;
+            let visible = unit.is_some_and(|unit| unit.is_visible());
+            let starts = (visible && unit_type != "device") || history.starts > 0;
             prop_assert_eq!(
                 told(&own, "systemd_unit_starts_total"),
                 counts(&[name], starts.then_some((unit_type, history.starts)))
             );
-            let restarts = unit_type == "service" && (loaded || !history.is_empty());
+            let restarts = unit_type == "service" && (visible || !history.is_empty());
             prop_assert_eq!(
                 told(&own, "systemd_service_restart_total"),
                 counts(&[], restarts.then_some((name, history.restarts)))
@@ -221,7 +221,7 @@ proptest! {
 
             let mut others: BTreeSet<_> = own.keys().map(|(family, _)| family.as_str()).collect();
             others.retain(|family| !WRONG.contains(family));
-            prop_assert!(loaded || others.iter().all(|family| HISTORY.contains(family)), "{others:?}");
+            prop_assert!(visible || others.iter().all(|family| HISTORY.contains(family)), "{others:?}");
         }
     }
 
@@ -240,10 +240,10 @@ proptest! {
             *name = instance(name, 100 + number);
         }
         let each = samples_of(&snapshot)?;
-        let units = snapshot.loaded_units();
+        let units = snapshot.visible_units();
         snapshot.sum_up(Sums::read(["instances"]).unwrap());
         let summed = samples_of(&snapshot)?;
-        prop_assert_eq!(snapshot.loaded_units(), units);
+        prop_assert_eq!(snapshot.visible_units(), units);
         let template = |labels: Labels| -> Labels {
             let name = |value: &str| UnitName::new(value).and_then(|it| it.template());
             let label = |(label, value): (String, String)| match name(&value) {
@@ -282,7 +282,7 @@ proptest! {
     fn what_is_wrong_with_units_is_told(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
         let all = || snapshot.units.iter().map(|unit| (unit, unit.name.to_string(), unit.name.suffix().to_owned()));
-        let loaded = || all().filter(|(unit, ..)| unit.load_state == LoadState::Loaded);
+        let visible = || all().filter(|(unit, ..)| unit.is_visible());
 
         let wrong = all().filter(|(unit, ..)| ["error", "bad-setting"].contains(&unit.load_state.as_str()));
         let wrong = wrong.map(|(unit, name, unit_type)| {
@@ -302,21 +302,21 @@ proptest! {
         let missed = missed.map(|(_, name, unit_type)| [name, unit_type]);
         prop_assert_eq!(told(&samples, "systemd_unit_enabled_inactive"), ones(missed));
 
-        let old = loaded().filter(|(unit, ..)| unit.need_daemon_reload);
+        let old = visible().filter(|(unit, ..)| unit.need_daemon_reload);
         let old = old.map(|(_, name, unit_type)| [name, unit_type]);
         prop_assert_eq!(told(&samples, "systemd_unit_need_daemon_reload"), ones(old));
 
-        let frozen = loaded().filter(|(unit, ..)| unit.is_frozen);
+        let frozen = visible().filter(|(unit, ..)| unit.is_frozen);
         let frozen = frozen.filter(|(unit, ..)| !["inactive", "failed"].contains(&unit.active_state.as_str()));
         let frozen = frozen.map(|(_, name, unit_type)| [name, unit_type]);
         prop_assert_eq!(told(&samples, "systemd_unit_frozen"), ones(frozen));
 
-        let pending = loaded().filter(|(unit, ..)| matches!(unit.details, Details::Service(_)));
+        let pending = visible().filter(|(unit, ..)| matches!(unit.details, Details::Service(_)));
         let pending = pending.filter(|(unit, ..)| unit.sub_state.starts_with("auto-restart"));
         let pending = pending.map(|(_, name, _)| [name]);
         prop_assert_eq!(told(&samples, "systemd_service_restart_pending"), ones(pending));
 
-        let results = loaded().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
+        let results = visible().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
             (Details::Service(_), Some(result)) => Some([name, result.to_string()]),
             _ => None,
         });

@@ -51,9 +51,9 @@ fn leave(inventory: &mut Inventory, name: &str, at: Usec) {
 
 /// The names of all, how many of each are there, and how often one of them was started.
 fn told(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
-    let told = |sum: &Sum| sum.loaded().count() > 0 || !sum.history.is_empty();
+    let told = |sum: &Sum| sum.visible().count() > 0 || !sum.history.is_empty();
     let sums = snapshot.sums.iter().filter(|sum| told(sum));
-    sums.map(|sum| (sum.name.as_str(), sum.loaded().count(), sum.history.starts)).collect()
+    sums.map(|sum| (sum.name.as_str(), sum.visible().count(), sum.history.starts)).collect()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn instances_have_no_series_of_their_own() {
     assert_eq!(told(&snapshot), [("a@.service", 2, 2), ("a@.socket", 1, 1)]);
     let alone: Vec<_> = snapshot.units.iter().map(|unit| unit.name.as_str()).collect();
     assert_eq!(alone, ["a.service"]);
-    assert_eq!(snapshot.loaded_units(), 4);
+    assert_eq!(snapshot.visible_units(), 4);
     assert_eq!(inventory.exported(), 4);
     assert!(snapshot.members().contains_key("a@y.service"));
 
