@@ -12,7 +12,6 @@ mod asking;
 mod counted;
 mod departed;
 mod entry;
-mod files;
 pub mod history;
 mod jobs;
 mod manager;
@@ -22,6 +21,7 @@ pub mod snapshot;
 mod sums;
 pub mod tally;
 pub mod unit;
+pub mod wanted;
 pub mod wants;
 
 use std::{
@@ -34,11 +34,11 @@ use self::{
     counted::Counted,
     departed::{Departed, Past},
     entry::{Counting, Entry, Word},
-    files::Files,
     history::{Gain, Totals},
     jobs::{Jobs, Standing},
     sums::Summed,
     unit::Usec,
+    wanted::Activatable,
     wants::Wants,
 };
 use crate::filter::Slices;
@@ -83,7 +83,10 @@ pub struct Inventory {
     departed: Departed,
     /// What has happened to units that are told of as one.
     summed: Summed,
-    files: Files,
+    /// The names that the bus starts services for; `None` where no bus has said.
+    activatable: Option<Activatable>,
+    /// The unit files, as they were listed.
+    files: Vec<ListedFile>,
     /// The unit files have been listed, or will not be.
     files_told: bool,
     wants: Wants,
@@ -124,7 +127,8 @@ impl Inventory {
             admits,
             slices: Slices::default(),
             retention,
-            files: Files::default(),
+            activatable: None,
+            files: Vec::new(),
             files_told: false,
             wants,
             units: BTreeMap::new(),
@@ -210,18 +214,17 @@ impl Inventory {
         property: UnitProperty,
         answer: Result<Value, CallError>,
     ) {
-        let here = self.units.contains_key(name);
-        if !here && property == UnitProperty::ServiceType && self.files.is_dormant(name) {
-            self.files.learn(name, answer.as_ref().ok());
-            return;
-        }
         let Some(entry) = self.units.get_mut(name) else { return };
         let one = PropertySet::of(&[property]);
         entry.asked = entry.asked.without(one);
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
+                entry.conclude_rest();
                 self.summed.settle(entry, &self.slices);
+                if property == UnitProperty::ActiveState {
+                    self.note_rest(name);
+                }
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
@@ -233,6 +236,7 @@ impl Inventory {
                     self.lacking = self.lacking.union(one);
                 }
                 entry.refuse(property);
+                entry.conclude_rest();
                 self.count_after_gap(name);
             }
         }
@@ -243,6 +247,7 @@ impl Inventory {
         for name in std::mem::take(&mut self.deferred) {
             let Some(entry) = self.units.get_mut(&name) else { continue };
             if entry.is_due(now) {
+                entry.note_lasting();
                 enqueue(&mut self.unread, &name, entry);
             } else {
                 self.deferred.insert(name);
@@ -299,17 +304,19 @@ impl Inventory {
                 Extent::Everything => {
                     entry.doubt_everything();
                     entry.is_seed = true;
+                    entry.note_lasting();
                 }
                 Extent::Settings => {
                     let details = PropertySet::details_of(name.unit_type());
-                    let triggers = PropertySet::of(&[UnitProperty::TriggeredBy]);
-                    entry.doubt(details.union(triggers));
+                    entry.doubt(details.union(PropertySet::RELATIONS));
+                    entry.doubt(PropertySet::RESTING_SETTINGS);
                 }
             }
             if entry.unit.need_daemon_reload {
                 entry.doubt(PropertySet::PRESUMED);
             }
             entry.hold_listed();
+            self.note_rest(name);
             self.count_after_gap(name);
         }
     }
@@ -322,6 +329,7 @@ impl Inventory {
         for (name, entry) in &mut self.units {
             if entry.is_exported() {
                 entry.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                entry.doubt(PropertySet::RELATIONS);
                 // Whatever else may have been.
                 entry.has_stirred = true;
                 if entry.unit.need_daemon_reload {
@@ -361,20 +369,13 @@ impl Inventory {
         self.generation += 1;
     }
 
-    /// Takes a listing for the whole truth about unit files. Returns what is to be asked of the
-    /// enabled ones that are not in systemd's memory.
-    pub fn adopt_files(&mut self, listing: Vec<ListedFile>) -> Vec<(UnitName, UnitProperty)> {
+    /// Takes a listing for the whole truth about unit files.
+    pub fn adopt_files(&mut self, listing: Vec<ListedFile>) {
         self.files_told = true;
-        let admits = |name: &UnitName| (self.admits)(name.as_str());
-        let listing = listing.into_iter().filter(|file| admits(&file.name)).collect();
-        let needs_no_asking =
-            |name: &UnitName| !self.wants.problems || self.units.contains_key(name);
-        let ask = self.files.adopt(listing, needs_no_asking);
-        for (name, entry) in &mut self.units {
-            entry.enabled = self.files.is_enabled(name);
-            enqueue(&mut self.unread, name, entry);
-        }
-        ask.into_iter().map(|name| (name, UnitProperty::ServiceType)).collect()
+        self.files = listing;
+        self.files.retain(|file| (self.admits)(file.name.as_str()));
+        self.files.sort_by(|one, other| one.name.cmp(&other.name));
+        self.files.dedup_by(|one, other| one.name == other.name);
     }
 
     /// Takes in that systemd does not list its unit files.
@@ -438,9 +439,7 @@ impl Inventory {
             return entry;
         }
         let past = self.departed.take(&name);
-        let enabled = self.files.is_enabled(&name);
         let mut entry = Entry::new(name, admitted, otherwise);
-        entry.enabled = enabled;
         entry.spared = spared;
         if let Some(past) = past {
             entry.succeed(past);
@@ -528,7 +527,9 @@ impl Inventory {
             if entry.unit.active_state.is_reloading() {
                 self.jobs.see_reloading(name);
             }
+            entry.conclude_rest();
             self.settle(name, now);
+            self.note_rest(name);
             self.count(name, Word::Signal);
         }
     }

@@ -109,11 +109,11 @@ def problem(words: str, expr: str) -> str:
 
 
 problems = otherwise(
-    "group by (problem, name, type, load_state, error) "
+    "group by (problem, name, type, load_state, error, reason) "
     + either(
         problem("failed", of("systemd_unit_state", HOST, 'state="failed"') + " == 1"),
         problem("cannot be loaded", of("systemd_unit_load_error", HOST)),
-        problem("enabled, and does not run", of("systemd_unit_enabled_inactive", HOST)),
+        problem("wanted, and does not run", of("systemd_unit_wanted_inactive", HOST)),
         problem("changed on disk: daemon-reload", of("systemd_unit_need_daemon_reload", HOST)),
     ),
     "nothing is wrong",
@@ -125,11 +125,11 @@ restless = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total'
 wrong = [
     table(
         "What is wrong now",
-        "Units that have failed, cannot be loaded, are enabled and do not run, or have files that were changed.",
+        "Units that have failed, cannot be loaded, are wanted and do not run, or have files that were changed.",
         {"Units": problems},
         12,
         sort="problem",
-        order=["problem", "name", "type", "load_state", "error"],
+        order=["problem", "name", "type", "load_state", "error", "reason"],
         hidden=["Value", "Value #A"],
         overrides=[UNIT_COLUMN],
     ),

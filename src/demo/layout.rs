@@ -106,6 +106,7 @@ impl Layout {
                 r#"<busconfig>
   <type>session</type>
   <listen>{}</listen>
+  <servicedir>{}</servicedir>
   <auth>EXTERNAL</auth>
   <policy context="default">
     <allow send_destination="*"/>
@@ -114,7 +115,8 @@ impl Layout {
   </policy>
 </busconfig>
 "#,
-                self.bus_address()
+                self.bus_address(),
+                self.runtime_dir().join("dbus-1/services").display(),
             ),
         )
     }

@@ -52,7 +52,7 @@ impl Inventory {
     /// Whether all that is wanted is known at this moment, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
         let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
-        let files = self.files_told || !self.wants.files();
+        let files = self.files_told || !self.wants.file_states;
         files && self.units.values().all(is_known)
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::{
     counted::{Between, Counted, Facts},
     departed::Past,
-    files::Rest,
     history::{Exit, Gain, History},
     jobs::Standing,
     reloads::Reload,
     unit::{Details, IpCounters, Unit, Usec},
+    wanted::Rest,
 };
 use crate::systemd::{
     name::{UnitName, UnitType},
@@ -29,8 +29,6 @@ pub(super) struct Entry {
     pub(super) is_seed: bool,
     /// Its `UnitNew` has been heard, or was sent before anybody listened.
     pub(super) announced: bool,
-    /// Whether its file is enabled.
-    pub(super) enabled: bool,
     /// Its state has been known at least once; until then it is not shown.
     pub(super) known: bool,
     /// What is known of it and certainly still true.
@@ -46,6 +44,8 @@ pub(super) struct Entry {
     /// It is not asked about before this time, in microseconds since boot.
     not_before: Option<Usec>,
     run: Run,
+    /// What decides whether it should run while it is inactive.
+    pub(super) rest: Rest,
     /// Signals may have been missed since it was last counted.
     after_gap: bool,
     /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
@@ -85,11 +85,6 @@ struct Run {
     /// `ReloadResult`, if it has been signalled since everything was read.
     reload_result: Option<RunResult>,
     job: Option<u64>,
-    /// When its conditions were last looked at, which is when it was last to be started; on the
-    /// monotonic clock, and as far as that is known.
-    tested: Option<Usec>,
-    conditions_met: bool,
-    triggered: bool,
     /// `Restart` is one of those that follow a failure only.
     after_failure: bool,
     /// `RestartForceExitStatus` may make a success one that is followed by a restart as well.
@@ -129,7 +124,6 @@ impl Entry {
             admitted,
             announced: true,
             is_seed: false,
-            enabled: false,
             known: false,
             held: PropertySet::PRESUMED,
             refused: PropertySet::EMPTY,
@@ -138,6 +132,7 @@ impl Entry {
             queued: false,
             not_before: None,
             run: Run::default(),
+            rest: Rest::default(),
             after_gap: true,
             unseen: 0,
             counted,
@@ -208,20 +203,8 @@ impl Entry {
             // A restart of its own, since version 254, is a start.
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.run.invocation,
-            tested: self.run.tested,
+            tested: self.rest.tried_at(),
             reload_failed: self.failed_reload().is_some(),
-        }
-    }
-
-    /// What tells, besides its row, whether it is at rest by design.
-    pub(super) fn rest(&self, has_job: bool) -> Rest {
-        let known = |property, is: bool| self.held.has(property).then_some(is);
-        let tested = self.run.tested.is_some();
-        Rest {
-            has_job,
-            unmet: known(UnitProperty::ConditionTime, tested && !self.run.conditions_met)
-                .filter(|_| self.held.has(UnitProperty::ConditionResult)),
-            triggered: known(UnitProperty::TriggeredBy, self.run.triggered),
         }
     }
 
@@ -318,10 +301,7 @@ impl Entry {
         if self.can_be_frozen() {
             wanted = wanted.with(UnitProperty::Freezer);
         }
-        if self.enabled && self.unit.active_state == ActiveState::Inactive {
-            wanted = wanted.union(PropertySet::RESTING);
-        }
-        wanted.without(self.spared)
+        wanted.union(self.rest.wanted(&self.unit, self.held)).without(self.spared)
     }
 
     /// Whether it has processes that `systemctl freeze` may have frozen.
@@ -334,7 +314,8 @@ impl Entry {
     /// Of the times of its last start those that are not known to be none.
     fn wanted_of_start(&self) -> PropertySet {
         let unit = &self.unit;
-        if unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+        let is_spared = self.spared.has(UnitProperty::ActiveEnterMonotonic);
+        if is_spared || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }
         match unit.active_exit {
@@ -496,9 +477,6 @@ impl Entry {
             UnitProperty::ServiceReloadResult | UnitProperty::MountReloadResult => {
                 self.run.reload_result = value.text().map(Into::into);
             }
-            UnitProperty::ConditionResult => self.run.conditions_met = *value == Value::Flag(true),
-            UnitProperty::TriggeredBy => self.run.triggered = *value == Value::Flag(true),
-            UnitProperty::ConditionTime => self.run.tested = value.number(),
             UnitProperty::RestartPolicy => {
                 self.run.after_failure = value.text().is_some_and(|it| {
                     matches!(it, "on-failure" | "on-abnormal" | "on-abort" | "on-watchdog")
@@ -518,12 +496,18 @@ impl Entry {
                     self.set_ip(None);
                 }
             }
+            _ if self.rest.learn(property, value) => {}
             // A row is shared with the snapshots that hold it: write only what differs.
             _ if !self.unit.holds(property, value) => {
                 Arc::make_mut(&mut self.unit).set(property, value);
             }
             _ => {}
         }
+    }
+
+    /// Takes in whether all that decides about its rest is known.
+    pub(super) fn conclude_rest(&mut self) {
+        self.rest.conclude(&self.unit, self.held, self.held.union(self.refused));
     }
 
     /// Takes in that systemd will not tell a value. A unit whose state is not told stays hidden;

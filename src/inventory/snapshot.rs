@@ -8,15 +8,16 @@ use std::{
 use super::{
     Inventory,
     entry::Entry,
-    files,
     history::{History, Totals},
     unit::{Unit, Usec},
+    wanted::Reason,
 };
 use crate::{
     sum::{SumName, Sums, Told},
     systemd::{
         name::{UnitName, UnitType},
-        state::{ActiveState, FileState, JobState, JobType, LoadState, SystemState},
+        question::ListedFile,
+        state::{ActiveState, JobState, JobType, LoadState, SystemState},
     },
 };
 
@@ -31,8 +32,10 @@ pub struct Snapshot {
     /// The units that have left, or of which it is not known whether they are there, with what
     /// happened to them.
     pub departed: Vec<(UnitName, Arc<History>)>,
-    /// The units with a file that has something to tell, by name, in systemd's memory or not.
-    pub files: Vec<UnitFile>,
+    /// The unit files by name, of units in systemd's memory or not, where their states are wanted.
+    pub files: Vec<ListedFile>,
+    /// The inactive units that should run, and why they do not.
+    pub wanted_inactive: Vec<(UnitName, Reason)>,
     /// What has happened on the whole host.
     pub totals: Totals,
     /// Visible units by type and active state, also those that the filter hides.
@@ -58,17 +61,6 @@ pub struct Sum {
     /// What has happened to all of them, also to those that have left, but for how each of them
     /// last ended.
     pub history: Arc<History>,
-}
-
-/// What is to tell of a unit file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnitFile {
-    /// The unit's name.
-    pub name: UnitName,
-    /// `UnitFileState`, where that is wanted.
-    pub state: Option<FileState>,
-    /// It is enabled, and does not run for no reason that is known.
-    pub is_missed: bool,
 }
 
 /// What the manager says of itself (`org.freedesktop.systemd1.Manager`).
@@ -178,6 +170,7 @@ impl Snapshot {
         self.departed.retain(|(name, _)| is_alone(name));
         // The file of a template is that of none of its instances.
         self.files.retain(|file| file.name.is_template() || is_alone(&file.name));
+        self.wanted_inactive.retain(|(name, _)| is_alone(name));
         members
     }
 }
@@ -252,6 +245,8 @@ impl Inventory {
             }
             if self.is_served(entry) {
                 snapshot.units.push(Arc::clone(unit));
+                let reason = self.wanted_inactive(entry);
+                snapshot.wanted_inactive.extend(reason.map(|reason| (unit.name.clone(), reason)));
             }
         }
         snapshot.files = self.unit_files();
@@ -286,25 +281,11 @@ impl Inventory {
         snapshot.sums.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
-    fn unit_files(&self) -> Vec<UnitFile> {
-        let told = |(name, state): (&UnitName, &FileState)| {
-            let entry = self.units.get(name).filter(|entry| entry.known);
-            if !self.slices.admit(name, entry.and_then(Entry::slice)) {
-                return None;
-            }
-            let is_missed = self.wants.problems
-                && state.is_enabled()
-                && match entry {
-                    Some(entry) => {
-                        let rest = entry.rest(self.jobs.has_one_for(name));
-                        entry.is_exported() && files::is_missed(&entry.unit, rest)
-                    }
-                    None => self.files.is_missed(name),
-                };
-            let state = self.wants.file_states.then(|| state.clone());
-            let tells = is_missed || state.is_some();
-            tells.then(|| UnitFile { name: name.clone(), state, is_missed })
+    fn unit_files(&self) -> Vec<ListedFile> {
+        let is_served = |file: &&ListedFile| {
+            let entry = self.units.get(&file.name).filter(|entry| entry.known);
+            self.slices.admit(&file.name, entry.and_then(Entry::slice))
         };
-        self.files.iter().filter_map(told).collect()
+        self.files.iter().filter(is_served).cloned().collect()
     }
 }

@@ -8,8 +8,8 @@ use crate::systemd::{
 /// What is wanted besides what is always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wants {
-    /// What is wrong with units: that they did not load, are enabled and do not run, have changed
-    /// on disk, or are frozen.
+    /// What is wrong with units: that they did not load, are wanted and do not run, have changed on
+    /// disk, or are frozen.
     pub problems: bool,
     /// The states of unit files.
     pub file_states: bool,
@@ -42,11 +42,6 @@ impl Wants {
         scope_slices: true,
     };
 
-    /// Whether the unit files are to be listed.
-    pub const fn files(self) -> bool {
-        self.problems || self.file_states
-    }
-
     /// What need not be asked of a unit of this type that is told of with others: all but its state,
     /// its runs and where it is.
     pub(super) const fn spared_of_member(self, unit_type: UnitType) -> PropertySet {
@@ -72,6 +67,10 @@ impl Wants {
         }
         if !self.times {
             spared = spared.union(PropertySet::START_STAMPS);
+        }
+        if self.problems || self.times {
+            // Both need it.
+            spared = spared.without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic]));
         }
         if !self.ip {
             spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
@@ -102,7 +101,7 @@ mod tests {
         systemd::{
             name::UnitName,
             property::Value,
-            question::{ListedFile, ListedUnit},
+            question::ListedUnit,
             state::{ActiveState, LoadState},
         },
     };
@@ -112,9 +111,8 @@ mod tests {
     }
 
     /// What is asked of a service, a socket and a unit that does not load, all at rest, of a service
-    /// that runs, and at
-    /// a scrape; and whether a service that is enabled and not in memory is asked about.
-    fn asked(wants: Wants) -> (BTreeSet<&'static str>, BTreeSet<&'static str>, bool) {
+    /// that runs, and at a scrape.
+    fn asked(wants: Wants) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
         let mut inventory = Inventory::new(Box::new(|_| true), 0, wants);
         let listed = |unit: &str, load_state: LoadState| ListedUnit {
             name: name(unit),
@@ -133,18 +131,22 @@ mod tests {
             },
         ];
         inventory.adopt(listing.clone(), Extent::Everything, 0);
-        let file = |unit| ListedFile { name: name(unit), state: "enabled".into() };
-        let ask = inventory.adopt_files(vec![file("a.service"), file("absent.service")]);
         inventory.compare(listing, 0);
         let mut of_units = BTreeSet::new();
         while let Some((unit, property)) = inventory.next_question() {
             of_units.insert(property.name());
             let flags = [UnitProperty::Accept, UnitProperty::IpAccounting];
             let on = match property {
-                UnitProperty::WatchdogInterval
-                | UnitProperty::ActiveEnter
+                UnitProperty::WatchdogInterval => Value::Number(1),
+                // The others were never started.
+                UnitProperty::ActiveEnter
                 | UnitProperty::ActiveExit
-                | UnitProperty::InactiveExit => Value::Number(1),
+                | UnitProperty::InactiveExit
+                    if unit.as_str() == "d.service" =>
+                {
+                    Value::Number(1)
+                }
+                UnitProperty::WantedBy => Value::Units([name("d.service")].into()),
                 _ if flags.contains(&property) => Value::Flag(true),
                 _ => Value::Nothing,
             };
@@ -152,27 +154,24 @@ mod tests {
         }
         assert!(inventory.is_complete());
         let at_scrape = inventory.unsignalled().iter().map(|(_, it)| it.name()).collect();
-        (of_units, at_scrape, !ask.is_empty())
+        (of_units, at_scrape)
     }
 
     #[test]
     fn what_nobody_wants_is_not_asked() {
-        let problems =
-            ["NeedDaemonReload", "ConditionResult", "ConditionTimestampMonotonic", "TriggeredBy"];
-        let problems = [&problems[..], &["LoadError", "FreezerState"]].concat();
+        let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+        let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
+        // These are needed for how long a start took as well, and the other way round.
+        let shared = PropertySet::of(&[UnitProperty::ActiveExitMonotonic]);
+        let problems = problems.without(shared).iter().map(UnitProperty::name);
+        let start = PropertySet::START_STAMPS.without(shared).iter().map(UnitProperty::name);
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
-        let start = [
-            "ActiveEnterTimestampMonotonic",
-            "ActiveExitTimestampMonotonic",
-            "InactiveExitTimestampMonotonic",
-        ];
-        let (all, all_at_scrape, asks) = asked(Wants::EVERYTHING);
-        assert!(asks);
+        let (all, all_at_scrape) = asked(Wants::EVERYTHING);
         let everything = Wants::EVERYTHING;
         for (wants, of_units, at_scrape) in [
             (everything, vec![], vec![]),
-            (Wants { problems: false, ..everything }, problems, vec![]),
+            (Wants { problems: false, ..everything }, problems.collect(), vec![]),
             (
                 Wants { ip: false, ..everything },
                 [&["IPAccounting"], &bytes[..]].concat(),
@@ -183,7 +182,7 @@ mod tests {
                 [&["Accept"], &connections[..]].concat(),
                 connections.to_vec(),
             ),
-            (Wants { times: false, ..everything }, start.to_vec(), vec![]),
+            (Wants { times: false, ..everything }, start.collect(), vec![]),
             (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
             (
                 Wants { watchdog: false, ..everything },
@@ -192,12 +191,11 @@ mod tests {
             ),
             (Wants { file_states: false, ..everything }, vec![], vec![]),
         ] {
-            let (units, scrape, asks) = asked(wants);
+            let (units, scrape) = asked(wants);
             let spared: Vec<_> = all.difference(&units).copied().collect();
             assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(of_units), "{wants:?}");
             let spared = all_at_scrape.difference(&scrape).copied();
             assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(at_scrape), "{wants:?}");
-            assert_eq!(asks, wants.problems);
         }
     }
 }

@@ -22,12 +22,13 @@ use crate::{
     cgroup::resources::Resources,
     inventory::{
         history::History,
-        snapshot::{Snapshot, UnitFile},
+        snapshot::Snapshot,
         unit::{Details, Unit, Usec},
+        wanted::Reason,
     },
     systemd::{
         name::UnitName,
-        state::{ActiveState, LoadState},
+        state::{ActiveState, FileState, LoadState},
     },
 };
 
@@ -59,8 +60,8 @@ families! {
     FILE_STATE: Gauge "systemd_unit_file_state" ["name", "type", "state"]
         "Always 1, with the state of the unit's file, such as enabled, static or masked, also for a unit that is not in memory; from ListUnitFiles, absent unless --collector.unit-file-state is on.";
     [UnitProblems]
-    ENABLED_INACTIVE: Gauge "systemd_unit_enabled_inactive" ["name", "type"]
-        "Always 1, for an enabled unit, in memory or not, that is neither active nor on its way; absent for other units, and for one that rests by design: a finished oneshot, one whose conditions are not met, one that a timer, socket, path or bus name starts.";
+    WANTED_INACTIVE: Gauge "systemd_unit_wanted_inactive" ["name", "type", "reason"]
+        "Always 1, for an inactive unit without a job that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy) and that does not rest by design; reason is never_started if it has not left the inactive state since systemd started, stopped otherwise (InactiveExitTimestamp). Absent for failed units, slices, scopes and devices. At rest by design are: a unit whose conditions or asserts were not met, a finished oneshot, a service whose main process ended by itself with success, a unit with an active trigger, with a bus name that the bus starts it for, or with an active unit that conflicts with it, and a static unit that was never started. systemd does not signal it, so it is up to one reconcile interval late; what is enabled with --no-reload may be absent until a reload.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
         "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late, and one more for every 300 units.";
     FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
@@ -88,8 +89,10 @@ pub(super) struct Row<'a> {
     pub(super) unit: Option<&'a Unit>,
     /// The unit, if it is there and failed to load.
     unloadable: Option<&'a Unit>,
-    /// Its file, if that has something to tell.
-    file: Option<&'a UnitFile>,
+    /// The state of its file, where that is wanted.
+    file: Option<&'a FileState>,
+    /// Why it does not run, if it should.
+    wanted_inactive: Option<Reason>,
     /// The units that are told of as one here, if it is no single unit.
     pub(super) members: Option<Members<'a>>,
     /// What it uses, if it has a control group.
@@ -141,17 +144,25 @@ pub(super) fn rows<'a>(
     });
     let departed = snapshot.departed.iter().map(|(name, history)| Row::new(name, history));
     let mut rows: Vec<_> = sums.chain(rows).chain(others).chain(departed).collect();
+    if !snapshot.wanted_inactive.is_empty() {
+        let reasons = snapshot.wanted_inactive.iter();
+        let reasons: HashMap<_, _> = reasons.map(|(name, why)| (name.as_str(), *why)).collect();
+        for row in &mut rows {
+            row.wanted_inactive = reasons.get(row.name).copied();
+        }
+    }
     if snapshot.files.is_empty() {
         return rows;
     }
     let mut files: HashMap<_, _> =
-        snapshot.files.iter().map(|file| (file.name.as_str(), file)).collect();
+        snapshot.files.iter().map(|file| (file.name.as_str(), &file.state)).collect();
     for row in &mut rows {
         row.file = files.remove(row.name);
     }
     // Of these nothing but the file is there.
     let others = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
-    rows.extend(others.map(|file| Row { file: Some(file), ..Row::new(&file.name, &NO_HISTORY) }));
+    let others = others.map(|file| (&file.name, Some(&file.state)));
+    rows.extend(others.map(|(name, file)| Row { file, ..Row::new(name, &NO_HISTORY) }));
     rows
 }
 
@@ -209,16 +220,13 @@ pub(super) fn encode(
             samples.add((row, [unit.load_state.as_str(), error]), 1_u64)?;
         }
     }
-    let files = || rows.iter().filter_map(|row| Some((row, row.file?)));
     let mut samples = out.family(&FILE_STATE);
-    for (row, file) in files() {
-        if let Some(state) = &file.state {
-            samples.add((row, [state.as_str()]), 1_u64)?;
-        }
+    for (row, state) in rows.iter().filter_map(|row| Some((row, row.file?))) {
+        samples.add((row, [state.as_str()]), 1_u64)?;
     }
-    let mut samples = out.family(&ENABLED_INACTIVE);
-    for (row, _) in files().filter(|(_, file)| file.is_missed) {
-        samples.add(row, 1_u64)?;
+    let mut samples = out.family(&WANTED_INACTIVE);
+    for (row, reason) in rows.iter().filter_map(|row| Some((row, row.wanted_inactive?))) {
+        samples.add((row, [reason.as_str()]), 1_u64)?;
     }
     each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))?;
     each(rows, out, &FROZEN, |unit| is_frozen(unit).then_some(1_u64))
@@ -286,6 +294,7 @@ impl<'a> Row<'a> {
             unit: None,
             unloadable: None,
             file: None,
+            wanted_inactive: None,
             members: None,
             resources: None,
             history,

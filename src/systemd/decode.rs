@@ -1,7 +1,7 @@
 //! D-Bus messages taken apart. Every byte is distrusted: what does not fit is an error here, and
 //! never a panic or a wrong value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Deserialize;
 use tracing::warn;
@@ -178,6 +178,18 @@ pub(super) fn value<T>(
 /// [`Malformed`] if the reply is not a string.
 pub(super) fn owner(reply: &Message) -> Result<String, Malformed> {
     Ok(reply.body().deserialize::<&str>()?.to_owned())
+}
+
+/// Takes the names out of a reply to `ListActivatableNames`.
+///
+/// # Errors
+/// [`Malformed`] if the reply is of another type.
+pub(super) fn names(reply: &Message) -> Result<BTreeSet<Box<str>>, Malformed> {
+    check_length(reply)?;
+    let body = reply.body();
+    let names: Vec<&str> = body.deserialize()?;
+    // The longest name that D-Bus allows is as long as systemd's longest word.
+    Ok(names.into_iter().filter(|name| name.len() <= MAX_WORD).map(Into::into).collect())
 }
 
 /// Takes the rows out of a reply to `ListUnits`.

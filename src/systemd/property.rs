@@ -3,7 +3,7 @@
 
 use zbus::Variant;
 
-use super::name::UnitType;
+use super::name::{UnitName, UnitType};
 
 /// A property's value, with systemd's ways of saying "none" folded into one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Value {
     Text(Box<str>),
     /// A 128-bit identifier.
     Id(u128),
+    /// Names of units.
+    Units(Box<[UnitName]>),
     /// systemd says that there is no value: never happened, switched off, unlimited.
     Nothing,
 }
@@ -35,8 +37,8 @@ enum Kind {
     Job,
     /// A name and a text, of which the name is taken.
     NamedText,
-    /// A list, of which it is taken whether anything is in it.
-    Filled,
+    /// A list of unit names. What cannot be one is left out, and all beyond the first [`MAX_NAMES`].
+    Units,
     /// Two lists of exit statuses, of which it is taken whether anything is in them.
     Statuses,
     /// The state of a freezer, of which it is taken whether the unit is frozen.
@@ -49,6 +51,10 @@ pub(super) const MAX_WORD: usize = 255;
 
 /// The longest text that is taken from the manager, in bytes: the longest of them is a path.
 const MAX_TEXT: usize = 4095;
+
+/// The most names that are taken from one list. The longest list that matters is that of the units
+/// which want one unit, and these are a few.
+const MAX_NAMES: usize = 1024;
 
 /// The value of a property is not of the type that it has had since systemd introduced it, or is a
 /// text far longer than it can be.
@@ -101,7 +107,18 @@ unit_properties! {
     Freezer = "Unit"."FreezerState" as Freezer,
     ConditionResult = "Unit"."ConditionResult" as Flag,
     ConditionTime = "Unit"."ConditionTimestampMonotonic" as Time,
-    TriggeredBy = "Unit"."TriggeredBy" as Filled,
+    WantedBy = "Unit"."WantedBy" as Units,
+    RequiredBy = "Unit"."RequiredBy" as Units,
+    UpheldBy = "Unit"."UpheldBy" as Units,
+    AssertResult = "Unit"."AssertResult" as Flag,
+    AssertTime = "Unit"."AssertTimestampMonotonic" as Time,
+    TriggeredBy = "Unit"."TriggeredBy" as Units,
+    Conflicts = "Unit"."Conflicts" as Units,
+    ConflictedBy = "Unit"."ConflictedBy" as Units,
+    UnitFileState = "Unit"."UnitFileState" as Text,
+    ExitMonotonic = "Service"."ExecMainExitTimestampMonotonic" as Time,
+    RemainAfterExit = "Service"."RemainAfterExit" as Flag,
+    BusName = "Service"."BusName" as Text,
     Restarts = "Service"."NRestarts" as Number,
     ExitTime = "Service"."ExecMainExitTimestamp" as Time,
     ExitCode = "Service"."ExecMainCode" as Number,
@@ -197,7 +214,7 @@ impl Value {
             (Kind::Time, _, Some(0)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(number)) => Ok(Self::Number(number)),
-            (Kind::Filled, Variant::Array(list), _) => Ok(Self::Flag(!list.is_empty())),
+            (Kind::Units, Variant::Array(names), _) => Self::units(names.inner()).ok_or_else(wrong),
             (Kind::Id, Variant::Array(bytes), _) => Self::id(bytes.inner()).ok_or_else(wrong),
             (Kind::Job | Kind::NamedText | Kind::Statuses, Variant::Structure(both), _) => {
                 match (kind, both.fields()) {
@@ -226,6 +243,15 @@ impl Value {
             16 => bytes.iter().try_fold(0, append).map(Self::Id),
             _ => None,
         }
+    }
+
+    fn units(names: &[Variant<'_>]) -> Option<Self> {
+        let text = |name: &Variant<'_>| match name {
+            Variant::Str(name) => Some(UnitName::new(name.as_str())),
+            _ => None,
+        };
+        let names: Option<Vec<_>> = names.iter().take(MAX_NAMES).map(text).collect();
+        names.map(|names| Self::Units(names.into_iter().flatten().collect()))
     }
 
     /// The number, if it is one.
@@ -304,12 +330,38 @@ impl PropertySet {
     pub const SIGNALLED_DETAILS: Self =
         Self::of(&[UnitProperty::ExitCode, UnitProperty::ExitStatus, UnitProperty::Job]);
 
-    /// What tells whether a unit that does not run is at rest by design.
-    pub const RESTING: Self = Self::of(&[
+    /// Which units start this one. A list grows without a signal when another unit is loaded.
+    pub const WANTING: Self =
+        Self::of(&[UnitProperty::WantedBy, UnitProperty::RequiredBy, UnitProperty::UpheldBy]);
+
+    /// The lists of units that decide whether an inactive one should run.
+    pub const RELATIONS: Self = Self::WANTING
+        .with(UnitProperty::TriggeredBy)
+        .with(UnitProperty::Conflicts)
+        .with(UnitProperty::ConflictedBy);
+
+    /// Whether the last attempt to start a unit came to nothing by design.
+    pub const CHECKS: Self = Self::of(&[
         UnitProperty::ConditionResult,
         UnitProperty::ConditionTime,
-        UnitProperty::TriggeredBy,
+        UnitProperty::AssertResult,
+        UnitProperty::AssertTime,
     ]);
+
+    /// Settings that decide whether an inactive unit rests by design.
+    pub const RESTING_SETTINGS: Self = Self::of(&[
+        UnitProperty::UnitFileState,
+        UnitProperty::RemainAfterExit,
+        UnitProperty::BusName,
+    ]);
+
+    /// How the last run of a service ended, on the clock that nobody sets.
+    pub const ENDING: Self =
+        Self::of(&[UnitProperty::ActiveExitMonotonic, UnitProperty::ExitMonotonic]);
+
+    /// All that decides whether an inactive unit should run.
+    pub const RESTING: Self =
+        Self::RELATIONS.union(Self::CHECKS).union(Self::RESTING_SETTINGS).union(Self::ENDING);
 
     /// What tells whether only a failure is followed by an automatic restart.
     pub const RESTARTING: Self =
@@ -549,6 +601,21 @@ mod tests {
         assert_eq!(take(&bytes), Ok(Value::Id(0x102)));
         assert!(take(&bytes[1..]).is_err());
         assert!(UnitProperty::Invocation.take(&Variant::from(vec![7_u32; 16])).is_err());
+    }
+
+    #[test]
+    fn a_list_of_units_is_bounded_and_holds_nothing_but_names() {
+        let take = |names: Vec<String>| UnitProperty::WantedBy.take(&Variant::from(names));
+        let units = |names: &[String]| {
+            Ok(Value::Units(names.iter().filter_map(|name| UnitName::new(name)).collect()))
+        };
+        assert_eq!(take(Vec::new()), units(&[]));
+        let odd = ["a.target", "", "no suffix", "b.service"].map(str::to_owned);
+        assert_eq!(take(odd.to_vec()), units(&[odd[0].clone(), odd[3].clone()]));
+        let many: Vec<_> = (0..MAX_NAMES + 1).map(|at| format!("u{at}.service")).collect();
+        assert_eq!(take(many.clone()), units(&many[..MAX_NAMES]));
+        assert!(UnitProperty::WantedBy.take(&Variant::from(vec![7_u32])).is_err());
+        assert!(UnitProperty::WantedBy.take(&Variant::from("a.target")).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The calls that are made to systemd, and the answers they get.
 
+use std::collections::BTreeSet;
+
 use zbus::{Message, message};
 
 use super::{
@@ -36,6 +38,8 @@ pub enum Question {
     Match(&'static str),
     /// `GetNameOwner` of systemd's name, to the bus.
     Owner,
+    /// `ListActivatableNames`, to the bus: the names that it starts services for.
+    ActivatableNames,
     /// `Subscribe`: without it systemd signals nothing.
     Subscribe,
     /// `ListUnits`.
@@ -57,6 +61,8 @@ pub enum Answer {
     Done,
     /// The unique name of the connection that owns systemd's name.
     Owner(String),
+    /// The names that the bus starts services for.
+    ActivatableNames(BTreeSet<Box<str>>),
     /// All units in memory.
     Units(Vec<ListedUnit>),
     /// All queued jobs.
@@ -122,6 +128,7 @@ impl Question {
         match self {
             Self::Match(_) => "AddMatch",
             Self::Owner => "GetNameOwner",
+            Self::ActivatableNames => "ListActivatableNames",
             Self::Subscribe => "Subscribe",
             Self::Units => "ListUnits",
             Self::Jobs => "ListJobs",
@@ -136,6 +143,7 @@ impl Question {
         match self {
             Self::Match(rule) => bus_call(method).build(rule),
             Self::Owner => bus_call(method).build(&MANAGER_NAME),
+            Self::ActivatableNames => bus_call(method).build(&()),
             Self::Subscribe | Self::Units | Self::Jobs | Self::UnitFiles => {
                 systemd_call(MANAGER_PATH, MANAGER_INTERFACE, method, on_bus).build(&())
             }
@@ -156,6 +164,7 @@ impl Question {
         let answer = match self {
             Self::Match(_) | Self::Subscribe => Ok(Answer::Done),
             Self::Owner => decode::owner(reply).map(Answer::Owner),
+            Self::ActivatableNames => decode::names(reply).map(Answer::ActivatableNames),
             Self::Units => decode::units(reply).map(Answer::Units),
             Self::Jobs => decode::jobs(reply).map(Answer::Jobs),
             Self::UnitFiles => decode::unit_files(reply).map(Answer::UnitFiles),

@@ -214,13 +214,6 @@ impl ActiveState {
     }
 }
 
-impl FileState {
-    /// Whether the unit is to be started together with another one.
-    pub fn is_enabled(&self) -> bool {
-        matches!(self, Self::Enabled | Self::EnabledRuntime)
-    }
-}
-
 impl RunResult {
     /// Whether a run that ended so failed. One that its own condition kept from starting did not.
     pub fn is_failure(&self) -> bool {

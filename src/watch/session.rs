@@ -20,8 +20,7 @@ use crate::{
     systemd::{
         event::Event,
         link::{Link, Lost},
-        name::UnitName,
-        property::{ManagerProperty, UnitProperty},
+        property::ManagerProperty,
         question::{CallError, MATCH_RULES, Question},
     },
     telemetry::Word,
@@ -136,8 +135,6 @@ struct Files {
     wanted: bool,
     /// When they were listed last.
     listed: Option<Instant>,
-    /// What is to be asked about those of which systemd has no unit in memory.
-    to_ask: VecDeque<(UnitName, UnitProperty)>,
 }
 
 /// A reload or a re-execution that systemd has announced.
@@ -285,6 +282,10 @@ impl<'a> Session<'a> {
             self.manager_under_way += 1;
             self.ask(Question::Manager(ManagerProperty::Stage("Userspace")))?;
         }
+        if self.link.is_on_bus() && lock(&self.shared.inventory).wants().problems {
+            // No signal says that these have changed.
+            self.ask(Question::ActivatableNames)?;
+        }
         self.ask(Question::Units)?;
         self.jobs.comparing = reason == Reason::Interval;
         self.ask_jobs()
@@ -311,7 +312,6 @@ impl<'a> Session<'a> {
                 self.ask(Question::Manager(property))?;
             } else {
                 let next = lock(&self.shared.inventory).next_question();
-                let next = next.or_else(|| self.files.to_ask.pop_front());
                 let Some((unit, property)) = next else { break };
                 self.ask(Question::Unit(unit, property))?;
             }
@@ -368,7 +368,7 @@ impl<'a> Session<'a> {
         }
         let listed_lately = self.files.listed.is_some_and(|at| at.elapsed() < FILES_PAUSE);
         if self.files.wanted && self.seeded && !listed_lately && self.reload.is_none() {
-            self.files = Files { listed: Some(Instant::now()), ..Files::default() };
+            self.files = Files { wanted: false, listed: Some(Instant::now()) };
             self.ask(Question::UnitFiles)?;
         }
         if matches!(self.settle, Some(Settle::At(at)) if at <= Instant::now())

@@ -7,14 +7,16 @@ use unitwatch::{
     cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Pressure, Resources, Throttling},
     inventory::{
         history::{self, Exit, History, JobTotals},
-        snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, UnitFile, Watchdog},
+        snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, Watchdog},
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
+        wanted::Reason,
     },
     metrics::{Clocks, Scrape, group::Groups},
     sum::Sums,
     systemd::{
         name::{UnitName, UnitType},
+        question::ListedFile,
         state::{
             ActiveState, ExitCode, FileState, JobResult, JobState, JobType, LoadState, RunResult,
             SystemState,
@@ -195,15 +197,16 @@ fn some_manager() -> impl Strategy<Value = Manager> {
 
 /// Units that are there, units that have left, and the files of some of both and of others.
 fn some_units() -> impl Strategy<Value = Snapshot> {
-    let facts = || (option::of(state(FileState::ALL)), any::<bool>());
+    let reason = prop_oneof![Just(Reason::NeverStarted), Just(Reason::Stopped)];
     (
         // On the heap, all that is large: the stack of a test is small.
         collection::vec(some_unit().boxed(), 0..20),
         collection::btree_map(some_name(), some_history(), 0..8),
-        collection::btree_map(some_name(), facts(), 0..8),
-        collection::vec(facts(), 0..14),
+        collection::btree_map(some_name(), state(FileState::ALL), 0..8),
+        collection::vec(state(FileState::ALL), 0..14),
+        collection::vec(option::of(reason), 0..20),
     )
-        .prop_map(|(units, departed, files, known_files)| {
+        .prop_map(|(units, departed, files, known_files, reasons)| {
             let units: BTreeMap<_, _> =
                 units.into_iter().map(|unit| (unit.name.clone(), Arc::new(unit))).collect();
             let departed = departed.into_iter().map(|(name, history)| {
@@ -218,13 +221,17 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
             let known_files = names.step_by(2).cloned().zip(known_files);
             let files = files.into_iter().map(|(name, of)| (UnitName::new(&name).unwrap(), of));
             let files: BTreeMap<_, _> = files.chain(known_files).collect();
-            let files = files.into_iter().filter(|(_, (state, missed))| state.is_some() || *missed);
-            let files = files.map(|(name, (state, is_missed))| UnitFile { name, state, is_missed });
+            let files = files.into_iter().map(|(name, state)| ListedFile { name, state });
             let files = files.collect();
+            let loaded = units.values().filter(|unit| unit.load_state == LoadState::Loaded);
+            let wanted_inactive = loaded.map(|unit| unit.name.clone()).zip(reasons);
+            let wanted_inactive =
+                wanted_inactive.filter_map(|(name, reason)| Some((name, reason?))).collect();
             Snapshot {
                 units: units.into_values().collect(),
                 departed,
                 files,
+                wanted_inactive,
                 ..Snapshot::default()
             }
         })

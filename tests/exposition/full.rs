@@ -6,15 +6,17 @@ use unitwatch::{
     cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
     inventory::{
         history::{self, Exit, History, JobTotals},
-        snapshot::{Manager, Snapshot, Stamp, Sum, UnitFile, Watchdog},
+        snapshot::{Manager, Snapshot, Stamp, Sum, Watchdog},
         tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
+        wanted::Reason,
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
     sum::{Sums, Told},
     systemd::{
         name::{UnitName, UnitType},
+        question::ListedFile,
         state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
     },
     telemetry::Totals,
@@ -214,19 +216,18 @@ fn sums() -> Vec<Sum> {
 }
 
 /// The unit files, one of a unit that is not in memory.
-fn files() -> Vec<UnitFile> {
+fn files() -> Vec<ListedFile> {
     let files = [
-        (r"back\x2dslash.service", "enabled", false),
-        ("broken.service", "enabled", true),
-        ("gone@1.service", "transient", false),
-        ("odd.thing", "crossed-out", false),
-        ("unheard-of.service", "enabled-runtime", true),
-        ("work@.service", "static", false),
+        (r"back\x2dslash.service", "enabled"),
+        ("broken.service", "enabled"),
+        ("gone@1.service", "transient"),
+        ("odd.thing", "crossed-out"),
+        ("unheard-of.service", "enabled-runtime"),
+        ("work@.service", "static"),
     ];
-    let file = |(name, state, is_missed): (&str, &str, bool)| UnitFile {
+    let file = |(name, state): (&str, &str)| ListedFile {
         name: UnitName::new(name).unwrap(),
-        state: Some(state.into()),
-        is_missed,
+        state: state.into(),
     };
     files.map(file).into()
 }
@@ -325,6 +326,7 @@ pub(crate) fn full() -> Scrape {
         sums: sums(),
         departed: departed(),
         files: files(),
+        wanted_inactive: vec![(UnitName::new("never.timer").unwrap(), Reason::NeverStarted)],
         totals: happened(),
         by_state: BTreeMap::from([
             ((UnitType::Service, ActiveState::Active), 91),

@@ -100,7 +100,7 @@ fn what_would_go_beyond_the_cap_is_left_out_by_whole_units() {
     // Eight of the twelve have a state, and two of these are in one of their own.
     assert_eq!(dropped("systemd_unit_state"), "42");
     assert_eq!(dropped("systemd_unit_load_error"), "1");
-    assert_eq!(dropped("systemd_unit_enabled_inactive"), "1");
+    assert_eq!(dropped("systemd_unit_wanted_inactive"), "1");
     assert_eq!(dropped("systemd_unit_transitions_total"), "6");
     assert_eq!(dropped("systemd_timer_last_trigger_seconds"), "1");
     assert_eq!(dropped("systemd_service_restart_total"), "3");

@@ -90,7 +90,7 @@ const HISTORY: [&str; 7] = [
 
 /// The families that tell what is wrong with a unit that is perhaps not loaded.
 const WRONG: [&str; 3] =
-    ["systemd_unit_load_error", "systemd_unit_file_state", "systemd_unit_enabled_inactive"];
+    ["systemd_unit_load_error", "systemd_unit_file_state", "systemd_unit_wanted_inactive"];
 
 /// All samples of a scrape of this.
 fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
@@ -294,13 +294,14 @@ proptest! {
         let files = || snapshot.files.iter().map(|file| {
             (file, file.name.to_string(), file.name.suffix().to_owned())
         });
-        let states = files().filter_map(|(file, name, unit_type)| {
-            Some([name, unit_type, file.state.as_ref()?.to_string()])
+        let states = files().map(|(file, name, unit_type)| {
+            [name, unit_type, file.state.to_string()]
         });
         prop_assert_eq!(told(&samples, "systemd_unit_file_state"), ones(states));
-        let missed = files().filter(|(file, ..)| file.is_missed);
-        let missed = missed.map(|(_, name, unit_type)| [name, unit_type]);
-        prop_assert_eq!(told(&samples, "systemd_unit_enabled_inactive"), ones(missed));
+        let wanted = snapshot.wanted_inactive.iter().map(|(name, reason)| {
+            [name.to_string(), name.suffix().to_owned(), reason.as_str().to_owned()]
+        });
+        prop_assert_eq!(told(&samples, "systemd_unit_wanted_inactive"), ones(wanted));
 
         let old = visible().filter(|(unit, ..)| unit.need_daemon_reload);
         let old = old.map(|(_, name, unit_type)| [name, unit_type]);

@@ -253,3 +253,102 @@ fn a_property_that_this_systemd_lacks_is_asked_once() {
     inventory.adopt(units.map(up).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
 }
+
+/// Answers everything that is asked as systemd would of a unit that `all.target` wants, and returns
+/// of which units that was asked.
+fn asked_about_rest(inventory: &mut Inventory) -> Vec<String> {
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        let value = match property {
+            UnitProperty::WantedBy => {
+                asked.push(unit.as_str().to_owned());
+                Value::Units([UnitName::new("all.target").unwrap()].into())
+            }
+            UnitProperty::LoadState => Value::Text("loaded".into()),
+            UnitProperty::ActiveState => Value::Text("inactive".into()),
+            _ => Value::Nothing,
+        };
+        inventory.answer(&unit, property, Ok(value));
+    }
+    asked
+}
+
+fn becomes(inventory: &mut Inventory, unit: &str, state: &str) {
+    let facts = vec![
+        (UnitProperty::ActiveState, Value::Text(state.into())),
+        (UnitProperty::SubState, Value::Text("dead".into())),
+    ];
+    inventory.apply(Event::UnitChanged(UnitName::new(unit).unwrap(), facts), 0);
+}
+
+fn wanted(inventory: &Inventory) -> Vec<String> {
+    let snapshot = inventory.snapshot(0);
+    snapshot.wanted_inactive.iter().map(|(name, _)| name.to_string()).collect()
+}
+
+/// systemd drops many units as soon as they are inactive, and a question makes it load them again.
+#[test]
+fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() {
+    let mut inventory = inventory();
+    inventory.adopt(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
+    becomes(&mut inventory, "all.target", "active");
+    assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "it is there at the start");
+    assert_eq!(wanted(&inventory), ["a.timer"]);
+
+    becomes(&mut inventory, "a.timer", "active");
+    assert_eq!(wanted(&inventory), Vec::<String>::new());
+    inventory.apply(Event::UnitNew(UnitName::new("new.timer").unwrap()), 0);
+    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+    becomes(&mut inventory, "a.timer", "inactive");
+    for now in [SETTLING - 1, SETTLING] {
+        assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+        assert_eq!(wanted(&inventory), Vec::<String>::new());
+        inventory.retry_deferred(now);
+    }
+    assert_eq!(asked_about_rest(&mut inventory), ["a.timer", "new.timer"]);
+    assert_eq!(wanted(&inventory), ["a.timer", "new.timer"]);
+
+    // One that has left in time is not asked, nor one that is active again.
+    becomes(&mut inventory, "a.timer", "active");
+    becomes(&mut inventory, "a.timer", "inactive");
+    inventory.apply(Event::UnitNew(UnitName::new("brief.timer").unwrap()), 0);
+    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+    inventory.retry_deferred(SETTLING);
+    inventory.apply(Event::UnitRemoved(UnitName::new("brief.timer").unwrap()), 0);
+    becomes(&mut inventory, "a.timer", "active");
+    inventory.retry_deferred(SETTLING);
+    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+}
+
+/// A list of units grows without a signal when another unit is loaded.
+#[test]
+fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile() {
+    let listing = || {
+        let all = ListedUnit { active_state: ActiveState::Active, ..listed("all.target") };
+        vec![all, listed("a.timer")]
+    };
+    let mut inventory = inventory();
+    inventory.adopt(listing(), Extent::Everything, 0);
+    for round in 0..3 {
+        assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "{round}");
+        assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new(), "{round}");
+        match round {
+            0 => drop(inventory.compare(listing(), 0)),
+            _ => inventory.adopt(listing(), Extent::Settings, 0),
+        }
+        assert_eq!(wanted(&inventory), ["a.timer"], "{round}");
+    }
+}
+
+#[test]
+fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
+    let mut inventory = inventory();
+    let all = ListedUnit { active_state: ActiveState::Active, ..listed("all.target") };
+    inventory.adopt(vec![all, listed("a.timer")], Extent::Everything, 0);
+    asked_about_rest(&mut inventory);
+    let unit = UnitName::new("a.timer").unwrap();
+    inventory.apply(Event::JobNew { id: 7, unit: unit.clone() }, 0);
+    assert_eq!(wanted(&inventory), Vec::<String>::new());
+    inventory.apply(Event::JobRemoved { id: 7, unit, result: "canceled".into() }, 0);
+    assert_eq!(wanted(&inventory), ["a.timer"]);
+}

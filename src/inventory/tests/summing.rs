@@ -148,8 +148,6 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
         let mut inventory = summing(words, &[]);
         inventory.apply(Event::UnitNew(unit(name)), 1);
         inventory.retry_deferred(Usec::MAX);
-        let file = |name| ListedFile { name: unit(name), state: "enabled".into() };
-        inventory.adopt_files(vec![file(name)]);
         let mut asked = PropertySet::EMPTY;
         while let Some((name, property)) = inventory.next_question() {
             asked = asked.with(property);

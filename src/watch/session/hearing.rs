@@ -198,7 +198,7 @@ impl Session<'_> {
                 self.jobs.unanswered = true;
             }
             (Question::UnitFiles, Ok(Answer::UnitFiles(files))) => {
-                self.files.to_ask = lock(&self.shared.inventory).adopt_files(files).into();
+                lock(&self.shared.inventory).adopt_files(files);
             }
             (Question::UnitFiles, Err(error)) => {
                 // What is known of them stays, until the next time that they change.
@@ -208,6 +208,11 @@ impl Session<'_> {
                 }
                 debug!(%error, "cannot list the unit files");
             }
+            (Question::ActivatableNames, Ok(Answer::ActivatableNames(names))) => {
+                lock(&self.shared.inventory).adopt_activatable(names);
+            }
+            // What is known of them stays, until the next listing of units.
+            (Question::ActivatableNames, _) => {}
             (Question::Unit(unit, property), answer) => {
                 let value = match answer {
                     Ok(Answer::Value(value)) => Ok(value),
@@ -263,9 +268,9 @@ impl Session<'_> {
         self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted))
     }
 
-    /// Has the unit files listed again, if anybody wants to be told of them.
+    /// Has the unit files listed again, if their states are served.
     fn want_files(&mut self) {
-        self.files.wanted = lock(&self.shared.inventory).wants().files();
+        self.files.wanted = lock(&self.shared.inventory).wants().file_states;
     }
 
     fn count_drift(&self, field: &'static str, count: usize) {

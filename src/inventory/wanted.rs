@@ -1,0 +1,480 @@
+//! Inactive units that an active unit wants, and that do not rest by design.
+//!
+//! systemd signals neither the lists of a unit nor their changes, and a question about a unit that
+//! it has just dropped makes it load that unit again. So an inactive unit is asked once it has been
+//! inactive and in memory for a second.
+
+use std::collections::BTreeSet;
+
+use super::{Inventory, entry::Entry, unit::Details, unit::Unit, unit::Usec};
+use crate::systemd::{
+    name::{UnitName, UnitType},
+    property::{PropertySet, UnitProperty, Value},
+    state::{ActiveState, LoadState, RunResult},
+};
+
+/// The names that a bus starts a service for.
+pub(super) type Activatable = BTreeSet<Box<str>>;
+
+/// Since when a unit that should run does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It has not left the inactive state since systemd began.
+    NeverStarted,
+    /// It has been started since.
+    Stopped,
+}
+
+/// What systemd says of an inactive unit beyond its row: which units want it, and what may excuse
+/// it.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// It has been inactive and in memory for long enough to be asked.
+    lasts: bool,
+    /// All that is asked of it has been known since.
+    is_known: bool,
+    wanted_by: Box<[UnitName]>,
+    required_by: Box<[UnitName]>,
+    upheld_by: Box<[UnitName]>,
+    condition: Check,
+    assertion: Check,
+    triggered_by: Box<[UnitName]>,
+    conflicts: Box<[UnitName]>,
+    conflicted_by: Box<[UnitName]>,
+    is_static: bool,
+    remains_after_exit: bool,
+    bus_name: Option<Box<str>>,
+    /// `ExecMainExitTimestampMonotonic`.
+    main_exit: Option<Usec>,
+}
+
+/// The conditions or the asserts of a unit.
+#[derive(Debug, Default)]
+struct Check {
+    /// When they were last looked at, on the monotonic clock.
+    at: Option<Usec>,
+    met: bool,
+}
+
+// === impl Rest ===
+
+impl Rest {
+    /// Takes one value; `false` if it is of no property that is kept here.
+    pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) -> bool {
+        use UnitProperty as P;
+        let is_set = *value == Value::Flag(true);
+        match property {
+            P::WantedBy => self.wanted_by = units(value),
+            P::RequiredBy => self.required_by = units(value),
+            P::UpheldBy => self.upheld_by = units(value),
+            P::ConditionResult => self.condition.met = is_set,
+            P::ConditionTime => self.condition.at = value.number(),
+            P::AssertResult => self.assertion.met = is_set,
+            P::AssertTime => self.assertion.at = value.number(),
+            P::TriggeredBy => self.triggered_by = units(value),
+            P::Conflicts => self.conflicts = units(value),
+            P::ConflictedBy => self.conflicted_by = units(value),
+            P::UnitFileState => self.is_static = value.text() == Some("static"),
+            P::RemainAfterExit => self.remains_after_exit = is_set,
+            P::BusName => self.bus_name = value.text().filter(|it| !it.is_empty()).map(Into::into),
+            P::ExitMonotonic => self.main_exit = value.number(),
+            _ => return false,
+        }
+        true
+    }
+
+    /// When it was last tried to start the unit, on the monotonic clock.
+    pub(super) fn tried_at(&self) -> Option<Usec> {
+        self.condition.at
+    }
+
+    /// What is to be known of the unit, `held` being what is.
+    pub(super) fn wanted(&self, unit: &Unit, held: PropertySet) -> PropertySet {
+        if !self.lasts || !is_candidate(unit) {
+            return PropertySet::EMPTY;
+        }
+        if self.wanting().next().is_none() {
+            return PropertySet::WANTING;
+        }
+        let mut wanted = PropertySet::RELATIONS.union(PropertySet::CHECKS);
+        if matches!(unit.details, Details::Service(_)) {
+            wanted = wanted.union(PropertySet::ENDING);
+            wanted = wanted.with(UnitProperty::RemainAfterExit).with(UnitProperty::BusName);
+        }
+        // systemd looks for the file on the disk.
+        if held.has(UnitProperty::ConditionTime) && !self.was_tried(unit) {
+            wanted = wanted.with(UnitProperty::UnitFileState);
+        }
+        wanted
+    }
+
+    /// Takes in what is known of the unit: `told` also has what systemd does not say.
+    pub(super) fn conclude(&mut self, unit: &Unit, held: PropertySet, told: PropertySet) {
+        let wanted = self.wanted(unit, held);
+        self.is_known |= !wanted.is_empty() && told.contains(wanted);
+    }
+
+    /// The units that start this one with themselves. A device does so when it is plugged in.
+    fn wanting(&self) -> impl Iterator<Item = &UnitName> {
+        let all = self.wanted_by.iter().chain(&self.required_by).chain(&self.upheld_by);
+        all.filter(|name| name.unit_type() != UnitType::Device)
+    }
+
+    /// Why the unit does not run although an active unit wants it; `None` if nothing is wrong, or
+    /// not enough is known.
+    fn reason(
+        &self,
+        unit: &Unit,
+        is_active: impl Fn(&UnitName) -> bool + Copy,
+        activatable: Option<&Activatable>,
+    ) -> Option<Reason> {
+        let is_missed = self.is_known
+            && is_candidate(unit)
+            && self.wanting().any(is_active)
+            && !self.is_by_design(unit, is_active, activatable);
+        let reason = match unit.inactive_exit {
+            None => Reason::NeverStarted,
+            Some(_) => Reason::Stopped,
+        };
+        is_missed.then_some(reason)
+    }
+
+    /// Whether the unit is inactive because it is meant to be.
+    fn is_by_design(
+        &self,
+        unit: &Unit,
+        is_active: impl Fn(&UnitName) -> bool + Copy,
+        activatable: Option<&Activatable>,
+    ) -> bool {
+        self.condition.has_failed()
+            || self.assertion.has_failed()
+            || unit.result == Some(RunResult::ExecCondition)
+            || self.has_finished(unit)
+            || self.has_ended_by_itself(unit)
+            || self.triggered_by.iter().any(is_active)
+            || self.is_started_by_bus(activatable)
+            || self.conflicts.iter().chain(&self.conflicted_by).any(is_active)
+            || (self.is_static && !self.was_tried(unit))
+    }
+
+    /// A oneshot that ran. With `RemainAfterExit=yes` it would be active then.
+    fn has_finished(&self, unit: &Unit) -> bool {
+        let Details::Service(service) = &unit.details else { return false };
+        service.service_type.as_deref() == Some("oneshot")
+            && !self.remains_after_exit
+            && unit.result == Some(RunResult::Success)
+            && self.was_tried(unit)
+    }
+
+    /// A service whose main process ended well before anything stopped it. A stop job makes the
+    /// unit leave the active state first, also if the process then exits with 0.
+    fn has_ended_by_itself(&self, unit: &Unit) -> bool {
+        let ends = self.main_exit.zip(unit.active_exit_monotonic);
+        !self.remains_after_exit
+            && unit.result == Some(RunResult::Success)
+            && ends.is_some_and(|(main, active)| main < active)
+    }
+
+    /// A service that its bus starts when something calls its name. Where there is no bus to ask,
+    /// each name counts as one of these.
+    fn is_started_by_bus(&self, activatable: Option<&Activatable>) -> bool {
+        let is_activatable = |name: &str| activatable.is_none_or(|names| names.contains(name));
+        self.bus_name.as_deref().is_some_and(is_activatable)
+    }
+
+    /// Whether it was to be started at least once, or was set up without being started, as a mount
+    /// may be.
+    fn was_tried(&self, unit: &Unit) -> bool {
+        self.condition.at.is_some() || unit.inactive_exit.is_some()
+    }
+}
+
+fn units(value: &Value) -> Box<[UnitName]> {
+    if let Value::Units(names) = value { names.clone() } else { Box::default() }
+}
+
+/// Whether it is of interest which units want this one.
+fn is_candidate(unit: &Unit) -> bool {
+    unit.active_state == ActiveState::Inactive
+        && unit.load_state == LoadState::Loaded
+        && !matches!(unit.name.unit_type(), UnitType::Slice | UnitType::Scope | UnitType::Device)
+}
+
+// === impl Check ===
+
+impl Check {
+    /// Whether they kept the unit from being started. Without a time they have never been looked
+    /// at, and systemd says that they are not met.
+    fn has_failed(&self) -> bool {
+        self.at.is_some() && !self.met
+    }
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// The value of the label `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NeverStarted => "never_started",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    /// Takes in whether the unit is inactive now. Returns whether it has become so, and is to be
+    /// asked after a pause.
+    fn note_rest(&mut self) -> bool {
+        if self.unit.active_state == ActiveState::Inactive {
+            return !self.rest.lasts;
+        }
+        self.rest.lasts = false;
+        self.rest.is_known = false;
+        // By the time that it is inactive again other units may want it.
+        self.doubt(PropertySet::RELATIONS);
+        false
+    }
+
+    /// Takes in that the unit has been in memory for a while as it is, or was listed.
+    pub(super) fn note_lasting(&mut self) {
+        self.rest.lasts |= self.note_rest();
+    }
+}
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// Takes in the names that the bus starts services for.
+    pub fn adopt_activatable(&mut self, names: BTreeSet<Box<str>>) {
+        self.activatable = Some(names);
+    }
+
+    /// Takes in whether a unit is inactive now; it is asked after a pause.
+    pub(super) fn note_rest(&mut self, name: &UnitName) {
+        if self.units.get_mut(name).is_some_and(Entry::note_rest) {
+            self.deferred.insert(name.clone());
+        }
+    }
+
+    /// Why a unit does not run although an active unit wants it.
+    pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<Reason> {
+        let is_active = |name: &UnitName| self.units.get(name).is_some_and(is_active);
+        let reason = entry.rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
+        (!self.jobs.has_one_for(&entry.unit.name)).then_some(reason)
+    }
+}
+
+/// Whether a unit is active, as systemd understands it for what depends on it.
+fn is_active(entry: &Entry) -> bool {
+    let state = &entry.unit.active_state;
+    matches!(state, ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::unit::Service;
+
+    /// The active units of the tests.
+    const ACTIVE: [&str; 3] = ["all.target", "busy.socket", "plugged.device"];
+
+    fn name(name: &str) -> UnitName {
+        UnitName::new(name).unwrap()
+    }
+
+    fn names(of: &[&str]) -> Value {
+        Value::Units(of.iter().map(|of| name(of)).collect())
+    }
+
+    /// A unit and its rest.
+    struct Case {
+        unit: Unit,
+        rest: Rest,
+    }
+
+    impl Case {
+        /// A service that an active target wants. It was started and then stopped.
+        fn stopped() -> Self {
+            let mut unit = Unit::new(name("a.service"));
+            unit.load_state = LoadState::Loaded;
+            unit.inactive_exit = Some(1);
+            unit.active_exit_monotonic = Some(5);
+            unit.result = Some(RunResult::Success);
+            let service = Service { service_type: Some("simple".into()), ..Service::default() };
+            unit.details = Details::Service(service);
+            let rest = Rest { is_known: true, lasts: true, ..Rest::default() };
+            let case = Self { unit, rest };
+            case.with(UnitProperty::WantedBy, names(&["all.target"]))
+                .with(UnitProperty::ConditionTime, Value::Number(1))
+                .with(UnitProperty::ConditionResult, Value::Flag(true))
+                .with(UnitProperty::AssertTime, Value::Number(1))
+                .with(UnitProperty::AssertResult, Value::Flag(true))
+                .with(UnitProperty::ExitMonotonic, Value::Number(6))
+                .with(UnitProperty::Conflicts, names(&["shutdown.target"]))
+        }
+
+        /// The same, never started: systemd says then that nothing is met, at no time.
+        fn untried() -> Self {
+            let mut case = Self::stopped();
+            case.unit.inactive_exit = None;
+            case.unit.active_exit_monotonic = None;
+            case.with(UnitProperty::ConditionTime, Value::Nothing)
+                .with(UnitProperty::ConditionResult, Value::Flag(false))
+                .with(UnitProperty::AssertTime, Value::Nothing)
+                .with(UnitProperty::AssertResult, Value::Flag(false))
+                .with(UnitProperty::ExitMonotonic, Value::Nothing)
+        }
+
+        /// A oneshot that ran and exited.
+        fn finished() -> Self {
+            let mut case = Self::stopped();
+            let Details::Service(service) = &mut case.unit.details else { panic!() };
+            service.service_type = Some("oneshot".into());
+            case.unit.active_exit_monotonic = None;
+            case
+        }
+
+        fn with(mut self, property: UnitProperty, value: Value) -> Self {
+            assert!(self.rest.learn(property, &value), "{property:?}");
+            self
+        }
+
+        fn with_unit(mut self, change: impl FnOnce(&mut Unit)) -> Self {
+            change(&mut self.unit);
+            self
+        }
+
+        fn reason(&self) -> Option<Reason> {
+            let activatable = Activatable::from(["org.example.Called".into()]);
+            let is_active = |name: &UnitName| ACTIVE.contains(&name.as_str());
+            self.rest.reason(&self.unit, is_active, Some(&activatable))
+        }
+    }
+
+    #[track_caller]
+    fn rests(case: Case) {
+        assert_eq!(case.reason(), None);
+    }
+
+    #[track_caller]
+    fn stopped(case: Case) {
+        assert_eq!(case.reason(), Some(Reason::Stopped));
+    }
+
+    #[track_caller]
+    fn never_started(case: Case) {
+        assert_eq!(case.reason(), Some(Reason::NeverStarted));
+    }
+
+    #[test]
+    fn a_unit_is_wanted_if_an_active_unit_wants_requires_or_upholds_it() {
+        for relation in PropertySet::WANTING.iter() {
+            let unwanted = || Case::stopped().with(UnitProperty::WantedBy, names(&[]));
+            rests(unwanted());
+            stopped(unwanted().with(relation, names(&["idle.target", "all.target"])));
+            rests(unwanted().with(relation, names(&["idle.target"])));
+            rests(unwanted().with(relation, names(&["plugged.device"])));
+        }
+    }
+
+    #[test]
+    fn only_an_inactive_loaded_unit_that_can_be_started_is_reported() {
+        for state in ActiveState::ALL.iter().filter(|state| **state != ActiveState::Inactive) {
+            rests(Case::stopped().with_unit(|unit| unit.active_state = state.clone()));
+        }
+        for state in LoadState::ALL.iter().filter(|state| **state != LoadState::Loaded) {
+            rests(Case::stopped().with_unit(|unit| unit.load_state = state.clone()));
+        }
+        for unit_type in UnitType::ALL {
+            let name = name(&format!("a.{}", unit_type.as_str()));
+            let case = Case::stopped().with_unit(|unit| unit.name = name);
+            match unit_type {
+                UnitType::Slice | UnitType::Scope | UnitType::Device => rests(case),
+                _ => stopped(case),
+            }
+        }
+        let mut case = Case::stopped();
+        case.rest.is_known = false;
+        rests(case);
+    }
+
+    #[test]
+    fn a_unit_whose_checks_were_not_met_rests() {
+        for (result, time) in [
+            (UnitProperty::ConditionResult, UnitProperty::ConditionTime),
+            (UnitProperty::AssertResult, UnitProperty::AssertTime),
+        ] {
+            rests(Case::stopped().with(result, Value::Flag(false)));
+            stopped(Case::stopped().with(result, Value::Flag(true)));
+            never_started(Case::untried().with(result, Value::Flag(false)));
+            rests(Case::untried().with(time, Value::Number(1)));
+        }
+        let skipped = RunResult::ExecCondition;
+        rests(Case::stopped().with_unit(|unit| unit.result = Some(skipped)));
+    }
+
+    #[test]
+    fn a_finished_oneshot_rests() {
+        rests(Case::finished());
+        stopped(Case::finished().with(UnitProperty::RemainAfterExit, Value::Flag(true)));
+        stopped(Case::finished().with_unit(|unit| unit.result = Some(RunResult::Timeout)));
+        let Case { unit, .. } = Case::finished();
+        never_started(Case { unit: Unit { inactive_exit: None, ..unit }, ..Case::untried() });
+        // One without a command is done at once, and never leaves the inactive state.
+        rests(Case::finished().with_unit(|unit| unit.inactive_exit = None));
+    }
+
+    #[test]
+    fn a_unit_with_an_active_trigger_rests() {
+        let triggered = |by: &[&str]| Case::stopped().with(UnitProperty::TriggeredBy, names(by));
+        rests(triggered(&["idle.socket", "busy.socket"]));
+        stopped(triggered(&["idle.socket"]));
+    }
+
+    #[test]
+    fn a_service_that_its_bus_starts_rests() {
+        let named =
+            |name: &str| Case::stopped().with(UnitProperty::BusName, Value::Text(name.into()));
+        rests(named("org.example.Called"));
+        stopped(named("org.example.Uncalled"));
+        stopped(named(""));
+        // There is no bus to ask.
+        let case = named("org.example.Uncalled");
+        assert_eq!(case.rest.reason(&case.unit, |_| true, None), None);
+    }
+
+    #[test]
+    fn a_unit_with_an_active_rival_rests() {
+        for relation in [UnitProperty::Conflicts, UnitProperty::ConflictedBy] {
+            rests(Case::stopped().with(relation, names(&["idle.target", "busy.socket"])));
+            stopped(Case::stopped().with(relation, names(&["idle.target"])));
+        }
+    }
+
+    #[test]
+    fn a_service_that_ended_by_itself_rests() {
+        let ended = |main| Case::stopped().with(UnitProperty::ExitMonotonic, main);
+        rests(ended(Value::Number(4)));
+        stopped(ended(Value::Number(5)));
+        stopped(ended(Value::Number(6)));
+        stopped(ended(Value::Nothing));
+        stopped(ended(Value::Number(4)).with(UnitProperty::RemainAfterExit, Value::Flag(true)));
+        let failed = Some(RunResult::ExitCode);
+        stopped(ended(Value::Number(4)).with_unit(|unit| unit.result = failed));
+    }
+
+    #[test]
+    fn a_static_unit_that_was_never_started_rests() {
+        let with = |case: Case, state: &str| {
+            case.with(UnitProperty::UnitFileState, Value::Text(state.into()))
+        };
+        rests(with(Case::untried(), "static"));
+        never_started(with(Case::untried(), "enabled"));
+        stopped(with(Case::stopped(), "static"));
+        // A mount that was set up by hand and is gone.
+        stopped(with(Case::untried().with_unit(|unit| unit.inactive_exit = Some(1)), "static"));
+    }
+}
