@@ -1,8 +1,9 @@
 //! What a client can read (RFC 9110, section 12): the format by `Accept`, the coding by
 //! `Accept-Encoding`.
 //!
-//! An element that does not follow the grammar is passed over; a header without any other is
-//! treated as if it were not there.
+//! An element that does not follow the grammar is skipped. A client that accepts nothing of what
+//! there is gets plain text, as from Prometheus' own libraries: an answer in another format than
+//! the wished one is more use than none.
 
 use std::cmp::Reverse;
 
@@ -34,15 +35,12 @@ enum Fit {
     Version,
 }
 
-/// The format to answer in; `None` where the client can read neither.
+/// The format to answer in; the text format where the client accepts neither.
 ///
 /// The higher quality wins, then the closer fit, then what the client names first, then the text
 /// format.
-pub(super) fn format(headers: &HeaderMap) -> Option<Format> {
+pub(super) fn format(headers: &HeaderMap) -> Format {
     let ranges: Vec<_> = elements(headers, &ACCEPT).collect();
-    if ranges.is_empty() {
-        return Some(Format::Text);
-    }
     [Format::OpenMetrics, Format::Text]
         .into_iter()
         .filter_map(|format| {
@@ -55,11 +53,11 @@ pub(super) fn format(headers: &HeaderMap) -> Option<Format> {
         })
         // The last of equals is taken: the text format.
         .max_by_key(|(rank, _)| *rank)
-        .map(|(_, format)| format)
+        .map_or(Format::Text, |(_, format)| format)
 }
 
-/// The coding to answer in; `None` where the client takes neither.
-pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
+/// The coding to answer in; no coding where the client accepts neither.
+pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let quality_of = |names: &[&str]| {
         elements(headers, &ACCEPT_ENCODING)
             .find(|element| names.iter().any(|name| element.value.eq_ignore_ascii_case(name)))
@@ -67,15 +65,9 @@ pub(super) fn coding(headers: &HeaderMap) -> Option<Coding> {
     };
     let any = quality_of(&["*"]);
     let gzip = quality_of(&["gzip", "x-gzip"]).or(any).unwrap_or(0);
-    // Unpacked is acceptable unless it is forbidden, but not wished for unless it is named.
-    let identity = quality_of(&["identity"]).or(any);
-    if gzip > 0 && gzip >= identity.unwrap_or(0) {
-        Some(Coding::Gzip)
-    } else if identity == Some(0) {
-        None
-    } else {
-        Some(Coding::Identity)
-    }
+    // An answer without a coding is always acceptable, but preferred only where it is named.
+    let identity = quality_of(&["identity"]).or(any).unwrap_or(0);
+    if gzip > 0 && gzip >= identity { Coding::Gzip } else { Coding::Identity }
 }
 
 // === impl Element ===
@@ -166,59 +158,63 @@ mod tests {
         use Format::{OpenMetrics as Om, Text};
         for (accept, expected) in [
             // Absent, empty, anything, and beyond the grammar.
-            (&[][..], Some(Text)),
-            (&[""], Some(Text)),
-            (&["*/*"], Some(Text)),
-            (&["*/*;q=2"], Some(Text)),
-            (&["application/json;q"], Some(Text)),
-            (&[";;,,="], Some(Text)),
+            (&[][..], Text),
+            (&[""], Text),
+            (&["*/*"], Text),
+            (&["*/*;q=2"], Text),
+            (&["application/json;q"], Text),
+            (&[";;,,="], Text),
             // Prometheus 2.x, 3.x with and without protobuf, VictoriaMetrics, curl, a browser.
             (
                 &["application/openmetrics-text;version=1.0.0,\
                   application/openmetrics-text;version=0.0.1;q=0.75,\
                   text/plain;version=0.0.4;q=0.5,*/*;q=0.1"],
-                Some(Om),
+                Om,
             ),
             (
                 &["application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
                   application/openmetrics-text;version=0.0.1;q=0.4,\
                   text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
                   text/plain;version=0.0.4;q=0.2,*/*;q=0.1"],
-                Some(Om),
+                Om,
             ),
             (
                 &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
                   encoding=delimited;q=0.6,application/openmetrics-text;version=1.0.0;q=0.5,\
                   text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
-                Some(Om),
+                Om,
             ),
-            (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], Some(Text)),
-            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Some(Text)),
-            (&["text/html, image/gif, *; q=.2, */*; q=.2"], Some(Text)),
+            (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], Text),
+            (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Text),
+            (&["text/html, image/gif, *; q=.2, */*; q=.2"], Text),
             // Quality, then fit, then place.
-            (&["application/openmetrics-text;q=0.4,text/plain;q=0.5"], Some(Text)),
-            (&["text/plain;q=0.4", "application/openmetrics-text;q=0.5"], Some(Om)),
-            (&["text/plain,application/openmetrics-text"], Some(Text)),
-            (&["application/openmetrics-text,text/plain"], Some(Om)),
-            (&["*/*,application/openmetrics-text"], Some(Om)),
-            (&["application/*"], Some(Om)),
-            (&["text/*"], Some(Text)),
-            (&["text/*;q=0.5,application/*"], Some(Om)),
-            (&["TEXT/Plain; Version=\"0.0.4\"; Q=0.5 , application/json"], Some(Text)),
+            (&["application/openmetrics-text;q=0.4,text/plain;q=0.5"], Text),
+            (&["text/plain;q=0.4", "application/openmetrics-text;q=0.5"], Om),
+            (&["text/plain,application/openmetrics-text"], Text),
+            (&["application/openmetrics-text,text/plain"], Om),
+            (&["*/*,application/openmetrics-text"], Om),
+            (&["application/*"], Om),
+            (&["text/*"], Text),
+            (&["text/*;q=0.5,application/*"], Om),
+            (&["TEXT/Plain; Version=\"0.0.4\"; Q=0.5 , application/json"], Text),
             // The closest range decides, and zero forbids.
-            (&["text/plain;q=0,*/*"], Some(Om)),
-            (&["application/openmetrics-text;q=0.0,*/*"], Some(Text)),
-            (&["text/plain;q=0.9,text/plain;version=0.0.4;q=0,*/*;q=0.1"], Some(Om)),
-            (&["text/plain;q=0,application/openmetrics-text;q=0"], None),
-            (&["*/*;q=0"], None),
-            (&["*/*;q=0.000"], None),
-            // Only what there is.
-            (&["application/json"], None),
-            (&["application/openmetrics-text;version=0.0.1"], None),
-            (&["application/openmetrics-text;version=2.0.0"], None),
-            (&["application/openmetrics-text;version=0.0.1,text/plain;q=0.1"], Some(Text)),
-            (&["text/plain;version=1.0.0"], None),
-            (&["text/html"], None),
+            (&["text/plain;q=0,*/*"], Om),
+            (&["application/openmetrics-text;q=0.0,*/*"], Text),
+            (&["text/plain;q=0.9,text/plain;version=0.0.4;q=0,*/*;q=0.1"], Om),
+            (&["text/plain;q=0,application/openmetrics-text;q=0"], Text),
+            (&["*/*;q=0"], Text),
+            (&["*/*;q=0.000"], Text),
+            // Neither is accepted.
+            (&["application/json"], Text),
+            (&["application/openmetrics-text;version=0.0.1"], Text),
+            (&["application/openmetrics-text;version=2.0.0"], Text),
+            (&["application/openmetrics-text;version=0.0.1,text/plain;q=0.1"], Text),
+            (&["text/plain;version=1.0.0"], Text),
+            (&["text/html"], Text),
+            (&["text/plain;q=0,application/json"], Text),
+            (&["application/openmetrics-text;q=0,application/json"], Text),
+            (&["application/json;version=0.0.4;charset=utf-8;q=1.0"], Text),
+            (&["application/vnd.google.protobuf;proto=a.B;encoding=delimited"], Text),
         ] {
             assert_eq!(format(&headers(ACCEPT, accept)), expected, "{accept:?}");
         }
@@ -228,28 +224,30 @@ mod tests {
     fn codings() {
         use Coding::{Gzip, Identity};
         for (accept, expected) in [
-            (&[][..], Some(Identity)),
-            (&[""], Some(Identity)),
-            (&["gzip"], Some(Gzip)),
-            (&["x-gzip"], Some(Gzip)),
-            (&["GZIP;q=0.1"], Some(Gzip)),
-            (&["br", "gzip"], Some(Gzip)),
-            (&["gzip, deflate, br, zstd"], Some(Gzip)),
-            (&["deflate, br"], Some(Identity)),
-            (&["*"], Some(Gzip)),
-            (&["*;q=0.1"], Some(Gzip)),
-            (&["gzip;q=0"], Some(Identity)),
-            (&["gzip;q=0, *"], Some(Identity)),
-            (&["gzip;q=nan"], Some(Identity)),
-            (&["identity"], Some(Identity)),
-            (&["identity, gzip;q=0.5"], Some(Identity)),
-            (&["identity;q=0.5, gzip"], Some(Gzip)),
-            (&["identity;q=0, gzip;q=0.001"], Some(Gzip)),
-            (&["identity;q=0"], None),
-            (&["*;q=0"], None),
-            (&["*;q=0, identity"], Some(Identity)),
-            (&["*;q=0, gzip"], Some(Gzip)),
-            (&["gzip;q=0, identity;q=0"], None),
+            (&[][..], Identity),
+            (&[""], Identity),
+            (&["gzip"], Gzip),
+            (&["x-gzip"], Gzip),
+            (&["GZIP;q=0.1"], Gzip),
+            (&["br", "gzip"], Gzip),
+            (&["gzip, deflate, br, zstd"], Gzip),
+            (&["deflate, br"], Identity),
+            (&["*"], Gzip),
+            (&["*;q=0.1"], Gzip),
+            (&["gzip;q=0"], Identity),
+            (&["gzip;q=0, *"], Identity),
+            (&["gzip;q=nan"], Identity),
+            (&["identity"], Identity),
+            (&["identity, gzip;q=0.5"], Identity),
+            (&["identity;q=0.5, gzip"], Gzip),
+            (&["identity;q=0, gzip;q=0.001"], Gzip),
+            (&["identity;q=0"], Identity),
+            (&["*;q=0"], Identity),
+            (&["*;q=0, identity"], Identity),
+            (&["*;q=0, gzip"], Gzip),
+            (&["gzip;q=0, identity;q=0"], Identity),
+            (&["identity;q=0, br"], Identity),
+            (&["identity;q=0, gzip;q=2"], Identity),
         ] {
             assert_eq!(coding(&headers(ACCEPT_ENCODING, accept)), expected, "{accept:?}");
         }

@@ -50,11 +50,7 @@ pub(super) async fn scrape<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Re
 }
 
 async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Response, Response> {
-    let refuse = |wish| {
-        plain(StatusCode::NOT_ACCEPTABLE, format!("{wish} excludes all there is to choose from\n"))
-    };
-    let format = negotiate::format(headers).ok_or_else(|| refuse("Accept"))?;
-    let coding = negotiate::coding(headers).ok_or_else(|| refuse("Accept-Encoding"))?;
+    let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
 
     // The same limit and the same words as client_golang's: beyond it, waiting would only make
     // the next scrape late too.

@@ -94,22 +94,41 @@ async fn the_format_follows_accept() {
     }
 }
 
+/// Clients that are not Prometheus ask for JSON or HTML, and read what they get.
 #[tokio::test]
-async fn what_no_client_can_read_is_406_and_not_scraped() {
-    let server = Running::start(Fake::text("a 1\n")).await;
+async fn a_client_that_accepts_neither_format_gets_plain_text() {
+    let server = Running::start(Fake::format()).await;
     let mut client = Client::connect(&server).await;
     for header in [
         "Accept: application/json",
+        "Accept: text/html",
+        "Accept: text/html, application/xhtml+xml;q=0.9",
         "Accept: */*;q=0",
+        "Accept: text/plain;q=0",
+        "Accept: text/plain;version=1.0.0",
+        "Accept: application/openmetrics-text;version=2.0.0",
+        "Accept: application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily",
+        "Accept: application/json;q=5",
+        "Accept: ;;,,=",
+        "Accept: \u{e9}",
         "Accept-Encoding: identity;q=0",
+        "Accept-Encoding: identity;q=0, br",
+        "Accept-Encoding: gzip;q=0, identity;q=0",
         "Accept-Encoding: *;q=0",
+        "Accept-Encoding: gzip;q=7",
+        "Accept-Encoding: =,;",
     ] {
-        let answer =
-            client.ask(&format!("GET /metrics HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n")).await;
-        assert_eq!(answer.status, 406, "{header}");
-        assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+        for method in ["HEAD", "GET"] {
+            let request = format!("{method} /metrics?a=b HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n");
+            let answer = client.ask(&request).await;
+            assert_eq!(answer.status, 200, "{header}");
+            let content_type = Some("text/plain; version=0.0.4; charset=utf-8");
+            assert_eq!(answer.header("content-type"), content_type, "{header}");
+            assert_eq!(answer.header("content-encoding"), None, "{header}");
+            assert_eq!(answer.header("vary"), Some("Accept, Accept-Encoding"));
+            assert!(method == "HEAD" || answer.text() == "Text", "{header}");
+        }
     }
-    assert_eq!(server.source.scrapes(), 0);
 }
 
 #[tokio::test]
