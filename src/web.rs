@@ -10,6 +10,7 @@ mod body;
 mod landing;
 mod negotiate;
 mod path;
+mod places;
 mod respond;
 mod routes;
 mod scrape;

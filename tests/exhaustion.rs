@@ -12,8 +12,9 @@
 use std::{
     fmt,
     fs::File,
+    net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime,
     time::timeout,
 };
 use tracing::{
@@ -73,21 +75,16 @@ impl<S: Subscriber> Layer<S> for Tap {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_wait_until_there_are_files_again() {
-    let (sender, log) = mpsc::channel();
-    let subscriber = tracing_subscriber::registry().with(Tap(Mutex::new(sender)));
-    tracing::subscriber::set_global_default(subscriber).unwrap();
-    let next = |wanted: &str| {
-        loop {
-            let message = log.recv_timeout(PATIENCE).unwrap();
-            if message.contains("accept") {
-                assert_eq!(message, wanted);
-                break;
-            }
-        }
-    };
+/// Runs one test at a time: the limit is the process', and the files of a runtime are closed only
+/// when it has ended.
+fn alone(test: impl Future<Output = ()>) {
+    static LIMIT: Mutex<()> = Mutex::new(());
+    let _alone = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut runtime = runtime::Builder::new_multi_thread();
+    runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
+}
 
+async fn serve() -> SocketAddr {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
         panic!("not a TCP address");
@@ -97,22 +94,74 @@ async fn connections_wait_until_there_are_files_again() {
         max_requests: NonZeroUsize::new(1),
     };
     let server = bound.serve(Arc::new(Silent), settings, Limits::default());
-    let serving = tokio::spawn(server.run(std::future::pending()));
+    tokio::spawn(server.run(std::future::pending()));
+    address
+}
 
-    // Takes every descriptor but the one that the client then connects with.
+/// Takes every descriptor except one for a client.
+fn exhaust() -> Vec<File> {
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: Some(256), maximum }).unwrap();
     let mut files: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
     files.pop().unwrap();
+    files
+}
+
+async fn ask(address: SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.unwrap();
-    next("cannot accept connections");
+    client
+}
 
-    // Said once, however often it was tried; and the waiting client has lost nothing.
-    drop(files);
+async fn answered(client: &mut TcpStream, limit: Duration) {
     let mut answer = String::new();
-    timeout(PATIENCE, client.read_to_string(&mut answer)).await.unwrap().unwrap();
+    timeout(limit, client.read_to_string(&mut answer)).await.expect("no answer").unwrap();
     assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{answer}");
-    next("accepts connections again");
-    serving.abort();
+}
+
+#[test]
+fn connections_wait_until_there_are_files_again() {
+    alone(async {
+        let (sender, log) = mpsc::channel();
+        let subscriber = tracing_subscriber::registry().with(Tap(Mutex::new(sender)));
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+        let next = |wanted: &str| {
+            loop {
+                let message = log.recv_timeout(PATIENCE).unwrap();
+                if message.contains("accept") {
+                    assert_eq!(message, wanted);
+                    break;
+                }
+            }
+        };
+
+        let address = serve().await;
+        let files = exhaust();
+        let mut client = ask(address).await;
+        next("cannot accept connections");
+
+        // Said once, however often it was tried; and the waiting client has lost nothing.
+        drop(files);
+        answered(&mut client, PATIENCE).await;
+        next("accepts connections again");
+    });
+}
+
+/// They hold files, which the next scrape needs more.
+#[test]
+fn idle_connections_never_keep_a_scrape_out_for_lack_of_files() {
+    alone(async {
+        let address = serve().await;
+        let mut idle = Vec::new();
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"HEAD /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            timeout(PATIENCE, client.read_u8()).await.unwrap().unwrap();
+            idle.push(client);
+        }
+        let _files = exhaust();
+        answered(&mut ask(address).await, Duration::from_secs(1)).await;
+        let mut rest = Vec::new();
+        timeout(PATIENCE, idle[0].read_to_end(&mut rest)).await.expect("still open").unwrap();
+    });
 }

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Semaphore, watch},
     time::{sleep, timeout},
 };
 use tokio_io_timeout::TimeoutStream;
@@ -20,6 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 use super::{
     Settings, Source, TelemetryPath,
     bind::{Bound, Listener, Socket, is},
+    places::{Place, Placed, Places},
     routes::route,
 };
 
@@ -34,8 +35,9 @@ pub struct Server<S> {
 /// What no client may exceed.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections served at a time. A further one waits until one ends, and one a listener may
-    /// be waiting outside of the kernel's queue.
+    /// Connections served at a time. A further one takes the place of the one that has waited
+    /// longest for its client. Only while all of them have a request that is being answered does it
+    /// wait, and one a listener may be waiting outside of the kernel's queue.
     pub connections: usize,
     /// How long a connection may be without a complete request head, counted from its start or
     /// from the last response: for a client that sends too slowly and for one that is idle.
@@ -73,7 +75,7 @@ struct Connections<S> {
     site: Arc<Site<S>>,
     http: http1::Builder,
     limits: Limits,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     graceful: GracefulShutdown,
     /// Every connection ends when this is dropped.
     life: watch::Sender<()>,
@@ -131,7 +133,7 @@ impl Bound {
                 site: Arc::new(Site { source, telemetry_path, scrapes }),
                 http,
                 limits,
-                places: Arc::new(Semaphore::new(limits.connections)),
+                places: Places::new(limits.connections),
                 graceful: GracefulShutdown::new(),
                 life: watch::Sender::new(()),
             },
@@ -160,7 +162,7 @@ impl<S: Source> Server<S> {
 
 impl<S: Source> Connections<S> {
     async fn accept(&self, listener: &Listener) -> Infallible {
-        let mut pause = None;
+        let mut pause: Option<Duration> = None;
         loop {
             match listener.accept().await {
                 Ok(accepted) => {
@@ -173,15 +175,20 @@ impl<S: Source> Connections<S> {
                     tracing::debug!(address = %listener.address, %error, "a connection failed");
                 }
                 Err(error) => {
-                    // Most often the process or the system has no file descriptor left. The
-                    // connection stays in the queue and accept fails at once, so wait a little.
                     if pause.is_none() {
                         tracing::warn!(
                             address = %listener.address, %error, "cannot accept connections",
                         );
                     }
-                    let length =
-                        pause.map_or(FIRST_PAUSE, |last: Duration| LONGEST_PAUSE.min(last * 2));
+                    // A connection that waits for its client has a file descriptor to give.
+                    let freed =
+                        is(&error, &[Errno::MFILE, Errno::NFILE]) && self.places.dismiss_one();
+                    // The new connection stays in the kernel's queue and accept fails at once, so
+                    // wait a little.
+                    let length = match pause {
+                        Some(last) if !freed => LONGEST_PAUSE.min(last * 2),
+                        _ => FIRST_PAUSE,
+                    };
                     pause = Some(length);
                     sleep(length).await;
                 }
@@ -191,8 +198,7 @@ impl<S: Source> Connections<S> {
 
     /// Serves a connection in a task of its own, once there is a place.
     async fn admit(&self, accepted: Accepted) {
-        // The places are never closed, so there will be one.
-        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+        let place = self.places.take().await;
         match accepted {
             Accepted::Tcp(stream) => {
                 // Answers are written in one piece; Nagle's algorithm could only delay their end.
@@ -205,7 +211,7 @@ impl<S: Source> Connections<S> {
         }
     }
 
-    fn spawn<T>(&self, stream: T, place: OwnedSemaphorePermit)
+    fn spawn<T>(&self, stream: T, place: Arc<Place>)
     where
         T: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -225,7 +231,7 @@ impl<S: Source> Connections<S> {
     async fn drain(self) -> Drained {
         let Self { graceful, places, limits, life, .. } = self;
         let drained = timeout(limits.drain, graceful.shutdown()).await;
-        let left = limits.connections - places.available_permits();
+        let left = places.taken();
         drop(life);
         match drained {
             Ok(()) => Drained::Completely,
@@ -241,17 +247,25 @@ async fn converse<S: Source, T: AsyncRead + AsyncWrite + Send + 'static>(
     site: Arc<Site<S>>,
     watcher: Watcher,
     mut life: watch::Receiver<()>,
-    _place: OwnedSemaphorePermit,
+    place: Arc<Place>,
 ) {
+    let answering = Arc::clone(&place);
     let service = service_fn(move |request: Request<_>| {
-        let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(route(&site, &request).await) }
+        let (site, place) = (Arc::clone(&site), Arc::clone(&answering));
+        async move {
+            place.answering();
+            let response = route(&site, &request).await;
+            place.answered();
+            Ok::<_, Infallible>(response)
+        }
     });
-    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+    let stream = Placed::new(stream, Arc::clone(&place));
+    let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         result = watcher.watch(connection) => if let Err(error) = result {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
         },
+        () = place.dismissed() => tracing::debug!("a connection gave way to another one"),
         // Nothing is ever sent: it ends with the server.
         _ = life.changed() => {}
     }

@@ -82,10 +82,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         let mut answer = Answer { status, headers, body: Vec::new() };
         if has_body {
             let length = answer.header("content-length").unwrap().parse().unwrap();
-            while self.ahead.len() < length {
-                self.read_more().await;
-            }
-            answer.body = self.ahead.drain(..length).collect();
+            answer.body = self.read(length).await;
         }
         answer
     }
@@ -95,6 +92,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         let mut all = std::mem::take(&mut self.ahead);
         timeout(PATIENCE, self.stream.read_to_end(&mut all)).await.expect("still open").unwrap();
         String::from_utf8(all).unwrap()
+    }
+
+    /// Reads that many bytes of what comes next.
+    pub(crate) async fn read(&mut self, length: usize) -> Vec<u8> {
+        while self.ahead.len() < length {
+            self.read_more().await;
+        }
+        self.ahead.drain(..length).collect()
     }
 
     /// The number of bytes until the server closes or resets the connection.

@@ -1,14 +1,30 @@
 //! What a connection may and may not do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tokio::{net::UnixStream, time::timeout};
-use unitwatch::web::Limits;
+use unitwatch::web::{Drained, Limits};
 
 use crate::{
     client::{Client, PATIENCE},
     server::{Fake, Running},
 };
+
+const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// Far more than the kernel buffers of one connection.
+fn large_text() -> String {
+    "x".repeat(32 << 20)
+}
+
+fn socket_path(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("unitwatch-{name}-{}.sock", std::process::id()))
+}
+
+/// No client waits longer than this for a place.
+async fn soon<T>(answer: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(1), answer).await.expect("no answer within a second")
+}
 
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
@@ -131,30 +147,123 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut_off() {
-    // Far more than the kernel takes off our hands.
-    let text = "x".repeat(64 << 20);
-    let limits = Limits { stall: Duration::from_millis(200), connections: 1, ..Limits::default() };
+    let text = large_text();
+    let stall = Duration::from_millis(200);
+    let limits = Limits { stall, drain: PATIENCE, ..Limits::default() };
     let server = Running::with(Fake::text(&text), None, limits).await;
     let mut client = Client::connect(&server).await;
-    client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    client.send(SCRAPE).await;
     server.source.entered().await;
-    // The only place is free again when the first client is gone.
-    assert_eq!(Client::connect(&server).await.get("/-/healthy").await.status, 200);
+    // The server lets what is under way finish, so it stops when the client is gone.
+    assert_eq!(server.stop().await, Drained::Completely);
     assert!(client.drain().await < text.len());
 }
 
+/// Over TCP and over a unix socket, and from one to the other: the places are for all of them.
 #[tokio::test]
-async fn one_connection_too_many_waits_for_a_place() {
-    let limits = Limits { connections: 1, ..Limits::default() };
-    let server = Running::with(Fake::numbered(), None, limits).await;
-    let mut first = Client::connect(&server).await;
-    assert_eq!(first.get("/metrics").await.text(), "1");
-    let mut second = Client::connect(&server).await;
-    second.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
-    assert_eq!(first.get("/metrics").await.text(), "2");
-    assert_eq!(first.get("/metrics").await.text(), "3");
-    drop(first);
-    assert_eq!(second.answer(true).await.text(), "4");
+async fn connections_without_a_complete_request_never_keep_a_scrape_out() {
+    let path = socket_path("idle");
+    let addresses = [format!("unix:{}", path.display()).parse(), "127.0.0.1:0".parse()];
+    let addresses = addresses.map(Result::unwrap);
+    let limits = Limits { connections: 20, ..Limits::default() };
+    let server = Running::on(&addresses, Fake::text("a 1\n"), None, limits).await;
+    let (mut over_unix, mut over_tcp) = (Vec::new(), Vec::new());
+    for part in ["", "G", "GET /metrics HTTP/1.1\r\nHost: a\r\n", "\r\n"] {
+        for _ in 0..30 {
+            let mut client = Client::new(UnixStream::connect(&path).await.unwrap());
+            client.try_send(part).await;
+            over_unix.push(client);
+            let mut client = Client::connect(&server).await;
+            client.try_send(part).await;
+            over_tcp.push(client);
+        }
+        let mut client = Client::connect(&server).await;
+        assert_eq!(soon(client.get("/metrics")).await.text(), "a 1\n", "{part:?}");
+        let mut client = Client::new(UnixStream::connect(&path).await.unwrap());
+        assert_eq!(soon(client.get("/metrics")).await.text(), "a 1\n", "{part:?}");
+    }
+}
+
+#[tokio::test]
+async fn connections_kept_for_a_next_request_never_keep_a_scrape_out() {
+    let server = Running::with(Fake::text("a 1\n"), None, Limits::default()).await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        let mut client = Client::connect(&server).await;
+        assert_eq!(soon(client.get("/metrics")).await.status, 200);
+        idle.push(client);
+    }
+}
+
+#[tokio::test]
+async fn the_connection_that_has_waited_longest_for_a_request_goes_first() {
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let server = Running::with(Fake::text(""), None, limits).await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client::connect(&server).await;
+        assert_eq!(client.get("/-/healthy").await.status, 200);
+        clients.push(client);
+    }
+    // A complete request counts, a part of one does not.
+    assert_eq!(clients[0].get("/-/healthy").await.status, 200);
+    clients[1].send("GET /metrics HTTP/1.1\r\nHo").await;
+    let mut next = Client::connect(&server).await;
+    assert_eq!(soon(next.get("/metrics")).await.status, 200);
+    assert_eq!(clients[1].rest().await, "");
+    for client in [&mut next].into_iter().chain(clients.iter_mut().step_by(2)) {
+        assert_eq!(client.get("/-/healthy").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn clients_that_do_not_read_never_keep_a_scrape_out() {
+    let text = large_text();
+    let limits = Limits { connections: 3, ..Limits::default() };
+    let server = Running::with(Fake::text(&text), None, limits).await;
+    let mut slow = Vec::new();
+    // The first has asked twice before it reads.
+    for requests in [2, 1, 1] {
+        let mut client = Client::connect(&server).await;
+        client.send(&SCRAPE.repeat(requests)).await;
+        client.answer(false).await;
+        slow.push(client);
+    }
+    let mut client = Client::connect(&server).await;
+    assert_eq!(soon(client.get("/-/healthy")).await.status, 200);
+    // Only the first had to go. The next connection takes the place of an idle one.
+    assert!(slow[0].drain().await < text.len());
+    let mut another = Client::connect(&server).await;
+    assert_eq!(soon(another.get("/-/healthy")).await.status, 200);
+    assert_eq!(client.rest().await, "");
+    for client in &mut slow[1..] {
+        client.read(text.len()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_being_answered_never_gives_way() {
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let server = Running::with(Fake::gated(), None, limits).await;
+    let mut busy = Client::connect(&server).await;
+    busy.send(SCRAPE).await;
+    server.source.entered().await;
+    let mut idle = Client::connect(&server).await;
+    assert_eq!(idle.get("/-/healthy").await.status, 200);
+    let mut late = Client::connect(&server).await;
+    late.send(SCRAPE).await;
+    server.source.entered().await;
+    assert_eq!(idle.rest().await, "");
+
+    // Now there is none that could go, and the next one waits.
+    let mut next = Client::connect(&server).await;
+    next.send(SCRAPE).await;
+    let waits = timeout(Duration::from_millis(200), server.source.entered()).await;
+    assert!(waits.is_err());
+    server.source.open();
+    for client in [&mut busy, &mut late, &mut next] {
+        assert_eq!(soon(client.answer(true)).await.text(), "late\n");
+    }
 }
 
 #[tokio::test]
@@ -198,7 +307,7 @@ async fn without_a_limit_no_scrape_is_refused() {
 
 #[tokio::test]
 async fn unix_sockets_answer_too() {
-    let path = std::env::temp_dir().join(format!("unitwatch-{}.sock", std::process::id()));
+    let path = socket_path("answers");
     let address = format!("unix:{}", path.display()).parse().unwrap();
     let server = Running::on(&[address], Fake::text("a 1\n"), None, Limits::default()).await;
     let mut client = Client::new(UnixStream::connect(&path).await.unwrap());

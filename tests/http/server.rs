@@ -93,10 +93,6 @@ impl Fake {
         Self { amiss: Some(amiss), ..self }
     }
 
-    pub(crate) fn scrapes(&self) -> usize {
-        self.scrapes.load(Ordering::SeqCst)
-    }
-
     pub(crate) fn last_deadline(&self) -> Instant {
         self.deadline.lock().unwrap().unwrap()
     }
@@ -173,10 +169,11 @@ impl Running {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        match self.addresses.as_slice() {
-            [LocalAddress::Tcp(address)] => *address,
-            other => panic!("not one TCP address: {other:?}"),
-        }
+        let tcp = |address: &LocalAddress| match address {
+            LocalAddress::Tcp(address) => Some(*address),
+            _ => None,
+        };
+        self.addresses.iter().find_map(tcp).expect("no TCP address")
     }
 
     pub(crate) async fn stop(self) -> Drained {
