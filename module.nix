@@ -21,8 +21,12 @@ let
       let values = map (pair: elemAt pair 1) found;
       in if length values == 1 then elemAt values 0 else values)
     keyed;
+  # As `unitwatch unit-file` asks the machine: without such namespaces the unit would not start.
+  refuses = kind: toString (config.boot.kernel.sysctl."user.max_${kind}_namespaces" or null) == "0";
   # Those of the other sections are options of their own here.
-  service = removeAttrs unit [ "Description" "WantedBy" "ExecStart" "User" ];
+  service = removeAttrs unit ([ "Description" "WantedBy" "ExecStart" "User" ]
+    ++ lib.optional (refuses "user") "PrivateUsers"
+    ++ lib.optional (refuses "uts") "ProtectHostname");
 
   # === The flags ===
 

@@ -18,6 +18,13 @@ const USER: &str = "unitwatch";
 /// Where its sandbox hides what is there: `ProtectHome=` and `PrivateTmp=`.
 const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
+/// Settings that need a namespace of their own. Where the machine allows none of that kind, systemd
+/// does not start the unit: status 217/USER for a user namespace, 226/NAMESPACE for another one.
+const NAMESPACED: [(&str, &str); 2] =
+    [("user", "PrivateUsers=yes"), ("uts", "ProtectHostname=yes")];
+
+const PROC: &str = "/proc";
+
 /// There is no unit for this.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitFileError {
@@ -35,7 +42,8 @@ pub enum UnitFileError {
     Output(#[source] io::Error),
 }
 
-/// The unit for the program that runs now, with these flags and their values.
+/// The unit for the program that runs now, with these flags and their values, and without what this
+/// machine refuses.
 ///
 /// # Errors
 /// [`UnitFileError`] if nobody can tell where the program is.
@@ -46,12 +54,22 @@ pub fn text(flags: &[(String, String)]) -> Result<String, UnitFileError> {
     let flags = flags.iter().map(|(flag, value)| word(&format!("--{flag}={value}"), "$$"));
     // What is run is taken as it stands, without variables.
     let words: Vec<String> = std::iter::once(word(name, "$")).chain(flags).collect();
-    Ok(TEMPLATE.replace(COMMAND, &format!("ExecStart={}", words.join(" "))))
+    let unit = TEMPLATE.replace(COMMAND, &format!("ExecStart={}", words.join(" ")));
+    Ok(without(unit, &refused(Path::new(PROC))))
 }
 
-/// What still keeps the unit from working on this machine, a sentence each.
+/// What the unit lacks on this machine, and what still keeps it from working, a sentence each.
 pub fn missing() -> Vec<String> {
-    let mut missing = Vec::new();
+    let proc = Path::new(PROC);
+    let mut missing: Vec<_> = refused(proc)
+        .iter()
+        .map(|(kind, setting)| {
+            format!("the unit is without {setting}, because {}", no_namespaces(kind))
+        })
+        .collect();
+    if !allows(proc, "mnt") {
+        missing.push(format!("the unit cannot start here, because {}", no_namespaces("mnt")));
+    }
     let hidden = |path: &PathBuf| HIDDEN.iter().any(|hidden| path.starts_with(hidden));
     if let Some(path) = env::current_exe().ok().filter(hidden) {
         missing.push(format!(
@@ -67,6 +85,30 @@ pub fn missing() -> Vec<String> {
         ));
     }
     missing
+}
+
+/// Replaces settings by comments that say why.
+fn without(unit: String, refused: &[(&str, &str)]) -> String {
+    refused.iter().fold(unit, |unit, (kind, setting)| {
+        let comment = format!("\n# Without {setting}: {}.\n", no_namespaces(kind));
+        unit.replace(&format!("\n{setting}\n"), &comment)
+    })
+}
+
+/// The settings that keep the unit from starting on this machine, with their kinds of namespace.
+fn refused(proc: &Path) -> Vec<(&'static str, &'static str)> {
+    NAMESPACED.into_iter().filter(|(kind, _)| !allows(proc, kind)).collect()
+}
+
+/// Whether the kernel has namespaces of a kind, and the limit on their number lets there be one.
+fn allows(proc: &Path, kind: &str) -> bool {
+    let limit = fs::read_to_string(proc.join(format!("sys/user/max_{kind}_namespaces")));
+    // Linux before 4.9 has no limit.
+    proc.join("self/ns").join(kind).exists() && limit.map_or(true, |limit| limit.trim() != "0")
+}
+
+fn no_namespaces(kind: &str) -> String {
+    format!("this machine allows no {kind} namespaces (user.max_{kind}_namespaces)")
 }
 
 fn has_user(passwd: &Path) -> bool {
@@ -123,6 +165,30 @@ mod tests {
             assert_eq!(word(given, "$$"), wanted);
         }
         assert_eq!(word("/opt/a $b", "$"), r#""/opt/a $b""#);
+    }
+
+    #[test]
+    fn namespaces_are_refused_by_a_limit_of_zero_and_by_a_kernel_without_them() {
+        let proc = tempfile::tempdir().unwrap();
+        let [namespaces, limits] = ["self/ns", "sys/user"].map(|path| proc.path().join(path));
+        let kinds = || refused(proc.path()).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
+        fs::create_dir_all(&namespaces).unwrap();
+        fs::create_dir_all(&limits).unwrap();
+        assert_eq!(kinds(), ["user", "uts"], "no such kernel");
+        for kind in ["user", "uts", "mnt"] {
+            fs::write(namespaces.join(kind), "").unwrap();
+        }
+        assert_eq!(kinds(), [""; 0], "an old kernel");
+        for (user, uts, wanted) in [
+            ("96365\n", "1\n", &[][..]),
+            ("0\n", "10\n", &["user"]),
+            ("10\n", "0\n", &["uts"]),
+            ("0\n", "0\n", &["user", "uts"]),
+        ] {
+            fs::write(limits.join("max_user_namespaces"), user).unwrap();
+            fs::write(limits.join("max_uts_namespaces"), uts).unwrap();
+            assert_eq!(kinds(), wanted);
+        }
     }
 
     #[test]

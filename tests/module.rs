@@ -249,6 +249,26 @@ fn what_the_unit_says_can_be_overridden() {
     assert_eq!(evaluated["failed"].to_string(), "[]");
 }
 
+/// `security.allowUserNamespaces = false` is this sysctl.
+#[test]
+fn a_setting_that_keeps_the_unit_from_starting_here_is_left_out() {
+    let has = |sysctl: &str, setting: &str| {
+        let configuration =
+            format!("services.unitwatch.enable = true; boot.kernel.sysctl = {{ {sysctl} }};");
+        let evaluated = evaluated_with("\"/usr/local\"", &configuration);
+        unit(&evaluated).contains_key(&format!("[Service]{setting}"))
+    };
+    for (kind, setting) in [("user", "PrivateUsers"), ("uts", "ProtectHostname")] {
+        for (limit, there) in
+            [("0", false), ("\"0\"", false), ("1", true), ("\"10\"", true), ("null", true)]
+        {
+            let sysctl = format!("\"user.max_{kind}_namespaces\" = {limit};");
+            assert_eq!(has(&sysctl, setting), there, "{sysctl}");
+        }
+        assert!(has("\"user.max_mnt_namespaces\" = 0;", setting));
+    }
+}
+
 #[test]
 fn what_cannot_work_is_refused_in_words() {
     let groups: Vec<_> = Group::ALL.iter().map(|group| format!("`{}`", group.name())).collect();

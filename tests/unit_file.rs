@@ -96,6 +96,44 @@ fn what_is_missing_is_said_beside_the_unit() {
     assert_eq!(stderr.contains("systemd-sysusers --inline 'u unitwatch"), !there, "{stderr}");
 }
 
+/// Prints the unit where the kernel says that it allows no namespaces of some kinds.
+fn print_without(kinds: &[&str]) -> (String, String) {
+    let zero = tempfile::NamedTempFile::new().unwrap();
+    fs::write(zero.path(), "0\n").unwrap();
+    let hide = |kind: &&str| format!("mount --bind \"$1\" /proc/sys/user/max_{kind}_namespaces\n");
+    let script =
+        format!("set -e\n{}exec \"$0\" unit-file", kinds.iter().map(hide).collect::<String>());
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", &script])
+        .arg(env!("CARGO_BIN_EXE_unitwatch"))
+        .arg(zero.path())
+        .output()
+        .unwrap();
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{stderr}");
+    (stdout, stderr)
+}
+
+#[test]
+fn a_setting_that_keeps_the_unit_from_starting_here_is_left_out() {
+    let whole = print_without(&[]).0;
+    for (kind, setting) in [("user", "PrivateUsers=yes"), ("uts", "ProtectHostname=yes")] {
+        let (unit, stderr) = print_without(&[kind]);
+        let reason = format!("this machine allows no {kind} namespaces");
+        let differs = |(a, b): &(&str, &str)| a != b;
+        let different: Vec<_> = whole.lines().zip(unit.lines()).filter(differs).collect();
+        let [(line, comment)] = different[..] else { panic!("{different:?}") };
+        assert_eq!(line, setting);
+        assert!(comment.starts_with(&format!("# Without {setting}: {reason}")), "{comment}");
+        assert!(stderr.contains(&format!("without {setting}, because {reason}")), "{stderr}");
+    }
+    let (unit, stderr) = print_without(&["mnt"]);
+    assert_eq!(unit, whole);
+    assert!(stderr.contains("cannot start here"), "{stderr}");
+    assert!(!print_without(&[]).1.contains("namespaces"));
+}
+
 #[test]
 fn a_flag_that_the_unit_cannot_have_is_refused() {
     for flags in [&["--systemd.collector.user"][..], &["--log.level=x"], &["--such.flag"]] {

@@ -32,6 +32,7 @@ let
   word = types.oneOf [ types.bool types.int types.str ];
   nixos.options = {
     assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; };
+    boot.kernel.sysctl = mkOption { type = types.attrsOf (types.nullOr word); default = { }; };
     networking.firewall.allowedTCPPorts = mkOption { type = types.listOf types.port; default = [ ]; };
     system.checks = mkOption { type = types.listOf types.package; default = [ ]; };
     users.users = mkOption { type = types.attrsOf (types.attrsOf types.unspecified); default = { }; };

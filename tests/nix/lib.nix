@@ -21,6 +21,7 @@ let
     groupBy = f: foldl' (groups: it: groups // { ${f it} = (groups.${f it} or [ ]) ++ [ it ]; }) { };
     subtractLists = gone: filter (it: !elem it gone);
     unique = foldl' (seen: it: if elem it seen then seen else seen ++ [ it ]) [ ];
+    optional = condition: it: if condition then [ it ] else [ ];
     toList = it: if isList it then it else [ it ];
     hasPrefix = prefix: string: substring 0 (stringLength prefix) string == prefix;
     # Nix puts a list, of the groups of the pattern, between two pieces.
