@@ -8,11 +8,12 @@ mod reloads;
 mod summing;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
 use super::{unit::Unit, *};
 use crate::systemd::{
@@ -341,12 +342,6 @@ fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, O
     inventory.snapshot(0).units.iter().map(row).collect()
 }
 
-fn restarts(inventory: &Inventory, of: &str) -> Option<u64> {
-    let snapshot = inventory.snapshot(0);
-    let unit = snapshot.units.iter().find(|unit| unit.name.as_str() == of)?;
-    Some(unit.history.restarts)
-}
-
 /// Lives through a history to its end, and compares.
 fn live_through(steps: &[Step]) {
     let (mut systemd, mut inventories) = (Systemd::default(), [inventory(), inventory()]);
@@ -412,6 +407,136 @@ fn a_unit_that_another_client_asks_about_wakes_nobody() {
     live_through(&[Visit(0), Deliver(0, 1), Ask(0, 1), Deliver(1, 1), Ask(1, 1)]);
 }
 
+/// What an impossible history is made of: which unit, what happens, and with what.
+type Nonsense = (usize, u8, (UnitProperty, Value), u32);
+
+/// Any property with any value, or one that is counted with a value that it can have: else hardly
+/// anything would be counted.
+fn fact() -> impl Strategy<Value = (UnitProperty, Value)> {
+    use UnitProperty::{ActiveState, Invocation, LoadState, ServiceResult, SubState};
+    let words = |words: &[&'static str]| select(words.to_vec());
+    let text = |word: &str| Value::Text(word.into());
+    prop_oneof![
+        4 => (select(UnitProperty::ALL), value()),
+        2 => words(&["loaded"]).prop_map(move |word| (LoadState, text(word))),
+        2 => words(&["running"]).prop_map(move |word| (SubState, text(word))),
+        2 => (1..5_u128).prop_map(|id| (Invocation, Value::Id(id))),
+        4 => words(&["active", "activating", "failed"])
+            .prop_map(move |word| (ActiveState, text(word))),
+        2 => words(&["success", "exit-code"]).prop_map(move |word| (ServiceResult, text(word))),
+    ]
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let words =
+        vec!["", "loaded", "not-found", "active", "activating", "failed", "success", "signal"];
+    prop_oneof![
+        Just(Value::Nothing),
+        any::<bool>().prop_map(Value::Flag),
+        select(words).prop_map(|word| Value::Text(word.into())),
+        prop_oneof![0..100_u64, any::<u64>()].prop_map(Value::Number),
+        (0..3_u128).prop_map(Value::Id),
+        vec(0..NAMES.len(), 0..3).prop_map(|all| Value::Units(all.into_iter().map(name).collect())),
+    ]
+}
+
+/// Everything that is counted by unit, and for the host.
+fn counters(inventory: &Inventory) -> BTreeMap<String, u64> {
+    let snapshot = inventory.snapshot(0);
+    let units = snapshot.units.iter().map(|unit| (&unit.name, &unit.history));
+    let departed = snapshot.departed.iter().map(|(name, history)| (name, history));
+    let mut counters = BTreeMap::new();
+    for (name, history) in units.chain(departed) {
+        counters.insert(format!("{name} starts"), history.starts);
+        counters.insert(format!("{name} restarts"), history.restarts);
+        let transitions = history.transitions.iter();
+        counters.extend(transitions.map(|(state, count)| (format!("{name} {state}"), count)));
+        let failures = history.failures.iter();
+        counters.extend(failures.map(|(result, count)| (format!("{name} {result}"), count)));
+    }
+    for (unit_type, transitions) in &snapshot.totals.transitions {
+        let all = transitions.iter();
+        counters.extend(all.map(|(state, count)| (format!("{unit_type:?} {state}"), count)));
+    }
+    for (unit_type, failures) in &snapshot.totals.failures {
+        let all = failures.iter();
+        counters.extend(all.map(|(result, count)| (format!("{unit_type:?} {result}"), count)));
+    }
+    counters
+}
+
+fn suffer(inventory: &mut Inventory, (at, what, (property, value), number): Nonsense) {
+    let unit = name(at);
+    match what {
+        0 => inventory.apply(Event::UnitNew(unit), 0),
+        1 => inventory.apply(Event::UnitRemoved(unit), 0),
+        2 => inventory.answer(&unit, property, Ok(value)),
+        3 => inventory.answer(&unit, property, Err(CallError::Deadline)),
+        4 => inventory.answer(&unit, property, Err(CallError::Unreadable(String::new()))),
+        5 => inventory.apply(Event::Reloading(number % 2 == 0), 0),
+        6 => inventory.retry_deferred(number.into()),
+        7 => drop(inventory.next_question()),
+        8 => inventory.apply(Event::JobNew { id: number % 4, unit }, 0),
+        9 => inventory.apply(Event::JobRemoved { id: number % 4, unit, result: "done".into() }, 0),
+        _ => {
+            let restarts = (UnitProperty::Restarts, Value::Number(u64::from(number % 100)));
+            inventory.apply(Event::UnitChanged(unit, vec![(property, value), restarts]), 0);
+        }
+    }
+}
+
+/// The highest that each counter was.
+fn survive(history: Vec<Nonsense>) -> Result<BTreeMap<String, u64>, TestCaseError> {
+    let mut inventory = inventory();
+    let mut highest = BTreeMap::<String, u64>::new();
+    for nonsense in history {
+        suffer(&mut inventory, nonsense);
+        for (counter, now) in counters(&inventory) {
+            let before = highest.insert(counter.clone(), now).unwrap_or(0);
+            prop_assert!(now >= before, "{}: {} after {}", counter, now, before);
+        }
+    }
+    let listed = ListedUnit {
+        name: name(0),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Failed,
+        sub_state: "failed".into(),
+    };
+    inventory.adopt(vec![listed], Extent::Everything, 0);
+    let shown = shown(&inventory);
+    prop_assert_eq!(shown.len(), 1);
+    prop_assert_eq!(&shown[&name(0)].1, &ActiveState::Failed);
+    Ok(highest)
+}
+
+/// Whatever a systemd gone mad may send: no panic, no counter that goes down, and the next listing
+/// is believed.
+#[test]
+fn impossible_histories_do_no_harm() {
+    let config = ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() };
+    let nonsense = (0..NAMES.len(), 0..24_u8, fact(), any::<u32>());
+    let (met, counted) = (RefCell::new(HashSet::new()), RefCell::new(BTreeSet::new()));
+    TestRunner::new(config)
+        .run(&vec(nonsense, 0..200), |history| {
+            let signalled = history.iter().filter(|(_, what, ..)| *what > 9);
+            met.borrow_mut().extend(signalled.map(|(at, _, (property, _), _)| (*at, *property)));
+            for (counter, highest) in survive(history)? {
+                let (_, kind) = counter.split_once(' ').unwrap();
+                if highest > 0 {
+                    counted.borrow_mut().insert(kind.to_owned());
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+    // It proves nothing unless everything was met, and everything counted.
+    assert_eq!(met.take().len(), NAMES.len() * UnitProperty::ALL.len());
+    let counted = counted.take();
+    for kind in ["starts", "restarts", "active", "activating", "failed"] {
+        assert!(counted.contains(kind), "{kind}: {counted:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -420,57 +545,6 @@ proptest! {
     #[test]
     fn the_table_ends_as_systemd_is(steps in vec(step(), 0..120)) {
         live_through(&steps);
-    }
-
-    /// Whatever a systemd gone mad may send: no panic, no counter that goes down, and the next
-    /// listing is believed.
-    #[test]
-    fn impossible_histories_do_no_harm(
-        events in vec((0..NAMES.len(), 0..9_u8, any::<u64>()), 0..200),
-    ) {
-        let mut inventory = inventory();
-        let mut highest = BTreeMap::new();
-        for (at, what, number) in events {
-            let unit = name(at);
-            let property = UnitProperty::ALL[usize::from(what) * at % UnitProperty::ALL.len()];
-            let value = match number % 4 {
-                0 => Value::Nothing,
-                1 => Value::Flag(number % 8 == 1),
-                2 => Value::Text("loaded".into()),
-                _ => Value::Number(number),
-            };
-            match what {
-                0 => inventory.apply(Event::UnitNew(unit.clone()), 0),
-                1 => inventory.apply(Event::UnitRemoved(unit.clone()), 0),
-                2 => inventory.answer(&unit, property, Ok(value)),
-                3 => inventory.answer(&unit, property, Err(CallError::Deadline)),
-                4 => inventory.answer(&unit, property, Err(CallError::Unreadable(String::new()))),
-                5 => inventory.apply(Event::Reloading(number % 2 == 0), 0),
-                6 => inventory.retry_deferred(number),
-                7 => drop(inventory.next_question()),
-                _ => {
-                    let facts = vec![
-                        (property, value),
-                        (UnitProperty::Restarts, Value::Number(number % 100)),
-                    ];
-                    inventory.apply(Event::UnitChanged(unit.clone(), facts), 0);
-                }
-            }
-            let now = restarts(&inventory, unit.as_str());
-            let before = highest.entry(unit).or_insert(0_u64);
-            prop_assert!(now.is_none_or(|now| now >= *before), "{now:?} after {before}");
-            *before = now.unwrap_or(*before);
-        }
-        let listed = ListedUnit {
-            name: name(0),
-            load_state: LoadState::Loaded,
-            active_state: ActiveState::Failed,
-            sub_state: "failed".into(),
-        };
-        inventory.adopt(vec![listed], Extent::Everything, 0);
-        let shown = shown(&inventory);
-        prop_assert_eq!(shown.len(), 1);
-        prop_assert_eq!(&shown[&name(0)].1, &ActiveState::Failed);
     }
 
     #[test]
