@@ -131,6 +131,8 @@ fn counted_fds() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
@@ -161,10 +163,14 @@ mod tests {
         let started = process.start_time.unwrap();
         assert!(boot.parse::<f64>().unwrap() <= started && started <= now, "{boot} {process:?}");
 
-        // CPU time rises with work, and never falls.
-        let mut spin = 0_u64;
-        while observer.observe().cpu_seconds.unwrap() <= process.cpu_seconds.unwrap() {
-            spin = std::hint::black_box(spin + 1);
+        // CPU time rises with work, in steps of a hundredth of a second, and never falls.
+        let began = Instant::now();
+        let mut last = process.cpu_seconds.unwrap();
+        while last <= process.cpu_seconds.unwrap() {
+            assert!(began.elapsed() < Duration::from_secs(10), "no CPU time: {process:?}");
+            let now = observer.observe().cpu_seconds.unwrap();
+            assert!(now >= last, "{now} after {last}");
+            last = now;
         }
         assert_eq!(observer.observe().start_time, process.start_time);
     }
