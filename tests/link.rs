@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
+use tokio::time::timeout;
 use unitwatch::systemd::{
     event::Event,
     link::{CALL_DEADLINE, Heard, Link, Lost},
@@ -21,6 +22,10 @@ use unitwatch::systemd::{
 use zbus::{Connection, Guid, Message, MessageStream, Variant, connection::Builder};
 
 const UNIT: &str = "a.service";
+
+/// How long anything may take before a test fails: longer than the deadline of a call.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 
 /// A peer where systemd's private socket would be.
@@ -48,7 +53,7 @@ impl Peer {
     }
 
     async fn call(&mut self) -> Message {
-        self.calls.next().await.unwrap().unwrap()
+        timeout(PATIENCE, self.calls.next()).await.expect("no call").unwrap().unwrap()
     }
 
     async fn send(&self, message: Message) {
@@ -78,6 +83,11 @@ impl Peer {
         let path = zbus::ObjectPath::try_from(format!("/{}", "a".repeat(3000))).unwrap();
         self.send(signal.build(&(UNIT, path)).unwrap()).await;
     }
+}
+
+/// What is heard next. The link itself may wait for ever, and a test may not.
+async fn next(link: &mut Link) -> Result<Heard, Lost> {
+    timeout(PATIENCE, link.hear()).await.expect("nothing is heard")
 }
 
 fn question() -> Question {
@@ -112,16 +122,18 @@ async fn signals_and_answers_are_heard_in_the_order_in_which_they_were_sent() {
     peer.signal("failed").await;
     let mut order = Vec::new();
     for _ in 0..5 {
-        order.push(state(link.hear().await.unwrap()));
+        order.push(state(next(&mut link).await.unwrap()));
     }
     assert_eq!(order, ["activating", "(active)", "deactivating", "(inactive)", "failed"]);
 }
 
+/// The paused clock goes on to the next deadline whenever nothing is ready, so there is none but
+/// that of the call.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_answered_ends_at_its_deadline_and_its_late_answer_is_dropped() {
     let (mut peer, mut link) = Peer::meet().await;
     link.ask(question()).unwrap();
-    let call = peer.call().await;
+    let call = peer.calls.next().await.unwrap().unwrap();
     let heard = link.hear().await.unwrap();
     assert!(matches!(heard, Heard::Answer(_, Err(CallError::Deadline))), "{heard:?}");
     peer.reply(&call, "active").await;
@@ -141,10 +153,10 @@ async fn answers_that_wait_to_be_heard_are_in_time_if_they_came_in_time() {
     tokio::time::sleep(CALL_DEADLINE).await;
     peer.reply(&second, "failed").await;
     peer.signal("inactive").await;
-    assert_eq!(state(link.hear().await.unwrap()), "(active)");
-    let heard = link.hear().await.unwrap();
+    assert_eq!(state(next(&mut link).await.unwrap()), "(active)");
+    let heard = next(&mut link).await.unwrap();
     assert!(matches!(heard, Heard::Answer(_, Err(CallError::Deadline))), "{heard:?}");
-    assert_eq!(state(link.hear().await.unwrap()), "inactive");
+    assert_eq!(state(next(&mut link).await.unwrap()), "inactive");
 }
 
 #[tokio::test]
@@ -154,23 +166,23 @@ async fn a_value_of_the_wrong_type_is_an_error_and_not_the_end() {
     link.ask(Question::Manager(property)).unwrap();
     let call = peer.call().await;
     peer.reply(&call, "many").await;
-    let heard = link.hear().await.unwrap();
+    let heard = next(&mut link).await.unwrap();
     assert!(matches!(heard, Heard::Answer(_, Err(CallError::Unreadable(_)))), "{heard:?}");
 
     link.ask(Question::Units).unwrap();
     let call = peer.call().await;
     peer.reply(&call, "none at all").await;
-    let heard = link.hear().await.unwrap();
+    let heard = next(&mut link).await.unwrap();
     assert!(matches!(heard, Heard::Answer(_, Err(CallError::Unreadable(_)))), "{heard:?}");
 
     let signal =
         Message::signal("/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "UnitNew");
     peer.send(signal.build(&(7_u32,)).unwrap()).await;
-    let heard = link.hear().await.unwrap();
+    let heard = next(&mut link).await.unwrap();
     assert!(matches!(heard, Heard::Signal { event: Err(_), .. }), "{heard:?}");
 
     peer.signal("active").await;
-    assert_eq!(state(link.hear().await.unwrap()), "active");
+    assert_eq!(state(next(&mut link).await.unwrap()), "active");
 }
 
 #[tokio::test]
@@ -180,7 +192,7 @@ async fn a_refusal_keeps_its_name() {
     let call = peer.call().await;
     let error = Message::error(&call.header(), "org.freedesktop.systemd1.NoSuchUnit");
     peer.send(error.build(&"no unit a.service").unwrap()).await;
-    let Heard::Answer(_, Err(error)) = link.hear().await.unwrap() else { panic!("an answer") };
+    let Heard::Answer(_, Err(error)) = next(&mut link).await.unwrap() else { panic!("an answer") };
     assert_eq!(error.to_string(), "org.freedesktop.systemd1.NoSuchUnit: no unit a.service");
     assert!(!error.is_passing());
 }
@@ -189,7 +201,7 @@ async fn a_refusal_keeps_its_name() {
 async fn the_end_of_the_connection_is_heard() {
     let (peer, mut link) = Peer::meet().await;
     drop(peer);
-    let lost = link.hear().await.unwrap_err();
+    let lost = next(&mut link).await.unwrap_err();
     assert!(matches!(lost, Lost::Ended(_) | Lost::Closed), "{lost:?}");
 }
 
@@ -206,7 +218,7 @@ async fn a_storm_that_nobody_takes_in_is_noticed() {
     let mut heard = 0;
     loop {
         assert!(began.elapsed() < Duration::from_secs(60), "{heard} signals and no overflow");
-        match link.hear().await.unwrap() {
+        match next(&mut link).await.unwrap() {
             Heard::Signal { .. } => heard += 1,
             Heard::Overflow => break,
             Heard::Answer(..) => panic!("nothing was asked"),
@@ -216,7 +228,7 @@ async fn a_storm_that_nobody_takes_in_is_noticed() {
     peer.signal("active").await;
     loop {
         // What was still under way when the queue was empty may come first.
-        match link.hear().await.unwrap() {
+        match next(&mut link).await.unwrap() {
             heard @ Heard::Signal { event: Ok(Some(Event::UnitChanged(..))), .. } => {
                 assert_eq!(state(heard), "active");
                 break;
