@@ -17,6 +17,8 @@ use std::{
     },
     path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -28,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A running exporter; killed when the test ends early.
 struct Exporter {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: mpsc::Receiver<String>,
 }
 
 impl Exporter {
@@ -37,25 +39,20 @@ impl Exporter {
     }
 
     fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_unitwatch"))
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
-        Self { child, log }
+        let (child, log) = spawn(environment, arguments);
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            log.lines().map_while(Result::ok).try_for_each(|line| sender.send(line + "\n"))
+        });
+        Self { child, log: lines }
     }
 
-    /// The next line of the log that contains `text`. Ends, in the worst case, with the process.
+    /// The next line of the log that contains `text`.
     fn await_log(&mut self, text: &str) -> String {
         let mut seen = String::new();
         loop {
-            let mut line = String::new();
-            let length = self.log.read_line(&mut line).unwrap();
-            assert!(length > 0, "no {text:?} in the log:\n{seen}");
+            let line = self.log.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("{error}: no {text:?} in:\n{seen}"));
             if line.contains(text) {
                 return line;
             }
@@ -65,10 +62,7 @@ impl Exporter {
 
     /// The port of the next listening address.
     fn await_port(&mut self) -> u16 {
-        let line = self.await_log("listening");
-        let address = line.split("http://").nth(1).unwrap();
-        let port = address.rsplit_once(':').unwrap().1;
-        port.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+        port_in(&self.await_log("listening"))
     }
 
     fn signal(&self, signal: Signal) {
@@ -77,9 +71,9 @@ impl Exporter {
 
     /// Waits for the end and returns what was still logged.
     fn end(mut self) -> (ExitStatus, String) {
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap(), rest)
+        let status = ended(&mut self.child);
+        // The log has ended with the process.
+        (status, self.log.iter().collect())
     }
 }
 
@@ -88,6 +82,37 @@ impl Drop for Exporter {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(environment: &[(&str, &str)], arguments: &[&str]) -> (Child, BufReader<ChildStderr>) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_unitwatch"))
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    (child, log)
+}
+
+fn ended(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(start.elapsed() < PATIENCE, "the exporter does not end");
+        #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn port_in(line: &str) -> u16 {
+    let address = line.split("http://").nth(1).unwrap();
+    let port = address.rsplit_once(':').unwrap().1;
+    port.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
 /// Sends the first half of a request and waits until the exporter has read it: from then on it
@@ -102,7 +127,7 @@ fn half_a_request(port: u16) -> TcpStream {
     for (local, remote, queue) in [(client, port, 0), (port, client, 1)] {
         while queued(local, remote, queue) != Some(0) {
             assert!(start.elapsed() < PATIENCE, "the request is not read");
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
     stream
@@ -309,18 +334,12 @@ fn a_killed_process_does_not_block_the_next_ones_socket() {
 
 #[test]
 fn a_log_that_nobody_reads_does_not_end_the_process() {
-    let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
-    let port = exporter.await_port();
+    let (mut child, mut log) = spawn(&[], &["--web.listen-address=127.0.0.1:0"]);
+    let listening = log.by_ref().lines().map(Result::unwrap).find(|it| it.contains("listening"));
+    let port = port_in(&listening.expect("it listens before it ends"));
     // Closes the reading end of stderr; every line from here on is lost.
-    let log = std::mem::replace(&mut exporter.log, BufReader::new(open_nothing()));
     drop(log);
-    exporter.signal(Signal::TERM);
-    assert_eq!(exporter.child.wait().unwrap().code(), Some(0));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(ended(&mut child).code(), Some(0));
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
-}
-
-/// A stand-in for a stderr that was closed.
-fn open_nothing() -> ChildStderr {
-    let (reader, _) = io::pipe().unwrap();
-    ChildStderr::from(std::os::fd::OwnedFd::from(reader))
 }

@@ -16,6 +16,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
     time::{Duration, Instant},
 };
@@ -234,28 +235,24 @@ impl Exporter {
     /// Starts this command and waits for the address that it says it listens on.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the exporter starts");
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = String::new();
-        let address = loop {
-            let mut line = String::new();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended: {seen}");
-            seen.push_str(&line);
-            let word = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
-            if let Some(address) = word.filter(|_| line.contains("listening")) {
-                break address.trim_start_matches("http://").to_owned();
-            }
-        };
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(std::sync::Mutex::new(String::new()));
+        let (kept, (found, address)) = (Arc::clone(&log), mpsc::channel());
         // Whoever logs must not stand still because nobody reads.
-        let (kept, lines) = (Arc::new(std::sync::Mutex::new(seen)), log.lines());
-        let log = Arc::clone(&kept);
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap();
                 kept.push_str(&line);
                 kept.push('\n');
+                let word = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+                if let Some(address) = word.filter(|_| line.contains("listening")) {
+                    let _ = found.send(address.trim_start_matches("http://").to_owned());
+                }
             }
         });
-        Self { child, main: None, address, log }
+        let mut exporter = Self { child, main: None, address: String::new(), log };
+        exporter.address = address.recv_timeout(PATIENCE).expect("it says where it listens");
+        exporter
     }
 
     /// Its process.
@@ -273,7 +270,7 @@ impl Exporter {
     /// Sends it a signal, and waits until it has ended.
     pub fn end(mut self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
-        self.child.wait().unwrap();
+        until("the exporter has ended", || self.child.try_wait().unwrap().ok_or(()));
         self.main = None;
     }
 
