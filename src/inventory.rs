@@ -20,6 +20,7 @@ mod reloads;
 pub mod snapshot;
 mod sums;
 pub mod tally;
+mod timers;
 pub mod unit;
 pub mod wanted;
 pub mod wants;

@@ -64,6 +64,7 @@ fn write_units(machine: &Machine) {
             "uw-timed.timer",
             "[Timer]\nOnActiveSec=1s\nOnUnitActiveSec=1500ms\nAccuracySec=1ms\n".to_owned(),
         ),
+        ("uw-stuck.timer", "[Timer]\nUnit=uw-slow.service\nOnUnitInactiveSec=1h\n".to_owned()),
         ("uw-never.timer", "[Timer]\nUnit=uw-timed.service\nOnCalendar=2099-01-01\n".to_owned()),
         ("uw-sock.socket", "[Socket]\nListenStream=%t/uw.sock\nAccept=yes\n".to_owned()),
         ("uw-sock@.service", "[Service]\nExecStart=cat\nStandardInput=socket\n".to_owned()),
@@ -139,6 +140,7 @@ fn operate(machine: &Machine, random: &mut Random, held: &mut Held) {
         "uw-timed.service",
         "uw-timed.timer",
         "uw-never.timer",
+        "uw-stuck.timer",
         "uw-sock.socket",
         "uw-whole.socket",
         "uw-net.service",
@@ -227,8 +229,28 @@ fn seconds(usec: Option<f64>) -> Option<f64> {
     usec.map(|usec| usec / 1e6)
 }
 
-/// The samples that a unit must have, from what systemd says of it.
-fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key, f64> {
+/// Whether a timer must be said to be stuck.
+fn is_stuck(timer: &Properties, units: &BTreeMap<String, Properties>) -> bool {
+    let has = |list, entry| timer.get(list).is_some_and(|list| list.contains(entry));
+    let repeats = has("TimersMonotonic", "OnUnit") || has("TimersCalendar", "OnCalendar=*-");
+    let nexts = ["NextElapseUSecMonotonic", "NextElapseUSecRealtime"];
+    let has_next = show::span(timer, nexts[0]).or(show::time(timer, nexts[1])).is_some();
+    let is_idle = |unit: &Properties| {
+        let rests = ["inactive", "failed"].contains(&unit["ActiveState"].as_str());
+        let has_job = unit.get("Job").is_some_and(|job| !job.is_empty());
+        !has_job && (rests || unit["SubState"] == "exited")
+    };
+    let runs = ["elapsed", "running"].contains(&timer["SubState"].as_str());
+    runs && repeats && !has_next && units.get(&timer["Unit"]).is_none_or(is_idle)
+}
+
+/// The samples that a unit must have, from what systemd says of all.
+fn wanted(
+    name: &str,
+    unit: &Properties,
+    units: &BTreeMap<String, Properties>,
+    monotonic_offset: f64,
+) -> BTreeMap<Key, f64> {
     let mut wanted = BTreeMap::new();
     let unit_type = name.rsplit('.').next().unwrap();
     let both = [("name", name), ("type", unit_type)];
@@ -327,6 +349,7 @@ fn wanted(name: &str, unit: &Properties, monotonic_offset: f64) -> BTreeMap<Key,
             let realtime = show::time(unit, "NextElapseUSecRealtime");
             let next = [monotonic, realtime].into_iter().flatten().reduce(f64::min);
             put("systemd_timer_next_trigger_seconds", &both[..1], seconds(next));
+            put("systemd_timer_stuck", &both[..1], is_stuck(unit, units).then_some(1.0));
         }
         _ => {}
     }
@@ -383,18 +406,17 @@ fn compare(
     after: &BTreeMap<String, Properties>,
     monotonic_offset: f64,
 ) -> Result<usize, Vec<String>> {
-    let stable = |name: &str| match (before.get(name), after.get(name)) {
-        (Some(before), Some(after)) => before == after,
-        (None, None) => true,
-        _ => false,
-    };
+    let is_same = |name: &str| before.get(name) == after.get(name);
+    // What is said of a timer depends on what it starts.
+    let starts = |name: &str| before.get(name).and_then(|unit| unit.get("Unit"));
+    let stable = |name: &str| is_same(name) && starts(name).is_none_or(|unit| is_same(unit));
     let mut wrong = Vec::new();
     let exported = |unit: &Properties| is_visible(unit) && !unit["Id"].ends_with(".device");
     let mut wanted_samples = BTreeMap::new();
     let units: Vec<_> = before.iter().filter(|(name, _)| stable(name)).collect();
     wanted_samples.extend(units.iter().filter_map(|(name, unit)| wanted_unloadable(name, unit)));
     for (name, unit) in units.iter().filter(|(_, unit)| exported(unit)) {
-        wanted_samples.extend(wanted(name, unit, monotonic_offset));
+        wanted_samples.extend(wanted(name, unit, before, monotonic_offset));
     }
     for (key, value) in &wanted_samples {
         match scrape.0.get(key) {

@@ -87,7 +87,7 @@ async fn every_failed_reload_is_counted_once_with_what_made_it_fail() {
         (
             "ut-notify.service",
             "[Service]\nType=notify-reload\nNotifyAccess=all\nTimeoutStartSec=1s\n\
-             ExecStart=/bin/sh -c 'trap \"\" HUP; systemd-notify --ready; exec sleep 999'\n"
+             ExecStart=/bin/sh -c 'trap : HUP; systemd-notify --ready; while :; do sleep 0.2; done'\n"
                 .to_owned(),
         ),
     ] {
@@ -211,4 +211,84 @@ async fn a_service_is_named_while_it_waits_for_its_restart() {
     until_named(&exporter, family, &["ut-waits.service"]);
     machine.must(&["stop", "ut-waits.service", "ut-hangs.service"]);
     until_named(&exporter, family, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timer_that_will_not_elapse_again_is_named() {
+    let machine = Machine::start().await;
+    let once = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+    let held = "ExecStart=/bin/sh -c 'until [ -e %t/ut-released ]; do sleep 0.05; done'\n";
+    let released = machine.runtime_dir().join("ut-released");
+    let _ = fs::remove_file(&released);
+    for (name, text) in [
+        ("ut-job.service", once.to_owned()),
+        ("ut-held.service", format!("[Service]\nType=oneshot\n{held}")),
+        ("ut-stays.service", format!("{once}RemainAfterExit=yes\n")),
+    ] {
+        machine.write(name, &text);
+    }
+    let unit =
+        |unit: &str, timer: &str| format!("[Timer]\nAccuracySec=1ms\nUnit={unit}\n{timer}\n");
+    let timers = [
+        // Its unit has never been started, and so it waits for nothing.
+        ("ut-active.timer", unit("ut-never.service", "OnUnitActiveSec=1min")),
+        ("ut-inactive.timer", unit("ut-never.service", "OnUnitInactiveSec=1min")),
+        // There is no such day.
+        ("ut-calendar.timer", unit("ut-job.service", "OnCalendar=*-02-30")),
+        // Its unit stays up, and a unit that is up is not started.
+        ("ut-remain.timer", unit("ut-stays.service", "OnActiveSec=10ms\nOnUnitActiveSec=1h")),
+        // These have done their duty.
+        ("ut-once.timer", unit("ut-job.service", "OnActiveSec=10ms")),
+        ("ut-past.timer", unit("ut-job.service", "OnCalendar=2020-01-01")),
+        ("ut-boot.timer", unit("ut-stays.service", "OnActiveSec=10ms")),
+        // These go on.
+        ("ut-works.timer", unit("ut-held.service", "OnActiveSec=10ms\nOnUnitInactiveSec=1h")),
+        ("ut-first.timer", unit("ut-held.service", "OnUnitInactiveSec=1h")),
+        ("ut-daily.timer", unit("ut-job.service", "OnCalendar=daily")),
+        ("ut-clock.timer", unit("ut-never.service", "OnClockChange=yes\nOnUnitActiveSec=1h")),
+        ("ut-off.timer", unit("ut-never.service", "OnUnitActiveSec=1min")),
+    ];
+    for (name, text) in &timers {
+        machine.write(name, text);
+    }
+    machine.write("ut-never.service", once);
+    machine.must(&["daemon-reload"]);
+    let exporter = machine.exporter(&[OFTEN]);
+    let started = timers.map(|(name, _)| name);
+    let started = started.iter().copied().filter(|name| *name != "ut-off.timer");
+    machine.must(&[&["start"][..], &started.collect::<Vec<_>>()].concat());
+    let sub_state = |name| machine.must(&["show", "--value", "--property=SubState", name]);
+    until("the timers have elapsed", || {
+        let states = ["ut-once.timer", "ut-remain.timer", "ut-works.timer", "ut-first.timer"];
+        let states = states.map(|name| sub_state(name).trim().to_owned());
+        let wanted = ["elapsed", "running", "running", "elapsed"];
+        if states == wanted { Ok(()) } else { Err(states) }
+    });
+    let family = "systemd_timer_stuck";
+    let mut stuck = vec!["ut-active.timer", "ut-calendar.timer", "ut-inactive.timer"];
+    until_named(&exporter, family, &[&stuck[..], &["ut-remain.timer"]].concat());
+
+    // With an exporter that listens only now the same.
+    let late = machine.exporter(&[]);
+    until_named(&late, family, &[&stuck[..], &["ut-remain.timer"]].concat());
+    // And after its unit has stopped, been started by hand, and come to its end.
+    machine.must(&["stop", "ut-stays.service"]);
+    machine.must(&["start", "ut-never.service"]);
+    fs::write(&released, "").unwrap();
+    until("the held ones have ended", || {
+        let states =
+            ["ut-works.timer", "ut-first.timer"].map(|name| sub_state(name).trim().to_owned());
+        if states == ["waiting", "waiting"] { Ok(()) } else { Err(states) }
+    });
+    stuck.retain(|name| *name == "ut-calendar.timer");
+    until_named(&exporter, family, &stuck);
+    until_named(&late, family, &stuck);
+
+    // What it waits for can no longer come.
+    machine.must(&["start", "ut-off.timer"]);
+    until_named(&exporter, family, &stuck);
+    machine.must(&["stop", "ut-*.timer"]);
+    until_named(&exporter, family, &[]);
+    machine.systemctl(&["stop", "ut-*.service"]);
+    exporter.assert_never_drifted();
 }

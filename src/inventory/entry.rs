@@ -354,7 +354,7 @@ impl Entry {
         if !has_some || self.not_before.is_some() {
             return wanted;
         }
-        match self.unit.details {
+        match &self.unit.details {
             Details::Socket(socket) if self.accepts_connections => {
                 // What was refused was refused because of others that were open, or the socket
                 // itself was about to change.

@@ -1,7 +1,7 @@
 //! The state of everything at one moment, as plain data: what a scrape is worded from.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub files: Vec<ListedFile>,
     /// The inactive units that should run, and why they do not.
     pub wanted_inactive: Vec<(UnitName, Reason)>,
+    /// The timers among them that are active and will not elapse again.
+    pub stuck_timers: BTreeSet<UnitName>,
     /// What has happened on the whole host.
     pub totals: Totals,
     /// Visible units by type and active state, also those that the filter hides.
@@ -244,6 +246,9 @@ impl Inventory {
                 *snapshot.not_loaded.entry(key).or_default() += 1;
             }
             if self.is_served(entry) {
+                if self.is_stuck(unit) {
+                    snapshot.stuck_timers.insert(unit.name.clone());
+                }
                 snapshot.units.push(Arc::clone(unit));
                 let reason = self.wanted_inactive(entry);
                 snapshot.wanted_inactive.extend(reason.map(|reason| (unit.name.clone(), reason)));

@@ -105,7 +105,7 @@ pub struct Socket {
 }
 
 /// What is known of a timer (`org.freedesktop.systemd1.Timer`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timer {
     /// `LastTriggerUSec`.
     pub last_trigger: Option<Usec>,
@@ -113,6 +113,12 @@ pub struct Timer {
     pub next_realtime: Option<Usec>,
     /// `NextElapseUSecMonotonic`, on the monotonic clock.
     pub next_monotonic: Option<Usec>,
+    /// `Unit`: what it starts.
+    pub unit: Option<UnitName>,
+    /// `TimersMonotonic`: whether one of them counts from a run of its unit.
+    pub repeats_monotonic: bool,
+    /// `TimersCalendar`: whether one of them is of any year.
+    pub repeats_calendar: bool,
 }
 
 /// What is known of a mount (`org.freedesktop.systemd1.Mount`).
@@ -232,6 +238,9 @@ impl Unit {
             (P::LastTrigger, Details::Timer(it)) => Number(it.last_trigger),
             (P::NextRealtime, Details::Timer(it)) => Number(it.next_realtime),
             (P::NextMonotonic, Details::Timer(it)) => Number(it.next_monotonic),
+            (P::TimerUnit, Details::Timer(it)) => Text(it.unit.as_ref().map(UnitName::as_str)),
+            (P::TimersMonotonic, Details::Timer(it)) => Flag(it.repeats_monotonic),
+            (P::TimersCalendar, Details::Timer(it)) => Flag(it.repeats_calendar),
             (P::MountType, Details::Mount(it)) => Text(it.mount_type.as_deref()),
             _ => NoPlace,
         }
@@ -242,13 +251,14 @@ impl Unit {
         use UnitProperty as P;
         let (number, text) = (value.number(), value.text());
         let word = text.unwrap_or_default();
+        let is = *value == Value::Flag(true);
         match (property, &mut self.details) {
             (P::LoadState, _) => self.load_state = word.into(),
             (P::ActiveState, _) => self.active_state = word.into(),
             (P::SubState, _) => self.sub_state = word.into(),
             (P::LoadError, _) => self.load_error = text.filter(|it| !it.is_empty()).map(Into::into),
-            (P::NeedDaemonReload, _) => self.need_daemon_reload = *value == Value::Flag(true),
-            (P::Freezer, _) => self.is_frozen = *value == Value::Flag(true),
+            (P::NeedDaemonReload, _) => self.need_daemon_reload = is,
+            (P::Freezer, _) => self.is_frozen = is,
             (
                 P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
                 _,
@@ -284,6 +294,9 @@ impl Unit {
             (P::LastTrigger, Details::Timer(it)) => it.last_trigger = number,
             (P::NextRealtime, Details::Timer(it)) => it.next_realtime = number,
             (P::NextMonotonic, Details::Timer(it)) => it.next_monotonic = number,
+            (P::TimerUnit, Details::Timer(it)) => it.unit = text.and_then(UnitName::new),
+            (P::TimersMonotonic, Details::Timer(it)) => it.repeats_monotonic = is,
+            (P::TimersCalendar, Details::Timer(it)) => it.repeats_calendar = is,
             (P::MountType, Details::Mount(it)) => it.mount_type = text.map(Into::into),
             _ => {}
         }

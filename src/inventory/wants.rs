@@ -15,6 +15,8 @@ pub struct Wants {
     pub file_states: bool,
     /// How long starts took.
     pub times: bool,
+    /// When timers elapse.
+    pub timers: bool,
     /// The IP counters of services.
     pub ip: bool,
     /// The counters of sockets.
@@ -35,6 +37,7 @@ impl Wants {
         problems: true,
         file_states: true,
         times: true,
+        timers: true,
         ip: true,
         sockets: true,
         watchdog: true,
@@ -71,6 +74,9 @@ impl Wants {
         if self.problems || self.times {
             // Both need it.
             spared = spared.without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic]));
+        }
+        if !self.timers {
+            spared = spared.union(PropertySet::details_of(UnitType::Timer));
         }
         if !self.ip {
             spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
@@ -124,6 +130,7 @@ mod tests {
             listed("a.service", LoadState::Loaded),
             listed("b.socket", LoadState::Loaded),
             listed("c.service", LoadState::Error),
+            listed("e.timer", LoadState::Loaded),
             ListedUnit {
                 active_state: ActiveState::Active,
                 sub_state: "running".into(),
@@ -167,6 +174,14 @@ mod tests {
         let start = PropertySet::START_STAMPS.without(shared).iter().map(UnitProperty::name);
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
+        let timers = [
+            "LastTriggerUSec",
+            "NextElapseUSecMonotonic",
+            "NextElapseUSecRealtime",
+            "TimersCalendar",
+            "TimersMonotonic",
+            "Unit",
+        ];
         let (all, all_at_scrape) = asked(Wants::EVERYTHING);
         let everything = Wants::EVERYTHING;
         for (wants, of_units, at_scrape) in [
@@ -183,6 +198,7 @@ mod tests {
                 connections.to_vec(),
             ),
             (Wants { times: false, ..everything }, start.collect(), vec![]),
+            (Wants { timers: false, ..everything }, timers.to_vec(), vec![]),
             (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
             (
                 Wants { watchdog: false, ..everything },

@@ -59,7 +59,7 @@ groups! {
     Sockets "sockets" true
         "Serve the connections of each socket.";
     Timers "timers" true
-        "Serve when each timer last elapsed and when it does next.";
+        "Serve when each timer last elapsed and when it does next, or that it will not.";
     Jobs "jobs" true
         "Serve the job queue, and what became of jobs.";
     Boot "boot" true
@@ -132,6 +132,7 @@ impl Groups {
             problems: self.has(Group::UnitProblems),
             file_states: self.has(Group::UnitFileState),
             times: self.has(Group::UnitTimes),
+            timers: self.has(Group::Timers) || self.has(Group::NodeExporter),
             ip: self.has(Group::Ip),
             sockets: self.has(Group::Sockets) || self.has(Group::NodeExporter),
             watchdog: self.has(Group::Watchdog),

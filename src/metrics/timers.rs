@@ -16,6 +16,8 @@ families! {
         "Unix time at which the timer last elapsed; from LastTriggerUSec, absent if it never did.";
     NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]
         "Unix time at which the timer elapses next; the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic, absent while it has no next time.";
+    STUCK: Gauge "systemd_timer_stuck" ["name"]
+        "Always 1, for an active timer that is meant to repeat and will not elapse again: it has no next time, and its unit is idle; from SubState, TimersMonotonic, TimersCalendar and the state of its Unit. Absent for other timers, also for a one-shot timer that has elapsed.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
@@ -32,6 +34,10 @@ pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>)
     let mut samples = out.family(&NEXT_TRIGGER);
     for (name, timer) in timers() {
         samples.add_known([name], next(timer, clocks).map(seconds))?;
+    }
+    let mut samples = out.family(&STUCK);
+    for row in rows {
+        samples.add_known([row.name], row.is_stuck.then_some(1_u64))?;
     }
     Ok(())
 }

@@ -93,6 +93,8 @@ pub(super) struct Row<'a> {
     file: Option<&'a FileState>,
     /// Why it does not run, if it should.
     wanted_inactive: Option<Reason>,
+    /// It is a timer that is active and will not elapse again.
+    pub(super) is_stuck: bool,
     /// The units that are told of as one here, if it is no single unit.
     pub(super) members: Option<Members<'a>>,
     /// What it uses, if it has a control group.
@@ -127,6 +129,7 @@ pub(super) fn rows<'a>(
     let rows = visible.map(|unit| Row {
         unit: Some(unit),
         unloadable: unloadable(unit),
+        is_stuck: snapshot.stuck_timers.contains(&unit.name),
         resources: resources.get(&unit.name).map(Cow::Borrowed),
         ..Row::new(&unit.name, &unit.history)
     });
@@ -293,6 +296,7 @@ impl<'a> Row<'a> {
         Self {
             unit: None,
             unloadable: None,
+            is_stuck: false,
             file: None,
             wanted_inactive: None,
             members: None,

@@ -41,6 +41,8 @@ enum Kind {
     Units,
     /// Two lists of exit statuses, of which it is taken whether anything is in them.
     Statuses,
+    /// What a timer elapses by, of which it is taken whether anything in it repeats.
+    Repeating,
     /// The state of a freezer, of which it is taken whether the unit is frozen.
     Freezer,
 }
@@ -155,6 +157,9 @@ unit_properties! {
     LastTrigger = "Timer"."LastTriggerUSec" as Time,
     NextRealtime = "Timer"."NextElapseUSecRealtime" as Time,
     NextMonotonic = "Timer"."NextElapseUSecMonotonic" as Time,
+    TimerUnit = "Timer"."Unit" as Text,
+    TimersMonotonic = "Timer"."TimersMonotonic" as Repeating,
+    TimersCalendar = "Timer"."TimersCalendar" as Repeating,
     MountType = "Mount"."Type" as Text,
 }
 
@@ -215,6 +220,10 @@ impl Value {
             (Kind::Time | Kind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
             (Kind::Time | Kind::Number, _, Some(number)) => Ok(Self::Number(number)),
             (Kind::Units, Variant::Array(names), _) => Self::units(names.inner()).ok_or_else(wrong),
+            (Kind::Repeating, Variant::Array(list), _) => {
+                let repeats = list.inner().iter().map(Self::repeats).collect::<Option<Vec<_>>>();
+                repeats.map(|repeats| Self::Flag(repeats.contains(&true))).ok_or_else(wrong)
+            }
             (Kind::Id, Variant::Array(bytes), _) => Self::id(bytes.inner()).ok_or_else(wrong),
             (Kind::Job | Kind::NamedText | Kind::Statuses, Variant::Structure(both), _) => {
                 match (kind, both.fields()) {
@@ -230,6 +239,23 @@ impl Value {
                 }
             }
             _ => Err(wrong()),
+        }
+    }
+
+    /// Whether an entry of `TimersMonotonic` or `TimersCalendar` makes its timer elapse again and
+    /// again, without end. Of the monotonic ones those do that count from the unit of the timer, and
+    /// of the calendar ones those with any year.
+    fn repeats(entry: &Variant<'_>) -> Option<bool> {
+        let Variant::Structure(fields) = entry else { return None };
+        match fields.fields() {
+            [Variant::Str(base), Variant::U64(_), Variant::U64(_)] => {
+                Some(matches!(base.as_str(), "OnUnitActiveUSec" | "OnUnitInactiveUSec"))
+            }
+            // Such as "Mon *-*-01 00:00:00".
+            [Variant::Str(_), Variant::Str(dates), Variant::U64(_)] => {
+                Some(dates.as_str().split(' ').any(|word| word.starts_with("*-")))
+            }
+            _ => None,
         }
     }
 
@@ -460,6 +486,9 @@ impl PropertySet {
                 UnitProperty::LastTrigger,
                 UnitProperty::NextRealtime,
                 UnitProperty::NextMonotonic,
+                UnitProperty::TimerUnit,
+                UnitProperty::TimersMonotonic,
+                UnitProperty::TimersCalendar,
             ],
             UnitType::Mount => &[UnitProperty::MountType],
             _ => &[],
@@ -616,6 +645,40 @@ mod tests {
         assert_eq!(take(many.clone()), units(&many[..MAX_NAMES]));
         assert!(UnitProperty::WantedBy.take(&Variant::from(vec![7_u32])).is_err());
         assert!(UnitProperty::WantedBy.take(&Variant::from("a.target")).is_err());
+    }
+
+    #[test]
+    fn a_timer_repeats_that_counts_from_its_unit_or_has_any_year() {
+        let of = |entries: Vec<(&str, u64, u64)>| {
+            UnitProperty::TimersMonotonic.take(&Variant::from(entries))
+        };
+        assert_eq!(of(vec![]), Ok(Value::Flag(false)));
+        assert_eq!(
+            of(vec![("OnBootUSec", 1, 2), ("OnUnitActiveUSec", 1, 2)]),
+            Ok(Value::Flag(true))
+        );
+        assert_eq!(of(vec![("OnUnitInactiveUSec", 1, 2)]), Ok(Value::Flag(true)));
+        assert_eq!(
+            of(vec![("OnActiveUSec", 1, 2), ("OnStartupUSec", 1, 2)]),
+            Ok(Value::Flag(false))
+        );
+        for (dates, repeats) in [
+            ("*-*-* 00:00:00", true),
+            ("Mon..Fri *-01/3-01 06:00:00 America/Port-au-Prince", true),
+            ("*-02~01 00:00:00", true),
+            ("2020-01-01 00:00:00", false),
+            ("Sat 2024..2026-*-* 00:00:00 UTC", false),
+        ] {
+            let taken = UnitProperty::TimersCalendar.take(&Variant::from(vec![(
+                "OnCalendar",
+                dates,
+                0_u64,
+            )]));
+            assert_eq!(taken, Ok(Value::Flag(repeats)), "{dates}");
+        }
+        assert!(
+            UnitProperty::TimersCalendar.take(&Variant::from(vec![("OnCalendar", 7_u64)])).is_err()
+        );
     }
 
     #[test]

@@ -50,6 +50,7 @@ fn unit(number: u64) -> Unit {
                 last_trigger: at(3_600),
                 next_realtime: Some(NOW + 3_600_000_000),
                 next_monotonic: Some(7_200_000_000),
+                ..Timer::default()
             };
             ("timer", Details::Timer(timer))
         }

@@ -159,7 +159,8 @@ fn details() -> impl Strategy<Value = Details> {
             Socket { accepted, connections, refused }
         )),
         [some(), some(), some()].prop_map(|[last_trigger, next_realtime, next_monotonic]| {
-            Details::Timer(Timer { last_trigger, next_realtime, next_monotonic })
+            let timer = Timer { last_trigger, next_realtime, next_monotonic, ..Timer::default() };
+            Details::Timer(timer)
         }),
         option::of(word()).prop_map(|of| Details::Mount(Mount { mount_type: of.map(Into::into) })),
         Just(Details::Plain),
@@ -217,6 +218,8 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
             let departed: Vec<_> = departed
                 .filter(|(name, history)| !units.contains_key(name) && !history.is_empty())
                 .collect();
+            let stuck_timers = units.keys().filter(|name| name.suffix() == "timer").step_by(2);
+            let stuck_timers = stuck_timers.cloned().collect();
             let names = units.keys().chain(departed.iter().map(|(name, _)| name));
             let known_files = names.step_by(2).cloned().zip(known_files);
             let files = files.into_iter().map(|(name, of)| (UnitName::new(&name).unwrap(), of));
@@ -232,6 +235,7 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
                 departed,
                 files,
                 wanted_inactive,
+                stuck_timers,
                 ..Snapshot::default()
             }
         })

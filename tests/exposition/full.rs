@@ -1,6 +1,10 @@
 //! A small scrape with something of everything.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use unitwatch::{
     cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
@@ -142,6 +146,8 @@ fn units() -> Vec<Unit> {
         last_trigger: Some(NOW - 3 * MINUTE),
         next_realtime: Some(NOW + 5 * MINUTE),
         next_monotonic: Some(62 * MINUTE),
+        repeats_calendar: true,
+        ..Timer::default()
     };
     let mount = Mount { mount_type: Some("ext4".into()) };
     let web = unit(r"back\x2dslash.service", ActiveState::Active, Details::Service(web));
@@ -327,6 +333,7 @@ pub(crate) fn full() -> Scrape {
         departed: departed(),
         files: files(),
         wanted_inactive: vec![(UnitName::new("never.timer").unwrap(), Reason::NeverStarted)],
+        stuck_timers: BTreeSet::from([UnitName::new("never.timer").unwrap()]),
         totals: happened(),
         by_state: BTreeMap::from([
             ((UnitType::Service, ActiveState::Active), 91),

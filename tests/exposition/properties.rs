@@ -317,6 +317,9 @@ proptest! {
         let pending = pending.map(|(_, name, _)| [name]);
         prop_assert_eq!(told(&samples, "systemd_service_restart_pending"), ones(pending));
 
+        let stuck = visible().filter(|(unit, ..)| snapshot.stuck_timers.contains(&unit.name));
+        prop_assert_eq!(told(&samples, "systemd_timer_stuck"), ones(stuck.map(|(_, name, _)| [name])));
+
         let results = visible().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
             (Details::Service(_), Some(result)) => Some([name, result.to_string()]),
             _ => None,

@@ -16,9 +16,9 @@ pub type Properties = BTreeMap<String, String>;
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
     ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,\
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
-    Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,FreezerState,NeedDaemonReload,\
+    Job,Result,ExecMainExitTimestamp,ExecMainCode,ExecMainStatus,LoadError,FreezerState,NeedDaemonReload,\
     IPAccounting,IPIngressBytes,IPEgressBytes,IPIngressPackets,IPEgressPackets,Accept,NAccepted,\
-    NConnections,NRefused,WatchdogUSec,WatchdogTimestamp,LastTriggerUSec,NextElapseUSecRealtime,NextElapseUSecMonotonic";
+    NConnections,NRefused,WatchdogUSec,WatchdogTimestamp,LastTriggerUSec,Unit,TimersMonotonic,TimersCalendar,NextElapseUSecRealtime,NextElapseUSecMonotonic";
 
 /// All units in memory by name.
 pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {
@@ -36,7 +36,13 @@ pub fn manager(machine: &Machine) -> Properties {
 /// What `systemctl show` prints of one unit.
 pub fn properties(text: &str) -> Properties {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let mut properties = Properties::new();
+    for (name, value) in pairs {
+        // A list is several lines of one name.
+        let values = properties.entry(name.to_owned()).or_default();
+        values.push_str(value);
+    }
+    properties
 }
 
 /// A number; `None` where systemd says that there is none.

@@ -1,0 +1,48 @@
+//! The timers that are active and will not elapse again.
+
+use super::{
+    Inventory,
+    unit::{Details, Timer, Unit},
+};
+use crate::systemd::{name::UnitName, state::ActiveState};
+
+// === impl Inventory ===
+
+impl Inventory {
+    /// Whether a unit is an active timer that is to repeat, has no next time and waits for nothing
+    /// that would give it one.
+    ///
+    /// `OnUnitActiveSec=` and `OnUnitInactiveSec=` count from a run of the unit that the timer
+    /// starts, and systemd works out the next time when that unit changes its state.
+    pub(super) fn is_stuck(&self, unit: &Unit) -> bool {
+        let Details::Timer(timer) = &unit.details else { return false };
+        // It waits for a time, or for the clock or the time zone to be set.
+        let waits = &*unit.sub_state == "waiting" || timer.has_next();
+        unit.active_state == ActiveState::Active
+            && !waits
+            && timer.repeats()
+            && timer.unit.as_ref().is_some_and(|unit| self.is_idle(unit))
+    }
+
+    /// Whether a unit does nothing and is not about to. One that has ended and stays up, as
+    /// `RemainAfterExit=` has it, is not started again.
+    fn is_idle(&self, name: &UnitName) -> bool {
+        let entry = self.units.get(name).filter(|entry| entry.known);
+        let is_idle = entry.is_none_or(|entry| {
+            entry.unit.active_state.is_at_rest() || &*entry.unit.sub_state == "exited"
+        });
+        is_idle && !self.jobs.has_one_for(name)
+    }
+}
+
+// === impl Timer ===
+
+impl Timer {
+    fn has_next(&self) -> bool {
+        self.next_realtime.is_some() || self.next_monotonic.is_some()
+    }
+
+    fn repeats(&self) -> bool {
+        self.repeats_monotonic || self.repeats_calendar
+    }
+}
