@@ -77,6 +77,8 @@ pub struct Inventory {
     deferred: BTreeSet<UnitName>,
     /// What this version of systemd has no such property of, and is not asked of other units.
     lacking: PropertySet,
+    /// Inactive units that only inactive units want.
+    unwanted: BTreeSet<UnitName>,
     /// Units to count after a pause, should no signal make it clearer what happened to them.
     uncounted: Vec<UnitName>,
     /// The same, with the pause all but over.
@@ -136,6 +138,7 @@ impl Inventory {
             unread: VecDeque::new(),
             deferred: BTreeSet::new(),
             lacking: PropertySet::EMPTY,
+            unwanted: BTreeSet::new(),
             uncounted: Vec::new(),
             overdue: Vec::new(),
             departed: Departed::default(),
@@ -221,11 +224,8 @@ impl Inventory {
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
-                entry.conclude_rest();
                 self.summed.settle(entry, &self.slices);
-                if property == UnitProperty::ActiveState {
-                    self.note_rest(name);
-                }
+                self.conclude_rest(name, property);
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
@@ -237,7 +237,7 @@ impl Inventory {
                     self.lacking = self.lacking.union(one);
                 }
                 entry.refuse(property);
-                entry.conclude_rest();
+                self.conclude_rest(name, property);
                 self.count_after_gap(name);
             }
         }
@@ -254,6 +254,7 @@ impl Inventory {
                 self.deferred.insert(name);
             }
         }
+        self.see_unwanted();
         // Each waits for one pause at least.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {

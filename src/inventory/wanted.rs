@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inventory, entry::Entry, unit::Details, unit::Unit, unit::Usec};
+use super::{Inventory, asking::enqueue, entry::Entry, unit::Details, unit::Unit, unit::Usec};
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
@@ -31,6 +31,8 @@ pub enum Reason {
 pub(super) struct Rest {
     /// It has been inactive and in memory for long enough to be asked.
     lasts: bool,
+    /// An active unit has wanted it since: only then is it of interest what excuses it.
+    is_wanted: bool,
     /// All that is asked of it has been known since.
     is_known: bool,
     wanted_by: Box<[UnitName]>,
@@ -93,8 +95,11 @@ impl Rest {
         if !self.lasts || !is_candidate(unit) {
             return PropertySet::EMPTY;
         }
-        if self.wanting().next().is_none() {
+        if !self.is_wanted {
             return PropertySet::WANTING;
+        }
+        if self.condition.has_failed() || self.assertion.has_failed() {
+            return PropertySet::WANTING.union(PropertySet::CHECKS);
         }
         let mut wanted = PropertySet::RELATIONS.union(PropertySet::CHECKS);
         if matches!(unit.details, Details::Service(_)) {
@@ -110,8 +115,7 @@ impl Rest {
 
     /// Takes in what is known of the unit: `told` also has what systemd does not say.
     pub(super) fn conclude(&mut self, unit: &Unit, held: PropertySet, told: PropertySet) {
-        let wanted = self.wanted(unit, held);
-        self.is_known |= !wanted.is_empty() && told.contains(wanted);
+        self.is_known |= self.is_wanted && told.contains(self.wanted(unit, held));
     }
 
     /// The units that start this one with themselves. A device does so when it is plugged in.
@@ -231,8 +235,7 @@ impl Entry {
         if self.unit.active_state == ActiveState::Inactive {
             return !self.rest.lasts;
         }
-        self.rest.lasts = false;
-        self.rest.is_known = false;
+        (self.rest.lasts, self.rest.is_wanted, self.rest.is_known) = (false, false, false);
         // By the time that it is inactive again other units may want it.
         self.doubt(PropertySet::RELATIONS);
         false
@@ -252,6 +255,31 @@ impl Inventory {
         self.activatable = Some(names);
     }
 
+    /// Takes in what an answer says of a unit's rest.
+    pub(super) fn conclude_rest(&mut self, name: &UnitName, answered: UnitProperty) {
+        if PropertySet::WANTING.has(answered) {
+            self.see_wanted(name);
+        } else if answered == UnitProperty::ActiveState {
+            self.note_rest(name);
+        }
+        if let Some(entry) = self.units.get_mut(name) {
+            entry.conclude_rest();
+        }
+    }
+
+    /// Takes in whether an active unit wants this one. If none does, it may do so later.
+    fn see_wanted(&mut self, name: &UnitName) {
+        let Some(Entry { rest, .. }) = self.units.get(name) else { return };
+        let is_of_interest = rest.lasts && !rest.is_wanted && rest.wanting().next().is_some();
+        let is_wanted = rest.wanting().any(|name| self.is_active(name));
+        if is_of_interest && !is_wanted {
+            self.unwanted.insert(name.clone());
+        } else if is_of_interest && let Some(entry) = self.units.get_mut(name) {
+            entry.rest.is_wanted = true;
+            enqueue(&mut self.unread, name, entry);
+        }
+    }
+
     /// Takes in whether a unit is inactive now; it is asked after a pause.
     pub(super) fn note_rest(&mut self, name: &UnitName) {
         if self.units.get_mut(name).is_some_and(Entry::note_rest) {
@@ -259,18 +287,26 @@ impl Inventory {
         }
     }
 
+    /// Looks whether what wants the units that only inactive ones wanted has become active.
+    pub(super) fn see_unwanted(&mut self) {
+        for name in std::mem::take(&mut self.unwanted) {
+            self.see_wanted(&name);
+        }
+    }
+
     /// Why a unit does not run although an active unit wants it.
     pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<Reason> {
-        let is_active = |name: &UnitName| self.units.get(name).is_some_and(is_active);
+        let is_active = |name: &UnitName| self.is_active(name);
         let reason = entry.rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
         (!self.jobs.has_one_for(&entry.unit.name)).then_some(reason)
     }
-}
 
-/// Whether a unit is active, as systemd understands it for what depends on it.
-fn is_active(entry: &Entry) -> bool {
-    let state = &entry.unit.active_state;
-    matches!(state, ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing)
+    /// Whether a unit is active, as systemd understands it for what depends on it.
+    fn is_active(&self, name: &UnitName) -> bool {
+        use ActiveState::{Active, Refreshing, Reloading};
+        let entry = self.units.get(name);
+        entry.is_some_and(|it| matches!(it.unit.active_state, Active | Reloading | Refreshing))
+    }
 }
 
 #[cfg(test)]

@@ -340,6 +340,32 @@ fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile
     }
 }
 
+/// What excuses a unit costs systemd as many questions again.
+#[test]
+fn a_unit_that_only_an_inactive_unit_wants_is_not_asked_what_excuses_it() {
+    let mut inventory = inventory();
+    inventory.adopt(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
+    let asks_on = |inventory: &mut Inventory| {
+        let mut asks_on = false;
+        while let Some((unit, property)) = inventory.next_question() {
+            let all = [UnitName::new("all.target").unwrap()];
+            let is_wanted = unit.as_str() == "a.timer" && property == UnitProperty::WantedBy;
+            let value = if is_wanted { Value::Units(all.into()) } else { Value::Nothing };
+            inventory.answer(&unit, property, Ok(value));
+            asks_on |= property == UnitProperty::ConflictedBy;
+        }
+        asks_on
+    };
+    assert!(!asks_on(&mut inventory));
+    inventory.retry_deferred(SETTLING);
+    assert!(!asks_on(&mut inventory));
+    becomes(&mut inventory, "all.target", "active");
+    assert!(!asks_on(&mut inventory));
+    inventory.retry_deferred(SETTLING);
+    assert!(asks_on(&mut inventory));
+    assert_eq!(wanted(&inventory), ["a.timer"]);
+}
+
 #[test]
 fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
     let mut inventory = inventory();
