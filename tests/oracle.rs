@@ -30,6 +30,8 @@ use harness::{
     until,
 };
 
+const WANTED: &str = "systemd_unit_wanted_inactive";
+
 const RESYNCS: &str = "systemd_exporter_resyncs_total";
 
 /// Operations between two comparisons.
@@ -369,6 +371,8 @@ fn is_compared(name: &str) -> bool {
         "systemd_unit_starts_total",
         "systemd_unit_failures_total",
         "systemd_unit_reload_failures_total",
+        // It depends on other units, and comes up to a comparison later.
+        WANTED,
     ];
     // These change from one look to the next, and are the kernel's to tell.
     let used = ["cpu_", "memory_", "io_", "tasks_current", "pressure_"];
@@ -487,6 +491,73 @@ fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Str
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
+/// What decides whether a unit that an active unit wants should run.
+const OF_REST: &str = "Id,LoadState,ActiveState,Job,WantedBy,RequiredBy,UpheldBy,TriggeredBy,Conflicts,\
+    ConflictedBy,ConditionResult,ConditionTimestampMonotonic,AssertResult,AssertTimestampMonotonic,\
+    Type,Result,RemainAfterExit,BusName,UnitFileState,ExecMainExitTimestampMonotonic,\
+    ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic";
+
+/// Compares what should run and does not with the same worked out of `systemctl show`. A service with
+/// a bus name is left out: whether the bus starts it `systemctl` does not know.
+fn compare_wanted(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<String>> {
+    let units = show::all(machine, OF_REST);
+    let of = |unit: &Properties, name: &str| unit.get(name).cloned().unwrap_or_default();
+    let is = |unit: &Properties, name: &str, value: &str| of(unit, name) == value;
+    let at = |unit: &Properties, name: &str| of(unit, name).parse::<u64>().unwrap_or(0);
+    let is_active = |name: &str| {
+        let unit = units.get(name);
+        unit.is_some_and(|it| ["active", "reloading", "refreshing"].contains(&&*it["ActiveState"]))
+    };
+    let any_active = |unit: &Properties, lists: &[&str]| {
+        let names = lists.iter().map(|list| of(unit, list)).collect::<Vec<_>>().join(" ");
+        names.split_whitespace().any(|name| !name.ends_with(".device") && is_active(name))
+    };
+    let has_failed = |unit: &Properties, check: &str| {
+        at(unit, &format!("{check}TimestampMonotonic")) > 0
+            && is(unit, &format!("{check}Result"), "no")
+    };
+    let rests_by_design = |unit: &Properties| {
+        let tried = at(unit, "ConditionTimestampMonotonic") > 0
+            || at(unit, "InactiveExitTimestampMonotonic") > 0;
+        let (main, active) = ("ExecMainExitTimestampMonotonic", "ActiveExitTimestampMonotonic");
+        let ended =
+            is(unit, "Type", "oneshot") && tried || (1..at(unit, active)).contains(&at(unit, main));
+        has_failed(unit, "Condition")
+            || has_failed(unit, "Assert")
+            || is(unit, "Result", "exec-condition")
+            || ended && is(unit, "Result", "success") && is(unit, "RemainAfterExit", "no")
+            || any_active(unit, &["TriggeredBy", "Conflicts", "ConflictedBy"])
+            || is(unit, "UnitFileState", "static") && !tried
+    };
+    let is_candidate = |unit: &&Properties| {
+        let never = [".slice", ".scope", ".device"];
+        is(unit, "ActiveState", "inactive")
+            && is(unit, "LoadState", "loaded")
+            && ["", "0"].contains(&&*of(unit, "Job"))
+            && is(unit, "BusName", "")
+            && !never.iter().any(|suffix| unit["Id"].ends_with(suffix))
+            && any_active(unit, &["WantedBy", "RequiredBy", "UpheldBy"])
+            && !rests_by_design(unit)
+    };
+    let wanted: BTreeMap<_, _> = units
+        .values()
+        .filter(is_candidate)
+        .map(|unit| {
+            let never = at(unit, "InactiveExitTimestampMonotonic") == 0;
+            (unit["Id"].clone(), if never { "never_started" } else { "stopped" }.to_owned())
+        })
+        .collect();
+    let exported: BTreeMap<_, _> = scrape
+        .of(WANTED)
+        .map(|(labels, _)| (labels["name"].clone(), labels["reason"].clone()))
+        .collect();
+    if wanted.contains_key("uw-simple.service") && wanted == exported {
+        Ok(())
+    } else {
+        Err(vec![format!("wanted and inactive: systemd {wanted:?}, exported {exported:?}")])
+    }
+}
+
 /// A number that the environment may choose.
 fn chosen(what: &str) -> Option<u64> {
     let variable = format!("UNITWATCH_ORACLE_{what}");
@@ -547,12 +618,15 @@ async fn consult(operations: u64, flags: &[&str]) {
     // What is frozen cannot be stopped.
     machine.systemctl(&["thaw", "uw-other.service", "uw-some.slice"]);
     machine.systemctl(&["stop", "uw-*"]);
+    machine.must(&["start", "uw-all.target"]);
+    machine.must(&["stop", "uw-simple.service"]);
     let units = until("everything is right at rest", || {
         let before = show::units(&machine);
         let scrape = exporter.scrape();
         let after = show::units(&machine);
         let compared = compare(&before, &scrape, &after, show::monotonic_offset())?;
         compare_manager(&machine, &scrape)?;
+        compare_wanted(&machine, &scrape)?;
         assert_eq!(scrape.value("systemd_up", &[]), Some(1.0));
         let moved: BTreeSet<_> =
             before.iter().filter(|(name, unit)| after.get(*name) != Some(unit)).collect();

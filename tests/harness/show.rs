@@ -22,8 +22,12 @@ const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp
 
 /// All units in memory by name.
 pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {
-    let text =
-        machine.must(&["show", "--all", "--timestamp=us+utc", "--property", PROPERTIES, "*"]);
+    all(machine, PROPERTIES)
+}
+
+/// The same with these properties.
+pub fn all(machine: &Machine, names: &str) -> BTreeMap<String, Properties> {
+    let text = machine.must(&["show", "--all", "--timestamp=us+utc", "--property", names, "*"]);
     let units = text.split("\n\n").map(properties).filter(|unit| !unit.is_empty());
     units.map(|unit| (unit["Id"].clone(), unit)).collect()
 }
