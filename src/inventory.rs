@@ -46,9 +46,9 @@ use crate::filter::Slices;
 use crate::sum::{Sums, Told};
 use crate::systemd::{
     event::Event,
-    name::UnitName,
+    name::{UnitName, UnitType},
     property::{ManagerProperty, PropertySet, UnitProperty, Value},
-    question::{CallError, ListedFile, ListedJob, ListedUnit},
+    question::{CallError, ListedFile, ListedJob, ListedUnit, Listing},
     state::{JobResult, JobType, LoadState},
 };
 
@@ -95,6 +95,8 @@ pub struct Inventory {
     wants: Wants,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
     recalled: BTreeMap<UnitName, Past>,
+    /// What systemd refuses to list: of such units only those are known that it has spoken of.
+    refused: BTreeSet<Listing>,
     /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
     /// table before was loaded since.
     seen_all: bool,
@@ -118,6 +120,24 @@ pub enum Extent {
     Everything,
     /// Of what changes without a signal when systemd reloads: every change of a state was heard.
     Settings,
+}
+
+/// Which units a listing is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All.
+    All,
+    /// Those of one type.
+    Type(UnitType),
+}
+
+// === impl Scope ===
+
+impl Scope {
+    /// Whether it is of units of this type.
+    pub fn has(self, unit_type: UnitType) -> bool {
+        self == Self::All || self == Self::Type(unit_type)
+    }
 }
 
 // === impl Inventory ===
@@ -144,6 +164,7 @@ impl Inventory {
             departed: Departed::default(),
             summed: Summed::default(),
             recalled: BTreeMap::new(),
+            refused: BTreeSet::new(),
             seen_all: false,
             totals: Totals::default(),
             jobs: Jobs::default(),
@@ -287,18 +308,34 @@ impl Inventory {
     /// Takes a listing for the whole truth, and makes unknown what may have changed unheard: after
     /// a reload, or a time during which nothing was heard.
     pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
+        self.adopt_part(Scope::All, listing, extent, now);
+    }
+
+    /// The same of a listing of some of the units. The others stay as they are.
+    pub fn adopt_part(
+        &mut self,
+        scope: Scope,
+        listing: Vec<ListedUnit>,
+        extent: Extent,
+        now: Usec,
+    ) {
         if extent == Extent::Everything {
             // It may be another version since.
             self.lacking = PropertySet::EMPTY;
         }
         // Nobody listened when these were announced, or they were before.
         let announced = extent == Extent::Everything;
-        self.place(listing, now, announced, |_, _| {});
-        for (name, past) in std::mem::take(&mut self.recalled) {
+        self.place(scope, listing, now, announced, |_, _| {});
+        let recalled = std::mem::take(&mut self.recalled).into_iter();
+        let (gone, others): (Vec<_>, _) =
+            recalled.partition(|(name, _)| scope.has(name.unit_type()));
+        self.recalled = others.into_iter().collect();
+        for (name, past) in gone {
             self.depart(&name, Past { left: now, ..past });
         }
         self.seen_all = true;
-        let names: Vec<_> = self.units.keys().cloned().collect();
+        let names: Vec<_> =
+            self.units.keys().filter(|name| scope.has(name.unit_type())).cloned().collect();
         for name in &names {
             let Some(entry) = self.units.get_mut(name) else { continue };
             entry.suspects.clear();
@@ -309,9 +346,7 @@ impl Inventory {
                     entry.note_lasting();
                 }
                 Extent::Settings => {
-                    let details = PropertySet::details_of(name.unit_type());
-                    entry.doubt(details.union(PropertySet::RELATIONS));
-                    entry.doubt(PropertySet::RESTING_SETTINGS);
+                    entry.doubt(PropertySet::changed_by_reload(name.unit_type()));
                 }
             }
             if entry.unit.need_daemon_reload {
@@ -327,9 +362,18 @@ impl Inventory {
     /// until a signal explains it: systemd may answer before it has sent the signal of a change.
     /// Returns how many units are gone without a signal; that signal is never late.
     pub fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
-        let gone = self.place(listing, now, false, |entry, field| entry.suspects.push(field));
+        let gone = self.compare_part(Scope::All, listing, now);
+        self.look_at_files();
+        gone
+    }
+
+    /// The same with a listing of some of the units. After the last one [`Self::look_at_files`] is
+    /// to be called.
+    pub fn compare_part(&mut self, scope: Scope, listing: Vec<ListedUnit>, now: Usec) -> usize {
+        let suspect = |entry: &mut Entry, field| entry.suspects.push(field);
+        let gone = self.place(scope, listing, now, false, suspect);
         for (name, entry) in &mut self.units {
-            if entry.is_exported() {
+            if scope.has(name.unit_type()) && entry.is_exported() {
                 entry.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
                 entry.doubt(PropertySet::RELATIONS);
                 // Whatever else may have been.
@@ -340,8 +384,28 @@ impl Inventory {
                 enqueue(&mut self.unread, name, entry);
             }
         }
-        self.look_at_files();
         gone
+    }
+
+    /// Makes unknown what a reload changes without a signal, also which of these units it has
+    /// dropped: for those that are not listed after it.
+    pub fn doubt_settings(&mut self, scope: Scope) {
+        for (name, entry) in &mut self.units {
+            if scope.has(name.unit_type()) {
+                entry.doubt(
+                    PropertySet::STATE.union(PropertySet::changed_by_reload(name.unit_type())),
+                );
+                enqueue(&mut self.unread, name, entry);
+            }
+        }
+    }
+
+    /// Takes in whether systemd refuses to list something; returns whether that is news.
+    pub fn refuse(&mut self, listing: Listing, refused: bool) -> bool {
+        match refused {
+            true => self.refused.insert(listing),
+            false => self.refused.remove(&listing),
+        }
     }
 
     /// The fields that a comparison corrected and that no signal has explained since: drift. What
@@ -513,6 +577,11 @@ impl Inventory {
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
+        if self.is_unlisted(name) && !self.units.contains_key(name) {
+            // It was there before, and no listing has named it.
+            let entry = self.entry(name.clone(), Counted::default());
+            self.units.insert(name.clone(), entry);
+        }
         let Some(entry) = self.units.get_mut(name) else { return };
         for (property, value) in &facts {
             entry.learn(*property, value);
@@ -567,6 +636,11 @@ impl Inventory {
         }
     }
 
+    /// Whether it may be in systemd's memory without having been listed.
+    fn is_unlisted(&self, name: &UnitName) -> bool {
+        self.refused.contains(&Listing::Units(name.unit_type()))
+    }
+
     fn is_announced(&self, name: &UnitName) -> bool {
         self.units.get(name).is_some_and(|entry| entry.announced)
     }
@@ -577,21 +651,29 @@ impl Inventory {
 
     /// Puts the states of a listing into the table, saying which were others before, and returns
     /// how many units were not listed and had to go. `announced` tells whether those that are new
-    /// to the table are not new to the world.
+    /// to the table are not new to the world. What was not listed before is not corrected.
     fn place(
         &mut self,
+        scope: Scope,
         listing: Vec<ListedUnit>,
         now: Usec,
         announced: bool,
         mut corrected: impl FnMut(&mut Entry, &'static str),
     ) -> usize {
         let mut before = std::mem::take(&mut self.units);
-        for listed in listing {
+        if scope != Scope::All {
+            let others;
+            (before, others) =
+                before.into_iter().partition(|(name, _)| scope.has(name.unit_type()));
+            self.units = others;
+        }
+        for listed in listing.into_iter().filter(|listed| scope.has(listed.name.unit_type())) {
             let name = listed.name.clone();
             let known = before.remove(&name);
             let was_known = known.is_some();
             // Of what was there before anybody looked nothing is known to have happened.
-            let new = if self.seen_all { Counted::fresh() } else { Counted::default() };
+            let seen = self.seen_all && !self.is_unlisted(&name);
+            let new = if seen { Counted::fresh() } else { Counted::default() };
             let mut entry = known.unwrap_or_else(|| {
                 let mut entry = self.entry(name.clone(), new);
                 entry.announced = announced;
@@ -608,7 +690,9 @@ impl Inventory {
                 entry.ask_now();
             }
             let changed = entry.place(listed);
-            if visible {
+            if self.is_unlisted(&name) {
+                // Nothing was compared before.
+            } else if visible {
                 changed.into_iter().for_each(|field| corrected(&mut entry, field));
             } else if !was_known {
                 corrected(&mut entry, "presence");
@@ -618,7 +702,8 @@ impl Inventory {
                 place.insert(entry);
             }
         }
-        let gone = before.len();
+        let missed = |(name, _): &(&UnitName, &Entry)| !self.is_unlisted(name);
+        let gone = before.iter().filter(missed).count();
         for (name, mut entry) in before {
             if let Counting::Gain(gain) = entry.count(Word::Silence) {
                 self.add_up(&name, &gain);

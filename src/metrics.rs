@@ -100,6 +100,8 @@ families! {
         "Units that pass the unit filters and are loaded or not inactive: 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
         "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those without a state, then the last by name.";
+    REFUSED: Gauge "systemd_exporter_listing_refused" ["type"]
+        "Always 1, for each unit type that systemd refuses to list, and for job and unit-file: those that systemd has not signalled since the exporter started are missing. From the errors of ListUnits, ListUnitsByPatterns, ListJobs and ListUnitFiles, absent for what systemd lists.";
 }
 
 /// Every family that is ever served, in the order in which they are.
@@ -231,6 +233,10 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
         let mut samples = out.family(&DROPPED);
         for (family, series) in withheld {
             samples.add([family], series)?;
+        }
+        let mut samples = out.family(&REFUSED);
+        for listing in &snapshot.refused {
+            samples.add([listing.as_str()], 1_u64)?;
         }
         manager::encode(snapshot, out)?;
         jobs::encode(snapshot, scrape.clocks, out)?;

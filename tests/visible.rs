@@ -14,9 +14,15 @@
 
 mod harness;
 
-use std::{collections::BTreeSet, fs, os::unix::fs::symlink};
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs,
+    os::unix::{ffi::OsStrExt as _, fs::symlink},
+    path::{Path, PathBuf},
+};
 
-use harness::{Exporter, Machine, exposition::Exposition, until};
+use harness::{Exporter, Machine, OFTEN, exposition::Exposition, until};
 
 const STAYS: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 const FAILS: &str = "[Service]\nExecStart=/bin/false\n";
@@ -250,4 +256,104 @@ async fn an_instance_whose_template_was_removed_is_in_its_sum() {
         (Some(0.0), Some(0.0)) => Ok(()),
         other => Err(other),
     });
+}
+
+/// A tmpfs where the manager sees it, with the unit that systemd makes of it.
+struct Mounted<'a> {
+    machine: &'a Machine,
+    directory: PathBuf,
+    unit: String,
+}
+
+impl<'a> Mounted<'a> {
+    fn at(machine: &'a Machine, name: &[u8]) -> Self {
+        let directory = machine.runtime_dir().join(OsStr::from_bytes(name));
+        fs::create_dir_all(&directory).unwrap();
+        let mut escape = machine.command("systemd-escape");
+        let unit = escape.args(["--path", "--suffix=mount"]).arg(&directory).output().unwrap();
+        let unit = String::from_utf8(unit.stdout).unwrap().trim_end().to_owned();
+        run(machine, "mount", &["-t", "tmpfs", "tmpfs"], &directory);
+        let mounted = Self { machine, directory, unit };
+        mounted.until("active");
+        mounted
+    }
+
+    fn until(&self, state: &str) {
+        until(&format!("{} is {state}", self.unit), || {
+            let said = self.machine.systemctl(&["is-active", &self.unit]).stdout;
+            let said = String::from_utf8(said).unwrap();
+            if said.trim_end() == state { Ok(()) } else { Err(said) }
+        });
+    }
+
+    fn unmount(self) {
+        run(self.machine, "umount", &[], &self.directory);
+        self.until("inactive");
+    }
+}
+
+/// Runs a program on a mount point, where the manager sees it.
+fn run(machine: &Machine, program: &str, words: &[&str], directory: &Path) {
+    let mut command = match machine {
+        Machine::System(_) => machine.command(program),
+        Machine::Private(manager) => {
+            let mut command = machine.command("nsenter");
+            let manager = manager.pid().as_raw_nonzero().to_string();
+            command.args(["--mount", "--target", &manager, program]);
+            command
+        }
+    };
+    let output = command.args(words).arg(directory).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mount_point_whose_name_is_not_utf_8_hides_no_other_unit() {
+    let machine = Machine::start().await;
+    machine.write("uv-beside.service", STAYS);
+    machine.must(&["daemon-reload"]);
+    machine.must(&["start", "uv-beside.service"]);
+    let watching = machine.exporter(&[OFTEN]);
+    let odd = Mounted::at(&machine, b"uv-pok\xe9mon");
+    // systemd refuses it up to version 257.
+    let refuses = !machine.systemctl(&["list-units"]).status.success();
+    println!("systemd lists such a mount: {}", !refuses);
+    let started = machine.exporter(&[OFTEN]);
+    let plain = Mounted::at(&machine, b"uv-plain");
+    let types = |exporter: &Exporter| {
+        let scrape = exporter.scrape();
+        let refused = scrape.of("systemd_exporter_listing_refused");
+        refused.map(|(labels, _)| labels["type"].clone()).collect::<Vec<_>>()
+    };
+    let until_types = |exporter: &Exporter, wanted: &[&str]| {
+        until("it says what is not listed", || {
+            let types = types(exporter);
+            if types == wanted { Ok(()) } else { Err(types) }
+        });
+    };
+    for exporter in [&watching, &started] {
+        exporter.until_resynced("interval", exporter.resyncs("interval") + 1.0);
+        until_types(exporter, if refuses { &["mount"] } else { &[] });
+        until_state(exporter, "uv-beside.service", Some("active"));
+        until_state(exporter, &plain.unit, Some("active"));
+        let scrape = exporter.scrape();
+        let services =
+            |state| scrape.value("systemd_units", &[("type", "service"), ("state", state)]);
+        assert!(services("active") >= Some(1.0));
+        let lines = exporter.log().lines().filter(|line| line.contains("refuses to list")).count();
+        assert_eq!(lines, usize::from(refuses), "{}", exporter.log());
+    }
+    // Its signals have said that it is there.
+    until_state(&watching, &odd.unit, Some("active"));
+    let gone = odd.unit.clone();
+    odd.unmount();
+    for exporter in [&watching, &started] {
+        until_types(exporter, &[]);
+        until_state(exporter, &gone, None);
+        until_state(exporter, "-.mount", Some("active"));
+        exporter.assert_never_drifted();
+        assert_eq!(exporter.log().contains("again"), refuses, "{}", exporter.log());
+    }
+    plain.unmount();
+    machine.must(&["stop", "uv-beside.service"]);
 }

@@ -141,12 +141,13 @@ impl Way {
 impl Cgroup2 {
     /// Finds it in the mount table of this process.
     pub(super) fn find() -> Result<Self, Missing> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(Missing::Mounts)?;
+        let mounts = fs::read("/proc/self/mountinfo").map_err(Missing::Mounts)?;
         Self::parse(&mounts).ok_or(Missing::Cgroup2)
     }
 
-    /// The last one counts: it hides the ones before it.
-    fn parse(mountinfo: &str) -> Option<Self> {
+    /// The last one counts: it hides the ones before it. Other mount points may have any name.
+    fn parse(mountinfo: &[u8]) -> Option<Self> {
+        let mountinfo = String::from_utf8_lossy(mountinfo);
         let parse = |line: &str| {
             let (mount, file_system) = line.split_once(" - ")?;
             let mut fields = mount.split(' ').skip(3);
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn the_unified_hierarchy_is_found_wherever_it_is_mounted() {
-        let hybrid = "\
+        let hybrid = b"\
 24 1 0:22 / /sys/fs/cgroup rw,relatime shared:5 - tmpfs tmpfs rw,mode=755
 25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
 26 24 0:24 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
@@ -173,8 +174,11 @@ mod tests {
             Some(Cgroup2 { mounted_at: mounted_at.into(), mounted: mounted.to_owned() })
         };
         assert_eq!(Cgroup2::parse(hybrid), found("/sys/fs/cgroup/unified", "/"));
-        let part = "9 8 0:24 /box/1 /sys/fs/cgroup ro master:7 propagate_from:2 - cgroup2 none rw";
+        let part = b"9 8 0:24 /box/1 /sys/fs/cgroup ro master:7 propagate_from:2 - cgroup2 none rw";
         assert_eq!(Cgroup2::parse(part), found("/sys/fs/cgroup", "/box/1"));
-        assert_eq!(Cgroup2::parse("24 1 0:22 / /sys rw - sysfs sysfs rw\n"), None);
+        assert_eq!(Cgroup2::parse(b"24 1 0:22 / /sys rw - sysfs sysfs rw\n"), None);
+        let beside =
+            b"1 1 0:1 / /pok\xe9mon rw - tmpfs tmpfs rw\n2 1 0:2 / /c rw - cgroup2 none rw\n";
+        assert_eq!(Cgroup2::parse(beside), found("/c", "/"));
     }
 }

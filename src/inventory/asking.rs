@@ -57,7 +57,7 @@ impl Inventory {
     }
 
     /// Asks the units next in turn whether their files are newer than what is loaded.
-    pub(super) fn look_at_files(&mut self) {
+    pub fn look_at_files(&mut self) {
         let after = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.units.range_mut((after, Bound::Unbounded));
         let exported = next.filter(|(_, entry)| entry.is_exported());

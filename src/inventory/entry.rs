@@ -462,7 +462,7 @@ impl Entry {
         let one = PropertySet::of(&[property]);
         self.held = self.held.union(one);
         self.refused = self.refused.without(one);
-        self.known |= self.held.union(self.refused).contains(PropertySet::STATE);
+        self.take_for_known();
         match property {
             UnitProperty::Invocation => {
                 self.run.invocation = if let Value::Id(id) = value { *id } else { 0 };
@@ -510,11 +510,18 @@ impl Entry {
         self.rest.conclude(&self.unit, self.held, self.held.union(self.refused));
     }
 
-    /// Takes in that systemd will not tell a value. A unit whose state is not told stays hidden;
-    /// anything else is then absent.
+    /// A unit is known with its active state; what else systemd refuses is absent.
+    fn take_for_known(&mut self) {
+        let answered = self.held.union(self.refused).contains(PropertySet::STATE);
+        self.known |= answered && self.held.has(UnitProperty::ActiveState);
+    }
+
+    /// Takes in that systemd will not tell a value. A unit whose active state is not told stays
+    /// hidden; anything else is then absent.
     pub(super) fn refuse(&mut self, property: UnitProperty) {
         let one = PropertySet::of(&[property]);
         self.refused = self.refused.union(one);
+        self.take_for_known();
         if !one.intersects(PropertySet::STATE) && !self.unit.holds(property, &Value::Nothing) {
             Arc::make_mut(&mut self.unit).set(property, &Value::Nothing);
         }

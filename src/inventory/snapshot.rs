@@ -16,7 +16,7 @@ use crate::{
     sum::{SumName, Sums, Told},
     systemd::{
         name::{UnitName, UnitType},
-        question::ListedFile,
+        question::{ListedFile, Listing},
         state::{ActiveState, JobState, JobType, LoadState, SystemState},
     },
 };
@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub oldest_job: Option<Usec>,
     /// What the manager says of itself.
     pub manager: Manager,
+    /// What systemd refuses to list.
+    pub refused: BTreeSet<Listing>,
 }
 
 /// Units that are told of as one.
@@ -226,6 +228,7 @@ impl Inventory {
             oldest_job: self.jobs.oldest(),
             totals: self.totals.clone(),
             manager: self.manager.clone(),
+            refused: self.refused.clone(),
             ..Snapshot::default()
         };
         for entry in self.units.values() {

@@ -100,7 +100,11 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn name(at: usize) -> UnitName {
-    UnitName::new(NAMES[at]).unwrap()
+    name_of(NAMES[at])
+}
+
+fn name_of(name: &str) -> UnitName {
+    UnitName::new(name).unwrap()
 }
 
 impl Systemd {
@@ -150,7 +154,7 @@ impl Systemd {
             self.send(Event::UnitNew(name.clone()));
             return;
         }
-        if name.unit_type() == crate::systemd::name::UnitType::Service {
+        if name.unit_type() == UnitType::Service {
             let facts = vec![(UnitProperty::Restarts, Value::Number(real.restarts))];
             self.send(Event::UnitChanged(name.clone(), facts));
         }
@@ -649,4 +653,82 @@ fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
             assert_eq!(asked.contains(&UnitProperty::ActiveEnter), visible, "{of:?}");
         }
     }
+}
+
+/// Every answer but one: what systemd does not tell is absent, and the rest is served.
+#[test]
+fn a_property_that_is_refused_costs_nothing_but_itself() {
+    for refused in PropertySet::STATE.iter() {
+        let mut inventory = inventory();
+        inventory.apply(Event::UnitNew(name(0)), 0);
+        inventory.retry_deferred(SETTLING);
+        while let Some((unit, property)) = inventory.next_question() {
+            let value = match property {
+                UnitProperty::LoadState => Value::Text("loaded".into()),
+                UnitProperty::ActiveState => Value::Text("failed".into()),
+                _ => Value::Nothing,
+            };
+            let answer = match property == refused {
+                true => Err(CallError::Unreadable("odd".into())),
+                false => Ok(value),
+            };
+            inventory.answer(&unit, property, answer);
+        }
+        let states: Vec<_> = inventory.snapshot(0).by_state.into_keys().collect();
+        match refused {
+            UnitProperty::SubState => {
+                assert_eq!(states, [(UnitType::Service, ActiveState::Failed)]);
+            }
+            // Whether it is loaded, or runs, is not known: it is not said to be at rest.
+            _ => assert_eq!(states, [], "{refused:?}"),
+        }
+    }
+}
+
+/// Units of a type that systemd refuses to list are known by what it signals of them.
+#[test]
+fn a_listing_by_type_leaves_the_other_types_as_they_are() {
+    let listed = |name: &str, active_state| ListedUnit {
+        name: UnitName::new(name).unwrap(),
+        load_state: LoadState::Loaded,
+        active_state,
+        sub_state: "whatever".into(),
+    };
+    let (service, mount) = (Scope::Type(UnitType::Service), Scope::Type(UnitType::Mount));
+    let refused = Listing::Units(UnitType::Mount);
+    let mut inventory = inventory();
+    let a = || listed("a.service", ActiveState::Active);
+    // What is not of the type that was asked for is not believed.
+    let more = vec![a(), listed("x.mount", ActiveState::Active)];
+    inventory.adopt_part(service, more, Extent::Everything, 0);
+    assert!(inventory.refuse(refused, true));
+    assert!(!inventory.refuse(refused, true), "no news");
+    assert_eq!(inventory.snapshot(0).refused, [refused].into());
+    assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), [name_of("a.service")]);
+
+    // One that was there before, and one that has just come.
+    let facts = || vec![(UnitProperty::ActiveState, Value::Text("active".into()))];
+    inventory.apply(Event::UnitChanged(name_of("b.mount"), facts()), 0);
+    inventory.apply(Event::UnitNew(name_of("c.mount")), 0);
+    inventory.retry_deferred(SETTLING);
+    while let Some((unit, property)) = inventory.next_question() {
+        let loaded = Ok(Value::Text("loaded".into()));
+        let answer = if property == UnitProperty::LoadState { loaded } else { Ok(Value::Nothing) };
+        inventory.answer(&unit, property, answer);
+    }
+    inventory.adopt_part(service, vec![a()], Extent::Settings, 0);
+    assert_eq!(inventory.compare_part(service, vec![a()], 0), 0);
+    let all = ["a.service", "b.mount", "c.mount"].map(name_of);
+    assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
+
+    // No drift when they are listed again, whatever is.
+    let mounts =
+        vec![listed("b.mount", ActiveState::Failed), listed("d.mount", ActiveState::Active)];
+    assert_eq!(inventory.compare_part(mount, mounts, 0), 0);
+    assert!(inventory.refuse(refused, false));
+    assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+    let all = ["a.service", "b.mount", "d.mount"].map(name_of);
+    assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
+    // From now on it is.
+    assert_eq!(inventory.compare_part(mount, Vec::new(), 0), 2);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use tracing::warn;
 use zbus::{Message, ObjectPath, Variant};
 
@@ -52,17 +52,15 @@ pub enum Malformed {
 #[derive(Deserialize, zbus::Type)]
 struct UnitRow<'a> {
     name: &'a str,
-    _description: &'a str,
+    _description: AnyText,
     load_state: &'a str,
     active_state: &'a str,
     sub_state: &'a str,
     _following: &'a str,
-    #[serde(borrow)]
-    _path: ObjectPath<'a>,
+    _path: AnyPath,
     _job_id: u32,
     _job_type: &'a str,
-    #[serde(borrow)]
-    _job_path: ObjectPath<'a>,
+    _job_path: AnyPath,
 }
 
 /// A row of `ListJobs`, borrowed from the reply.
@@ -72,10 +70,32 @@ struct JobRow<'a> {
     unit: &'a str,
     job_type: &'a str,
     state: &'a str,
-    #[serde(borrow)]
-    _job_path: ObjectPath<'a>,
-    #[serde(borrow)]
-    _unit_path: ObjectPath<'a>,
+    _job_path: AnyPath,
+    _unit_path: AnyPath,
+}
+
+/// A text that is not read: that it is not UTF-8 is no reason to do without the rest.
+#[derive(zbus::Type)]
+#[zbus(signature = "s")]
+struct AnyText;
+
+/// What stands for an object path and is not read, so that it need not be one.
+#[derive(zbus::Type)]
+#[zbus(signature = "o")]
+struct AnyPath;
+
+impl<'de> Deserialize<'de> for AnyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What is no text at all shows in what follows.
+        let _ = <&str>::deserialize(deserializer);
+        Ok(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for AnyPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <&str>::deserialize(deserializer).map(|_| Self)
+    }
 }
 
 /// The signals that are made use of.
@@ -208,12 +228,7 @@ pub(super) fn units(reply: &Message) -> Result<Vec<ListedUnit>, Malformed> {
             sub_state: word(row.sub_state)?.into(),
         })
     };
-    let (listed, odd): (Vec<_>, Vec<_>) = rows.into_iter().map(listed).partition(Result::is_ok);
-    // One odd name is no reason to know of none.
-    if let Some(Err(error)) = odd.first() {
-        warn!(%error, rows = odd.len(), "left out of the listing");
-    }
-    Ok(listed.into_iter().flatten().collect())
+    Ok(readable(rows.into_iter().map(listed)))
 }
 
 /// Takes the rows out of a reply to `ListJobs`.
@@ -229,7 +244,16 @@ pub(super) fn jobs(reply: &Message) -> Result<Vec<ListedJob>, Malformed> {
         let (job_type, state) = (word(row.job_type)?.into(), word(row.state)?.into());
         Ok(ListedJob { id: row.id, unit, job_type, state })
     };
-    rows.into_iter().map(listed).collect()
+    Ok(readable(rows.into_iter().map(listed)))
+}
+
+/// The rows that can be read: one that cannot is no reason to know of none.
+fn readable<T>(rows: impl Iterator<Item = Result<T, Malformed>>) -> Vec<T> {
+    let (listed, odd): (Vec<_>, Vec<_>) = rows.partition(Result::is_ok);
+    if let Some(Err(error)) = odd.first() {
+        warn!(%error, rows = odd.len(), "left out of the listing");
+    }
+    listed.into_iter().flatten().collect()
 }
 
 /// Takes the rows out of a reply to `ListUnitFiles`.

@@ -496,6 +496,11 @@ impl PropertySet {
         Self::of(own).union(Self::slice_of(unit_type))
     }
 
+    /// What changes without a signal when systemd reloads.
+    pub const fn changed_by_reload(unit_type: UnitType) -> Self {
+        Self::details_of(unit_type).union(Self::RELATIONS).union(Self::RESTING_SETTINGS)
+    }
+
     /// In which slice a unit of this type is, where its processes are in one.
     const fn slice_of(unit_type: UnitType) -> Self {
         Self::of(match unit_type {

@@ -6,7 +6,7 @@ use zbus::{Message, message};
 
 use super::{
     decode,
-    name::UnitName,
+    name::{UnitName, UnitType},
     property::{ManagerProperty, UnitProperty, Value},
     state::{ActiveState, FileState, JobState, JobType, LoadState},
 };
@@ -44,6 +44,9 @@ pub enum Question {
     Subscribe,
     /// `ListUnits`.
     Units,
+    /// `ListUnitsByPatterns` of the units of one type: one unit that systemd cannot put into a
+    /// message makes it refuse `ListUnits` altogether.
+    UnitsOf(UnitType),
     /// `ListJobs`.
     Jobs,
     /// `ListUnitFiles`: systemd reads every one of them for it.
@@ -63,7 +66,7 @@ pub enum Answer {
     Owner(String),
     /// The names that the bus starts services for.
     ActivatableNames(BTreeSet<Box<str>>),
-    /// All units in memory.
+    /// All units in memory, or all of a type.
     Units(Vec<ListedUnit>),
     /// All queued jobs.
     Jobs(Vec<ListedJob>),
@@ -71,6 +74,17 @@ pub enum Answer {
     UnitFiles(Vec<ListedFile>),
     /// A property's value.
     Value(Value),
+}
+
+/// What systemd may refuse to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Listing {
+    /// The units of one type.
+    Units(UnitType),
+    /// The job queue.
+    Jobs,
+    /// The unit files.
+    UnitFiles,
 }
 
 /// A row of `ListUnits`.
@@ -131,6 +145,7 @@ impl Question {
             Self::ActivatableNames => "ListActivatableNames",
             Self::Subscribe => "Subscribe",
             Self::Units => "ListUnits",
+            Self::UnitsOf(_) => "ListUnitsByPatterns",
             Self::Jobs => "ListJobs",
             Self::UnitFiles => "ListUnitFiles",
             Self::Unit(..) | Self::Manager(_) => "Get",
@@ -146,6 +161,11 @@ impl Question {
             Self::ActivatableNames => bus_call(method).build(&()),
             Self::Subscribe | Self::Units | Self::Jobs | Self::UnitFiles => {
                 systemd_call(MANAGER_PATH, MANAGER_INTERFACE, method, on_bus).build(&())
+            }
+            Self::UnitsOf(unit_type) => {
+                let (states, pattern) = ([""; 0], format!("*.{}", unit_type.as_str()));
+                systemd_call(MANAGER_PATH, MANAGER_INTERFACE, method, on_bus)
+                    .build(&(&states[..], &[pattern.as_str()][..]))
             }
             Self::Unit(unit, property) => {
                 systemd_call(&unit.object_path(), PROPERTIES, method, on_bus)
@@ -165,7 +185,7 @@ impl Question {
             Self::Match(_) | Self::Subscribe => Ok(Answer::Done),
             Self::Owner => decode::owner(reply).map(Answer::Owner),
             Self::ActivatableNames => decode::names(reply).map(Answer::ActivatableNames),
-            Self::Units => decode::units(reply).map(Answer::Units),
+            Self::Units | Self::UnitsOf(_) => decode::units(reply).map(Answer::Units),
             Self::Jobs => decode::jobs(reply).map(Answer::Jobs),
             Self::UnitFiles => decode::unit_files(reply).map(Answer::UnitFiles),
             Self::Unit(_, property) => {
@@ -202,6 +222,19 @@ fn systemd_call<'m>(
     let call = Message::method_call(path, method).interface(interface);
     // The private socket has one peer, and no names.
     if on_bus { call.destination(MANAGER_NAME) } else { call }
+}
+
+// === impl Listing ===
+
+impl Listing {
+    /// What it lists, in a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Units(unit_type) => unit_type.as_str(),
+            Self::Jobs => "job",
+            Self::UnitFiles => "unit-file",
+        }
+    }
 }
 
 // === impl CallError ===

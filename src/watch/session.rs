@@ -3,7 +3,7 @@
 mod hearing;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     systemd::{
         event::Event,
         link::{Link, Lost},
+        name::UnitType,
         property::ManagerProperty,
         question::{CallError, MATCH_RULES, Question},
     },
@@ -90,6 +91,8 @@ pub(super) struct Session<'a> {
     settle: Option<Settle>,
     /// A signal could not be read, or not be believed, so what is true instead is unknown.
     unreadable: bool,
+    /// A signal was about what cannot be a unit.
+    odd: bool,
 }
 
 /// What is done before anything is read.
@@ -115,6 +118,24 @@ struct Listing {
     unanswered: bool,
     /// How many units there should be: those of the last one, and what was signalled since.
     units: usize,
+    /// The one under way is by type, because systemd refused to list all units.
+    parts: Option<Parts>,
+}
+
+/// A listing of units by type.
+struct Parts {
+    /// Why systemd refused to list all of them.
+    why: CallError,
+    /// How many types it has not answered for yet.
+    pending: usize,
+    /// How many units it has listed.
+    units: usize,
+    /// How many units had gone without a signal.
+    gone: usize,
+    /// The types that it refused to list as well.
+    refused: BTreeMap<UnitType, CallError>,
+    /// Why it did not answer for some type.
+    unanswered: Option<CallError>,
 }
 
 #[derive(Default)]
@@ -195,6 +216,7 @@ impl<'a> Session<'a> {
             reload: None,
             settle: None,
             unreadable: false,
+            odd: false,
         }
     }
 

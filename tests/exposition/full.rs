@@ -20,7 +20,7 @@ use unitwatch::{
     sum::{Sums, Told},
     systemd::{
         name::{UnitName, UnitType},
-        question::ListedFile,
+        question::{ListedFile, Listing},
         state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
     },
     telemetry::Totals,
@@ -352,6 +352,7 @@ pub(crate) fn full() -> Scrape {
         ]),
         oldest_job: Some(60 * MINUTE - 90_500_000),
         manager: manager(),
+        refused: [Listing::Units(UnitType::Mount), Listing::UnitFiles].into(),
     };
     Scrape {
         up: true,

@@ -309,6 +309,14 @@ fn usual(call: &Message, member: &str, units: &Units) -> Vec<u8> {
         "GetNameOwner" => returns(BUS, call, &SYSTEMD),
         "Subscribe" => returns(SYSTEMD, call, &()),
         "ListUnits" => returns(SYSTEMD, call, &listing(units)),
+        "ListUnitsByPatterns" => {
+            let pattern = pattern(call);
+            let of =
+                |(name, _): &(&String, &String)| name.ends_with(pattern.trim_start_matches('*'));
+            let units = units.iter().filter(of);
+            let units: Units = units.map(|(name, state)| (name.clone(), state.clone())).collect();
+            returns(SYSTEMD, call, &listing(&units))
+        }
         "ListUnitFiles" => {
             let file = |name| (format!("/usr/lib/systemd/system/{name}"), "static");
             returns(SYSTEMD, call, &units.keys().map(file).collect::<Vec<_>>())
@@ -332,6 +340,15 @@ fn usual(call: &Message, member: &str, units: &Units) -> Vec<u8> {
         }
         other => fails(call, "org.freedesktop.DBus.Error.UnknownMethod", other),
     }
+}
+
+/// The pattern of names that a call of `ListUnitsByPatterns` is about.
+pub fn pattern(call: &Message) -> String {
+    let body = call.body();
+    let (states, patterns): (Vec<&str>, Vec<&str>) = body.deserialize().unwrap();
+    assert!(states.is_empty(), "{states:?}");
+    assert_eq!(patterns.len(), 1, "{patterns:?}");
+    patterns[0].to_owned()
 }
 
 type Row<'a> = (

@@ -21,6 +21,7 @@ mod babble;
 mod fake;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod listing;
 mod reload;
 mod scene;
 mod size;

@@ -345,7 +345,6 @@ async fn a_listing_of_more_units_than_there_can_be_is_refused() {
         _ => Reply::Say(asked.usual),
     });
     let scene = Scene::watching(&fake);
-    fake.line(1).await;
     scene.until_right(&fake);
     scene.check_size();
     assert!(scene.testimony().is_sorted());

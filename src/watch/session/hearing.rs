@@ -1,22 +1,23 @@
 //! What a session makes of what it hears.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{
-    ABSENT_LIMIT, End, Handshake, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE, Session,
-    Settle, facts,
+    ABSENT_LIMIT, End, Handshake, Parts, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE,
+    Session, Settle, facts,
 };
 use crate::{
     clock,
-    inventory::Extent,
+    inventory::{Extent, Scope},
     systemd::{
+        decode::Malformed,
         event::Event,
         link::Heard,
-        name::MAX_UNITS,
+        name::{MAX_UNITS, UnitType},
         property::Value,
-        question::{Answer, CallError, ListedUnit, Question},
+        question::{Answer, CallError, ListedUnit, Listing, Question},
     },
     telemetry::Word,
     watch::lock,
@@ -34,6 +35,12 @@ impl Session<'_> {
                 match event {
                     Ok(Some(event)) => self.apply(event, at)?,
                     Ok(None) => {}
+                    // No unit that is known can be meant.
+                    Err(error @ Malformed::Unit(_)) => {
+                        if !std::mem::replace(&mut self.odd, true) {
+                            warn!(signal = member, %error, "left out: systemd sent what is no unit");
+                        }
+                    }
                     Err(error) => {
                         // Once a tick, however many there are.
                         if !std::mem::replace(&mut self.unreadable, true) {
@@ -173,16 +180,14 @@ impl Session<'_> {
                 }
             }
             (Question::Units, Ok(Answer::Units(units))) => self.take_listing(units)?,
-            (Question::Units, Err(error)) if self.seeded && error.is_passing() => {
-                // Asked for again with the next tick.
-                self.listing.unanswered = true;
-                let lost = self.listing.under_way.take();
-                self.listing.wanted = self.listing.wanted.or(lost);
-            }
+            (Question::Units, Err(error)) if !error.is_passing() => self.list_by_type(error)?,
+            (Question::Units, Err(_)) if self.seeded => self.lose_listing(),
+            (Question::UnitsOf(unit_type), answer) => self.take_part(unit_type, answer)?,
             (Question::Jobs, Ok(Answer::Jobs(jobs))) => {
                 self.jobs.under_way = false;
                 self.jobs.unanswered = false;
                 self.jobs.count = jobs.len();
+                self.note_listing(Listing::Jobs, None);
                 let gone = lock(&self.shared.inventory).adopt_jobs(jobs, clock::monotonic());
                 if std::mem::take(&mut self.jobs.comparing) {
                     self.count_drift("job", gone);
@@ -192,19 +197,28 @@ impl Session<'_> {
                     self.ask_jobs()?;
                 }
             }
-            (Question::Jobs, Err(error)) if self.seeded && error.is_passing() => {
+            (Question::Jobs, Err(error)) if !error.is_passing() => {
+                // What is signalled of jobs is still known.
+                self.jobs.under_way = false;
+                self.jobs.unanswered = false;
+                self.jobs.comparing = false;
+                self.note_listing(Listing::Jobs, Some(&error));
+            }
+            (Question::Jobs, Err(_)) if self.seeded => {
                 self.jobs.under_way = false;
                 self.jobs.wanted = true;
                 self.jobs.unanswered = true;
             }
             (Question::UnitFiles, Ok(Answer::UnitFiles(files))) => {
                 lock(&self.shared.inventory).adopt_files(files);
+                self.note_listing(Listing::UnitFiles, None);
             }
             (Question::UnitFiles, Err(error)) => {
                 // What is known of them stays, until the next time that they change.
                 self.files.wanted = error.is_passing();
                 if !self.files.wanted {
                     lock(&self.shared.inventory).lack_files();
+                    self.note_listing(Listing::UnitFiles, Some(&error));
                 }
                 debug!(%error, "cannot list the unit files");
             }
@@ -243,29 +257,134 @@ impl Session<'_> {
     }
 
     fn take_listing(&mut self, units: Vec<ListedUnit>) -> Result<(), End> {
+        let count = units.len();
+        let gone = self.place(Scope::All, units);
+        self.end_listing(count, gone)
+    }
+
+    /// Has the units listed by type, each by a call of its own: what systemd refuses then is only
+    /// what it cannot put into a message.
+    fn list_by_type(&mut self, why: CallError) -> Result<(), End> {
+        let pending = UnitType::ALL.len();
+        let (refused, unanswered) = (BTreeMap::new(), None);
+        self.listing.parts = Some(Parts { why, pending, units: 0, gone: 0, refused, unanswered });
+        UnitType::ALL.into_iter().try_for_each(|it| self.ask(Question::UnitsOf(it)))
+    }
+
+    /// Takes the units of one type in at once: what is signalled of them from now on is newer.
+    fn take_part(
+        &mut self,
+        unit_type: UnitType,
+        answer: Result<Answer, CallError>,
+    ) -> Result<(), End> {
+        let Some(mut parts) = self.listing.parts.take() else { return Ok(()) };
+        parts.pending = parts.pending.saturating_sub(1);
+        match answer {
+            Ok(Answer::Units(units)) => {
+                parts.units += units.len();
+                parts.gone += self.place(Scope::Type(unit_type), units);
+            }
+            Ok(_) => {}
+            Err(error) if error.is_passing() => parts.unanswered = Some(error),
+            Err(error) => drop(parts.refused.insert(unit_type, error)),
+        }
+        if parts.pending > 0 {
+            self.listing.parts = Some(parts);
+            return Ok(());
+        }
+        self.end_parts(parts)
+    }
+
+    fn end_parts(&mut self, parts: Parts) -> Result<(), End> {
+        let method = Question::Units.method();
+        match parts.unanswered {
+            Some(_) if self.seeded => {
+                self.lose_listing();
+                return Ok(());
+            }
+            Some(error) => return Err(End::Refused { method, error }),
+            None if parts.refused.len() == UnitType::ALL.len() => {
+                return Err(End::Refused { method, error: parts.why });
+            }
+            None => {}
+        }
+        for (unit_type, error) in &parts.refused {
+            self.note_listing(Listing::Units(*unit_type), Some(error));
+            if self.listing.under_way == Some(Reason::Reload) {
+                lock(&self.shared.inventory).doubt_settings(Scope::Type(*unit_type));
+            }
+        }
+        self.end_listing(parts.units, parts.gone)
+    }
+
+    /// Asks for the listing again with the next tick.
+    fn lose_listing(&mut self) {
+        self.listing.unanswered = true;
+        let lost = self.listing.under_way.take();
+        self.listing.wanted = self.listing.wanted.or(lost);
+    }
+
+    /// Whether the listing under way compares nothing: units that a reload drops go without a
+    /// signal that counts. What came up meanwhile reads everything anyway.
+    fn is_moot(&self) -> bool {
+        self.listing.under_way == Some(Reason::Interval)
+            && (self.reload.is_some() || self.listing.wanted.is_some())
+    }
+
+    /// Puts listed units into the table. Returns how many units had gone without a signal.
+    fn place(&mut self, scope: Scope, units: Vec<ListedUnit>) -> usize {
+        let Some(reason) = self.listing.under_way.filter(|_| !self.is_moot()) else { return 0 };
+        let extent = if reason.may_have_missed() { Extent::Everything } else { Extent::Settings };
+        let (mut gone, now) = (0, clock::monotonic());
+        match reason {
+            Reason::Interval => {
+                gone = lock(&self.shared.inventory).compare_part(scope, units, now);
+            }
+            _ => lock(&self.shared.inventory).adopt_part(scope, units, extent, now),
+        }
+        let types = UnitType::ALL.into_iter().filter(|it| scope.has(*it));
+        types.for_each(|unit_type| self.note_listing(Listing::Units(unit_type), None));
+        gone
+    }
+
+    fn end_listing(&mut self, units: usize, gone: usize) -> Result<(), End> {
+        let is_moot = self.is_moot();
         let Some(reason) = self.listing.under_way.take() else { return Ok(()) };
         self.listing.unanswered = false;
-        self.listing.units = units.len();
-        if reason == Reason::Interval && (self.reload.is_some() || self.listing.wanted.is_some()) {
-            // Not a comparison: units that a reload drops go without a signal that counts. What
-            // came up meanwhile reads everything anyway.
+        self.listing.units = units;
+        if is_moot {
             self.jobs.comparing = false;
             return self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted));
         }
         if reason == Reason::Interval {
-            let gone = lock(&self.shared.inventory).compare(units, clock::monotonic());
+            lock(&self.shared.inventory).look_at_files();
             self.count_drift("presence", gone);
             self.settle = Some(Settle::At(Instant::now() + SETTLE));
         } else {
-            let extent =
-                if reason.may_have_missed() { Extent::Everything } else { Extent::Settings };
-            lock(&self.shared.inventory).adopt(units, extent, clock::monotonic());
             self.manager = facts().collect();
             self.want_files();
         }
         let reason = Word::Borrowed(reason.as_str());
         *self.shared.telemetry.totals().resyncs.entry(reason).or_default() += 1;
         self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted))
+    }
+
+    /// Says once for each change what systemd refuses to list.
+    fn note_listing(&self, listing: Listing, refusal: Option<&CallError>) {
+        if !lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
+            return;
+        }
+        let what = listing.as_str();
+        match refusal {
+            Some(error) => warn!(
+                r#type = what,
+                %error,
+                "systemd refuses to list everything of this type: what it had before is missing \
+                 until it signals a change; look for a name that is not UTF-8, such as that of a \
+                 mount point"
+            ),
+            None => info!(r#type = what, "systemd lists everything of this type again"),
+        }
     }
 
     /// Has the unit files listed again, if their states are served.
