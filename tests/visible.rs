@@ -128,14 +128,10 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
         ("uv-broken.service", STAYS, "bad-setting"),
         (
             "uv-removed.socket",
-            "[Socket]\nListenStream=%t/uv.sock\nService=uv-removed.service\n",
+            "[Socket]\nListenStream=%t/uv.sock\nService=uv-idle.service\n",
             "not-found",
         ),
-        (
-            "uv-removed.timer",
-            "[Timer]\nOnCalendar=2099-01-01\nUnit=uv-removed.service\n",
-            "not-found",
-        ),
+        ("uv-removed.timer", "[Timer]\nOnCalendar=2099-01-01\nUnit=uv-idle.service\n", "not-found"),
         ("uv-removed.slice", "[Slice]\n", "not-found"),
         ("uv-removed.target", "[Unit]\n", "not-found"),
     ];
@@ -143,6 +139,7 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
         machine.write(name, text);
     }
     machine.write("uv-steady.service", STAYS);
+    machine.write("uv-idle.service", STAYS);
     machine.must(&["daemon-reload"]);
     let watching = machine.exporter(&[]);
     machine.must(&["start", "uv-steady.service"]);
