@@ -309,9 +309,11 @@ impl Inventory {
     /// a reload, or a time during which nothing was heard.
     pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
         self.adopt_part(Scope::All, listing, extent, now);
+        self.see_all();
     }
 
-    /// The same of a listing of some of the units. The others stay as they are.
+    /// The same of a listing of some of the units. The others stay as they are. After the last one
+    /// [`Self::see_all`] is to be called.
     pub fn adopt_part(
         &mut self,
         scope: Scope,
@@ -333,7 +335,6 @@ impl Inventory {
         for (name, past) in gone {
             self.depart(&name, Past { left: now, ..past });
         }
-        self.seen_all = true;
         let names: Vec<_> =
             self.units.keys().filter(|name| scope.has(name.unit_type())).cloned().collect();
         for name in &names {
@@ -356,6 +357,12 @@ impl Inventory {
             self.note_rest(name);
             self.count_after_gap(name);
         }
+    }
+
+    /// Takes in that everything has been listed that systemd does not refuse to list: what is new
+    /// from now on has just been loaded.
+    pub fn see_all(&mut self) {
+        self.seen_all = true;
     }
 
     /// Compares the table with a listing and corrects it, remembering what had to be corrected

@@ -732,3 +732,31 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     // From now on it is.
     assert_eq!(inventory.compare_part(mount, Vec::new(), 0), 2);
 }
+
+/// Also of the types that are listed after the first one.
+#[test]
+fn what_a_listing_by_type_finds_has_not_just_come() {
+    let listed = |name: &str| ListedUnit {
+        name: name_of(name),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Active,
+        sub_state: "whatever".into(),
+    };
+    let mut inventory = inventory();
+    for (unit_type, name) in [(UnitType::Service, "a.service"), (UnitType::Socket, "c.socket")] {
+        let scope = Scope::Type(unit_type);
+        inventory.adopt_part(scope, vec![listed(name)], Extent::Everything, 0);
+    }
+    inventory.see_all();
+    while let Some((unit, property)) = inventory.next_question() {
+        let value = match property {
+            UnitProperty::Invocation => Value::Id(7),
+            UnitProperty::ActiveEnter => Value::Number(1_000),
+            _ => Value::Nothing,
+        };
+        inventory.answer(&unit, property, Ok(value));
+    }
+    for unit in inventory.snapshot(0).units {
+        assert!(unit.history.is_empty(), "{unit:?}");
+    }
+}

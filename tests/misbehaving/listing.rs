@@ -94,6 +94,8 @@ async fn a_unit_that_cannot_be_listed_hides_no_unit_of_another_type() {
     let scene = Scene::watching_with(&fake, &[OFTEN]);
     until_served(&scene, &UNITS[..3]);
     until_refused(&scene, &["mount"]);
+    // What they did before is not known.
+    assert_eq!(scene.exporter.scrape().of("systemd_unit_transitions_total").count(), 0);
 
     // What is signalled of the others is known all the same, and a listing does not undo it.
     fake.set("d.mount", "failed").await;

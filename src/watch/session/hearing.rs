@@ -361,6 +361,7 @@ impl Session<'_> {
             self.count_drift("presence", gone);
             self.settle = Some(Settle::At(Instant::now() + SETTLE));
         } else {
+            lock(&self.shared.inventory).see_all();
             self.manager = facts().collect();
             self.want_files();
         }
