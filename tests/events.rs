@@ -132,6 +132,38 @@ async fn every_way_to_fail_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn restarts_of_hidden_and_gone_services_are_in_the_hosts_total() {
+    let machine = Machine::start().await;
+    let mark = tempfile::tempdir().unwrap();
+    let exporter = machine.exporter(&["--retention=0s", "--systemd.collector.unit-exclude=ue-h.+"]);
+    let total = || exporter.scrape().value("systemd_restarts_total", &[]).unwrap();
+    let before = total();
+    // Each is restarted three times, succeeds, and is dropped from memory.
+    for name in ["ue-hidden", "ue-shown"] {
+        let file = mark.path().join(name);
+        let script = format!("echo >>{0}; [ $(wc -l <{0}) -gt 3 ]", file.display());
+        let unit = format!("--unit={name}");
+        let restart = ["--property=Restart=on-failure", "--property=RestartSec=50ms"];
+        let run = ["--collect", "--no-block", "/bin/sh", "-c", &script];
+        machine.run(&[&[unit.as_str()][..], &restart, &run].concat());
+    }
+    until("both are gone", || {
+        let left = machine.must(&["list-units", "--all", "--no-legend", "ue-hidden*", "ue-shown*"]);
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+    until("all restarts are counted", || match total() - before {
+        6.0 => Ok(()),
+        other => Err(other),
+    });
+    let shown = exporter.scrape();
+    let hidden = shown
+        .0
+        .keys()
+        .find(|(_, labels)| labels.get("name").is_some_and(|it| it.starts_with("ue-hidden")));
+    assert_eq!(hidden, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_collected_as_it_ends_is_counted() {
     const UNITS: usize = 40;
     let machine = Machine::start().await;

@@ -169,9 +169,15 @@ async fn units_that_are_gone_and_the_hosts_totals_are_kept() {
     machine.must(&["daemon-reload"]);
     let told = |scrape: &Exposition| {
         let kept = |name: &str| {
-            ["systemd_unit_", "systemd_transitions_", "systemd_failures_", "systemd_jobs_c"]
-                .iter()
-                .any(|prefix| name.starts_with(prefix) && name.ends_with("_total"))
+            [
+                "systemd_unit_",
+                "systemd_transitions_",
+                "systemd_failures_",
+                "systemd_restarts_",
+                "systemd_jobs_c",
+            ]
+            .iter()
+            .any(|prefix| name.starts_with(prefix) && name.ends_with("_total"))
         };
         let kept = scrape.0.iter().filter(|((name, _), _)| kept(name));
         let reloads = scrape.value("systemd_reloads_total", &[]);

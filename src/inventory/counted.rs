@@ -204,7 +204,8 @@ impl Counted {
             Some(_) => restarts,
             None => 0,
         };
-        gain.restarts = self.restarts.map_or(restarts, |_| more);
+        gain.restarts = more;
+        gain.earlier_restarts = self.restarts.map_or(restarts, |_| 0);
         self.count_forgotten_restart(now, restarts, gain);
         let is_queued = now.between == Between::Queued;
         // Before version 254 a restart stops the unit first.
@@ -241,7 +242,8 @@ impl Counted {
     fn count_forgotten_restart(&mut self, now: &Facts, restarts: u64, gain: &mut Gain) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
-        let owed = self.is_owed_restart && !now.after_gap && gain.restarts == 0;
+        let risen = gain.restarts > 0 || gain.earlier_restarts > 0;
+        let owed = self.is_owed_restart && !now.after_gap && !risen;
         // Before version 254 a start by hand looks the same but for the number.
         if owed && (now.says_queued || (begins && restarts == 1)) {
             gain.restarts = 1;

@@ -18,8 +18,8 @@ use crate::{
 pub struct History {
     /// New invocations (`InvocationID`), whoever asked for them.
     pub starts: u64,
-    /// Automatic restarts on top of the `NRestarts` that the unit had at first; a reset of
-    /// `NRestarts` does not lower it.
+    /// Automatic restarts: what `NRestarts` was at first, and those since. A reset of `NRestarts`
+    /// does not lower it.
     pub restarts: u64,
     /// Entries into each `ActiveState`.
     pub transitions: Tally<ActiveState>,
@@ -52,6 +52,9 @@ pub struct Totals {
     pub failures: BTreeMap<UnitType, Tally<RunResult>>,
     /// Jobs that have left the queue, by what they did.
     pub jobs: BTreeMap<JobType, JobTotals>,
+    /// Automatic restarts of all services. What `NRestarts` was when a service was first seen is not
+    /// in it: that did not happen while the exporter counted.
+    pub restarts: u64,
     /// Times that systemd has reloaded its configuration.
     pub reloads: u64,
 }
@@ -70,6 +73,8 @@ pub struct JobTotals {
 pub(super) struct Gain {
     pub(super) starts: u64,
     pub(super) restarts: u64,
+    /// What `NRestarts` was when it was first known.
+    pub(super) earlier_restarts: u64,
     pub(super) transitions: Tally<ActiveState>,
     pub(super) failures: Tally<RunResult>,
     pub(super) reload_failures: Tally<RunResult>,
@@ -106,7 +111,8 @@ impl History {
 
     pub(super) fn add(&mut self, gain: &Gain) {
         self.starts = self.starts.saturating_add(gain.starts);
-        self.restarts = self.restarts.saturating_add(gain.restarts);
+        let restarts = gain.restarts.saturating_add(gain.earlier_restarts);
+        self.restarts = self.restarts.saturating_add(restarts);
         for (state, count) in gain.transitions.iter() {
             self.transitions.add(state, count);
         }
@@ -134,6 +140,7 @@ impl Gain {
 
 impl Totals {
     pub(super) fn add(&mut self, unit_type: UnitType, gain: &Gain) {
+        self.restarts = self.restarts.saturating_add(gain.restarts);
         for (state, count) in gain.transitions.iter() {
             self.transitions.entry(unit_type).or_default().add(state, count);
         }

@@ -32,6 +32,9 @@ pub struct Record {
     transitions: Vec<(UnitType, Tally<ActiveState>)>,
     failures: Vec<(UnitType, Tally<RunResult>)>,
     jobs: Vec<JobRecord>,
+    /// Absent from older files.
+    #[serde(default)]
+    restarts: u64,
     reloads: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sums: Vec<SumRecord>,
@@ -101,6 +104,7 @@ impl Inventory {
             transitions: self.totals.transitions.clone().into_iter().collect(),
             failures: self.totals.failures.clone().into_iter().collect(),
             jobs: jobs.collect(),
+            restarts: self.totals.restarts,
             reloads: self.totals.reloads,
             sums: self.summed.record(),
         };
@@ -136,6 +140,7 @@ impl Inventory {
             transitions: record.transitions.into_iter().collect(),
             failures: record.failures.into_iter().collect(),
             jobs: jobs.collect::<BTreeMap<_, _>>(),
+            restarts: record.restarts,
             reloads: record.reloads,
         };
     }

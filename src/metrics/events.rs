@@ -19,6 +19,8 @@ families! {
         "Times that units entered a state, also units that the unit filters hide and units that are gone; from ActiveState.";
     FAILURES: Counter "systemd_failures_total" ["type", "result"]
         "Runs of units that failed, also of units that the unit filters hide and of units that are gone; from Result, with unknown for a run that failed while the exporter was not listening and of which systemd kept no Result.";
+    RESTARTS: Counter "systemd_restarts_total" []
+        "Automatic restarts of all services, also of services that the unit filters hide and of services that are gone; from NRestarts, counted from when the exporter first listened.";
     RELOADS: Counter "systemd_reloads_total" []
         "Times that systemd reloaded its configuration, as at systemctl daemon-reload; from its signal Reloading.";
 }
@@ -38,6 +40,7 @@ pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
     for ((unit_type, result), count) in from_zero(usual, by_word(&totals.failures)) {
         samples.add([unit_type.as_str(), result], count)?;
     }
+    out.single(&RESTARTS, Some(totals.restarts))?;
     out.single(&RELOADS, Some(totals.reloads))
 }
 

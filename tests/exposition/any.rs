@@ -133,12 +133,13 @@ fn some_totals() -> impl Strategy<Value = history::Totals> {
         collection::vec(transitions, 0..5),
         collection::vec(failures, 0..5),
         collection::vec((state(JobType::ALL), job), 0..5),
-        number(),
+        [number(), number()],
     )
-        .prop_map(|(transitions, failures, jobs, reloads)| history::Totals {
+        .prop_map(|(transitions, failures, jobs, [restarts, reloads])| history::Totals {
             transitions: transitions.into_iter().collect(),
             failures: failures.into_iter().collect(),
             jobs: jobs.into_iter().collect(),
+            restarts,
             reloads,
         })
 }

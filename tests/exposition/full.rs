@@ -273,6 +273,7 @@ fn happened() -> history::Totals {
                 JobTotals { completed: tally(&[("canceled", 1)]), durations: took(&[7_200_000]) },
             ),
         ]),
+        restarts: 24,
         reloads: 5,
     }
 }

@@ -336,6 +336,10 @@ proptest! {
         let [mut transitions, mut failures, mut jobs] =
             ["transitions", "failures", "jobs_completed"]
                 .map(|of| told(&samples, &format!("systemd_{of}_total")));
+        for (of, count) in [("restarts", totals.restarts), ("reloads", totals.reloads)] {
+            let wanted = BTreeMap::from([(Vec::new(), count.to_string())]);
+            prop_assert_eq!(told(&samples, &format!("systemd_{of}_total")), wanted);
+        }
         for unit_type in UnitType::ALL {
             for state in ["active", "activating", "deactivating", "failed", "inactive"] {
                 prop_assert!(transitions.contains_key(&vec![unit_type.as_str().into(), state.into()]));

@@ -11,7 +11,7 @@ import storm
 SECONDS = 60
 # What unitwatch counts. What systemd counts goes with the unit, and what an exporter
 # says of itself begins anew with it.
-EVENTS = re.compile(r"systemd_((unit_)?(transitions|failures)|unit_starts|service_restart|jobs_completed|reloads)_total")
+EVENTS = re.compile(r"systemd_((unit_)?(transitions|failures)|unit_starts|service_restart|jobs_completed|restarts|reloads)_total")
 
 
 class Target:

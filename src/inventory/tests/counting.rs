@@ -542,6 +542,8 @@ proptest! {
         prop_assert_eq!(transitions.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.transitions));
         let failures = totals.failures.values().flat_map(Tally::iter);
         prop_assert_eq!(failures.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.failures));
+        let restarts = systemd.truth.values().map(|truth| truth.restarts).sum::<u64>();
+        prop_assert_eq!(totals.restarts, restarts);
 
         // Another life begins with the same, and hears nothing new.
         let mut reborn = reborn(&inventory);
@@ -592,6 +594,7 @@ proptest! {
         let (counted, truth) = (&counted(&inventory)[&name(0)], &systemd.truth[&name(0)]);
         prop_assert_eq!(counted.starts, truth.starts);
         prop_assert_eq!(counted.restarts, truth.restarts);
+        prop_assert_eq!(inventory.snapshot(0).totals.restarts, truth.restarts);
         prop_assert_eq!(counted.failures.values().sum::<u64>(), truth.failures.values().sum::<u64>());
         prop_assert!(no_more_than(counted, truth), "{:?}, {:?}", counted, truth);
     }
@@ -620,6 +623,8 @@ proptest! {
             let truth = &systemd.truth[&name];
             prop_assert!(no_more_than(&counted, truth), "{}: {:?} of {:?}", name, counted, truth);
         }
+        let restarts = systemd.truth.values().map(|truth| truth.restarts).sum::<u64>();
+        prop_assert!(inventory.snapshot(0).totals.restarts <= restarts);
     }
 }
 
@@ -718,4 +723,71 @@ fn units_that_are_gone_are_told_for_a_while() {
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.settle(&mut inventory);
     assert_eq!(inventory.snapshot(0).units[0].history.starts, 2);
+}
+
+/// A crash loop of `turns` restarts, and nobody listens.
+fn looping(turns: usize) -> Systemd {
+    let (mut systemd, mut unheard) = (Systemd::default(), fresh());
+    systemd.step(&Step::Start(0), &mut unheard);
+    turn_on(&mut systemd, &mut unheard, turns);
+    systemd.lose(&mut unheard);
+    systemd
+}
+
+fn turn_on(systemd: &mut Systemd, inventory: &mut Inventory, turns: usize) {
+    for _ in 0..turns {
+        for step in [Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0), Step::GoOn(0)] {
+            systemd.step(&step, inventory);
+        }
+    }
+}
+
+/// Without a state directory an exporter that is restarted finds the same NRestarts again. The
+/// service's counter goes on from it; the host's would seem to have risen by it.
+#[test]
+fn restarts_of_before_the_exporter_are_not_in_the_hosts_total() {
+    let mut systemd = looping(5);
+    let mut inventory = empty();
+    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory)[&name(0)].restarts, 5);
+    assert_eq!(inventory.snapshot(0).totals.restarts, 0);
+    turn_on(&mut systemd, &mut inventory, 2);
+    systemd.settle(&mut inventory);
+    assert_eq!(counted(&inventory)[&name(0)].restarts, 7);
+    assert_eq!(inventory.snapshot(0).totals.restarts, 2);
+}
+
+#[test]
+fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
+    let mut inventory = Inventory::new(Box::new(|_| false), 0, Wants::EVERYTHING);
+    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    let mut systemd = Systemd::default();
+    systemd.step(&Step::Start(0), &mut inventory);
+    turn_on(&mut systemd, &mut inventory, 3);
+    for step in [Step::Fail(0, 0, false), Step::Collect(0)] {
+        systemd.step(&step, &mut inventory);
+    }
+    systemd.settle(&mut inventory);
+    let snapshot = inventory.snapshot(0);
+    assert!(snapshot.units.is_empty() && snapshot.departed.is_empty());
+    assert_eq!(snapshot.totals.restarts, 3);
+}
+
+#[test]
+fn a_record_of_before_the_hosts_restarts_were_counted_is_read() {
+    let (mut systemd, mut inventory) = (Systemd::default(), fresh());
+    systemd.step(&Step::Start(0), &mut inventory);
+    turn_on(&mut systemd, &mut inventory, 2);
+    systemd.settle(&mut inventory);
+    let (record, _) = inventory.record(None).unwrap();
+    let mut older = serde_json::to_value(&record).unwrap();
+    let kept = older.as_object_mut().unwrap().remove("restarts");
+    assert_eq!(kept, Some(2.into()));
+    let mut reborn = empty();
+    reborn.recall(serde_json::from_value(older).unwrap());
+    reborn.adopt(systemd.list(), Extent::Everything, 0);
+    systemd.settle(&mut reborn);
+    assert_eq!(counted(&reborn), systemd.truth);
+    assert_eq!(reborn.snapshot(0).totals.restarts, 0);
 }
