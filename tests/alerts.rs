@@ -23,6 +23,7 @@ const RECORDING: &str = include_str!("../alerts/unitwatch.recording.yml");
 const ALERTS: &str = include_str!("../alerts/unitwatch.alerts.yml");
 const PEERS: &str = include_str!("alerts/peers.rules.yml");
 const ALERTMANAGER: &str = include_str!("../alerts/alertmanager.example.yml");
+const FLEET: &str = include_str!("../dashboards/fleet.json");
 const README: &str = include_str!("../alerts/README.md");
 
 /// One rule: its lines without comments, by which its fields are found.
@@ -108,6 +109,7 @@ fn what_is_compared_is_recorded() {
             asked.extend(used.find_iter(&rule.expr()).map(|it| it.as_str().to_owned()));
         }
     }
+    asked.extend(used.find_iter(FLEET).map(|it| it.as_str().to_owned()));
     let asked: BTreeSet<_> = asked.iter().map(String::as_str).collect();
     assert_eq!(asked, recorded);
 }

@@ -23,7 +23,7 @@ use std::{
     process::{Command, Output},
 };
 
-use contract::{all_labels, check, joined_by};
+use contract::{all_labels, check, joined_by, labels_of, selectors};
 use regex::Regex;
 
 /// Labels that the dashboards' queries give themselves: what stands in for no answer, and what is
@@ -113,10 +113,22 @@ fn legends_and_links_tell_of_labels() {
 }
 
 #[test]
-fn no_dashboard_takes_the_recording_rules() {
+fn only_the_fleet_takes_the_recording_rules() {
     for (file, text) in dashboards() {
         for (line, query) in strings(&text, &QUERIES) {
-            assert!(!query.contains("unitwatch:"), "{file}:{line}: {query}");
+            let takes = query.contains("unitwatch:");
+            assert!(!takes || file == "fleet.json", "{file}:{line}: {query}");
+        }
+    }
+}
+
+/// A series per unit is one per service of each host: a thousand hosts have too many to add up.
+#[test]
+fn the_fleet_asks_for_no_series_per_unit() {
+    for (line, query) in strings(&dashboards()["fleet.json"], &QUERIES) {
+        for selector in selectors(&query) {
+            let labels = labels_of(selector.name).unwrap();
+            assert!(!labels.contains(&"name"), "fleet.json:{line}: {}", selector.name);
         }
     }
 }

@@ -25,15 +25,33 @@ from grafana import (
     to_host,
     to_unit,
     variable,
+    words,
 )
-from promql import SILENT, SYSTEM_STATES, during, each, either, happened, lately, of, otherwise, quantile, rate, system_state
+from promql import (
+    NO_RULES,
+    RULES_LOADED,
+    SILENT,
+    SYSTEM_STATES,
+    during,
+    each,
+    each_per_second,
+    either,
+    of,
+    otherwise,
+    recorded,
+    system_state,
+)
 
+# A series per host, or what the recording rules keep of the few units that failed or were restarted.
+# A sum over the units of all hosts would read as many series as there are services.
 HOSTS = 'job=~"$job",instance=~"$instance"'
-RESTARTS = of("systemd_service_restart_total", HOSTS)
-# A host may have no service that could be restarted.
-NO_RESTART = "0 * " + of("up", HOSTS)
+RESTARTS = of("systemd_restarts_total", HOSTS)
 FAILURES = of("systemd_failures_total", HOSTS)
-UNIT_FAILURES = of("systemd_unit_failures_total", HOSTS)
+SERVICE_RESTARTS = of("unitwatch:service_restarts:total", HOSTS)
+RESTARTED_LATELY = of("unitwatch:service_restarts:increase15m", HOSTS)
+UNIT_FAILURES = of("unitwatch:unit_failures:total", HOSTS)
+FAILED_LATELY = of("unitwatch:failures:increase15m", HOSTS)
+LAG = "systemd_exporter_event_lag_seconds"
 STATE = f"max by (instance) ({system_state(HOSTS)})"
 # A service whose Restart= does not heal it any more, as the alert has it.
 LOOP = 3
@@ -64,10 +82,11 @@ overview = [
     ),
     stat(
         "Crash loops",
-        f"Services that were restarted {LOOP} times or more in the last 15 minutes.",
-        now(f"sum({either(lately(RESTARTS), NO_RESTART)} >= bool {LOOP})"),
+        f"Services that were restarted {LOOP} times or more in the last 15 minutes. Takes the recording rules.",
+        now(f"count({RESTARTED_LATELY} >= {LOOP}) or {RULES_LOADED} or vector(-1)"),
         3,
         look=BAD,
+        mappings=words({-1: NO_RULES}),
     ),
     stat(
         "Failures", "Runs of units that failed, in the time shown.", now(f"sum({during(FAILURES)})"), 3, unit="short", look=ODD
@@ -75,7 +94,7 @@ overview = [
     stat(
         "Restarts",
         "Restarts by systemd, in the time shown.",
-        now(f"sum({either(during(RESTARTS), NO_RESTART)})"),
+        now(f"sum({during(RESTARTS)})"),
         3,
         unit="short",
         look=ODD,
@@ -100,7 +119,7 @@ hosts = [
             "State": f"{STATE} or 0 * max by (instance) ({of('up', HOSTS)}) + {SILENT[0]}",
             "Failed units": f"sum by (instance) ({of('systemd_failed_units', HOSTS)})",
             "Failures": f"sum by (instance) ({during(FAILURES)})",
-            "Restarts": f"sum by (instance) ({either(during(RESTARTS), NO_RESTART)})",
+            "Restarts": f"sum by (instance) ({during(RESTARTS)})",
             "Booted": f"""1000 * max by (instance) ({of('systemd_boot_time_seconds', HOSTS, 'stage="Userspace"')})""",
             "Units": f"sum by (instance) ({of('systemd_units', HOSTS)})",
             "systemd": f"max by (instance) ({of('systemd_version', HOSTS)})",
@@ -124,14 +143,14 @@ events = [
     graph(
         "Restarts by job",
         "Restarts by systemd. Which services they are is in the tables.",
-        [query(f"sum by (job) ({either(each(RESTARTS), NO_RESTART)})", "{{job}}")],
+        [query(f"sum by (job) ({each(RESTARTS)})", "{{job}}")],
         8,
         bars=True,
     ),
     table(
         "Services in a crash loop",
-        f"Services that were restarted {LOOP} times or more in the last 15 minutes, now.",
-        {"Restarts in 15 min": otherwise(f"topk(20, sum by (instance, name) ({lately(RESTARTS)}) >= {LOOP})", "no crash loop")},
+        f"Services that were restarted {LOOP} times or more in the last 15 minutes, now. Takes the recording rules.",
+        {"Restarts in 15 min": recorded(f"topk(20, sum by (instance, name) ({RESTARTED_LATELY}) >= {LOOP})", "no crash loop")},
         8,
         order=["instance", "name"],
         overrides=[
@@ -145,10 +164,10 @@ events = [
 worst = [
     table(
         "Worst units",
-        "The units that failed, and the services that were restarted, most often in the time shown.",
+        "The units that failed, and the services that were restarted, most often in the time shown. Takes the recording rules.",
         {
-            "Failures": otherwise(f"topk(20, sum by (instance, name) ({during(UNIT_FAILURES)}) > 0)", "no failure"),
-            "Restarts": otherwise(f"topk(20, sum by (instance, name) ({during(RESTARTS)}) > 0)", "no restart"),
+            "Failures": recorded(f"topk(20, sum by (instance, name) ({during(UNIT_FAILURES)}) > 0)", "no failure"),
+            "Restarts": recorded(f"topk(20, sum by (instance, name) ({during(SERVICE_RESTARTS)}) > 0)", "no restart"),
         },
         12,
         order=["instance", "name"],
@@ -180,11 +199,13 @@ worst = [
 exporters = [
     graph(
         "Signals are known after",
-        "Time from the receipt of a signal until it is counted, 99 of 100; the slowest hosts.",
+        "Mean time from the receipt of a signal until it is counted; the slowest hosts.",
         [
             query(
                 otherwise(
-                    f"topk(10, {quantile(0.99, 'systemd_exporter_event_lag_seconds', HOSTS, by='instance, le')})", "no signal"
+                    f"topk(10, sum by (instance) ({each(of(LAG + '_sum', HOSTS))})"
+                    f" / (sum by (instance) ({each(of(LAG + '_count', HOSTS))}) > 0))",
+                    "no signal",
                 ),
                 "{{instance}}" + OR_ABSENT,
             )
@@ -195,7 +216,7 @@ exporters = [
     graph(
         "CPU",
         "Of the exporters themselves, by share of one core; the busiest.",
-        [query(f"topk(10, sum by (instance) ({rate(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
+        [query(f"topk(10, sum by (instance) ({each_per_second(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
         8,
         unit="percentunit",
     ),
@@ -220,7 +241,7 @@ DASHBOARD = dashboard(
     [
         annotation(
             "Failures",
-            f"sum by (instance, result) ({happened(FAILURES)}) > bool 0",
+            otherwise(f"sum by (instance, result) ({FAILED_LATELY})", "no failure"),
             "Failure on {{instance}}",
             "{{result}}",
             "instance,result",

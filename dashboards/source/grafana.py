@@ -4,7 +4,7 @@ A dashboard is a list of rows, a row is a list of lines, a line is a list of pan
 other; where they come to stand follows from their widths and the line's height.
 """
 
-from promql import ABSENT, each, happened, of
+from promql import ABSENT, each, happened, of, otherwise
 
 SCHEMA = 39
 TAG = "unitwatch"
@@ -398,7 +398,7 @@ def reloads(hosts: str) -> dict:
     """The daemon-reloads of hosts."""
     return annotation(
         "Daemon-reloads",
-        f"sum by (instance) ({happened(of('systemd_reloads_total', hosts))}) > bool 0",
+        otherwise(f"sum by (instance) ({happened(of('systemd_reloads_total', hosts))}) > 0", "no reload"),
         "Daemon-reload on {{instance}}",
         "systemd has read its configuration again.",
         "instance",

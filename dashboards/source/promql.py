@@ -7,6 +7,10 @@ series that has the label `absent` and no other (`otherwise`).
 # The label of what stands in for nothing.
 ABSENT = "absent"
 
+# Recorded for each host, so that it is there wherever the recording rules are. Its value here is 0.
+RULES_LOADED = "0 * group(unitwatch:target:up)"
+NO_RULES = "recording rules not loaded"
+
 # What a state is worth where many are one number: the higher, the sooner it is to be looked at.
 # Each is its number, what it is called, the states that it stands for, and its colour.
 UNIT_STATES = [
@@ -61,16 +65,17 @@ def during(series: str, at: str = "") -> str:
     return either(f"({series} - {series} offset $__range) >= 0", series)
 
 
-def lately(series: str) -> str:
-    """The same for the last quarter of an hour, where what is younger is of little use."""
-    return either(f"({series} - {series} offset 15m) >= 0", f"increase({series}[15m])")
-
-
 def each(series: str) -> str:
     """What it counted between one point of a graph and the next: the bars add up to the whole.
     After a reset it is what was counted since."""
     before = f"{series} offset $__interval"
     return either(f"({series} - {before}) >= 0", f"({series} and {before})")
+
+
+def each_per_second(series: str) -> str:
+    """The same as a rate. It reads the samples at the points of a graph only, where rate() reads all
+    samples between them."""
+    return f"1000 * {each(series)} / $__interval_ms"
 
 
 def rate(series: str) -> str:
@@ -103,11 +108,21 @@ def first(series: str, span: str, rose: str) -> str:
     return f"(({series} unless {series} offset {span}) and on (instance, job, type, result) {rose})"
 
 
-def quantile(share: float, histogram: str, *matchers: str, by: str = "le") -> str:
+def quantile(share: float, histogram: str, *matchers: str) -> str:
     """Of what was observed lately, and nothing where nothing was."""
-    return f"histogram_quantile({share}, sum by ({by}) ({rate(of(histogram + '_bucket', *matchers))})) >= 0"
+    return f"histogram_quantile({share}, sum by (le) ({rate(of(histogram + '_bucket', *matchers))})) >= 0"
+
+
+def worded(value: str, words: str) -> str:
+    """What stands in for no answer."""
+    return f'label_replace({value}, "{ABSENT}", "{words}", "", "")'
 
 
 def otherwise(query: str, words: str, value: int = 0) -> str:
     """The query, or the words where that has no answer."""
-    return f'({query}) or on () label_replace(vector({value}), "{ABSENT}", "{words}", "", "")'
+    return f"({query}) or on () {worded(f'vector({value})', words)}"
+
+
+def recorded(query: str, words: str) -> str:
+    """The same of what the recording rules record, which says so where they are not loaded."""
+    return otherwise(f"({query}) or on () {worded(RULES_LOADED, words)}", NO_RULES)

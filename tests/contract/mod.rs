@@ -42,7 +42,7 @@ pub fn selectors(expr: &str) -> Vec<Selector<'_>> {
 }
 
 /// The labels of a metric under the name that its samples have.
-fn labels_of(name: &str) -> Option<Vec<&'static str>> {
+pub fn labels_of(name: &str) -> Option<Vec<&'static str>> {
     metrics::contract().find_map(|family| match family.kind {
         Kind::Histogram => {
             let part = name.strip_prefix(family.name)?;
