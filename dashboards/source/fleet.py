@@ -212,6 +212,7 @@ exporters = [
         ],
         8,
         unit="s",
+        few=True,
     ),
     graph(
         "CPU",
@@ -219,6 +220,7 @@ exporters = [
         [query(f"topk(10, sum by (instance) ({each_per_second(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
         8,
         unit="percentunit",
+        few=True,
     ),
     graph(
         "Memory",
@@ -226,6 +228,7 @@ exporters = [
         [query(f"topk(10, sum by (instance) ({of('process_resident_memory_bytes', HOSTS)}))", "{{instance}}")],
         8,
         unit="bytes",
+        few=True,
     ),
 ]
 

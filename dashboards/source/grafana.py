@@ -159,8 +159,10 @@ def stat(title, description, target, width, unit="none", look=CALM, mappings=(),
     )
 
 
-def graph(title, description, targets, width, unit="none", bars=False, stacked=False, overrides=(), links=(), **custom) -> dict:
-    """Values over time. Bars are counts between one point and the next, so there are few points."""
+def graph(
+    title, description, targets, width, unit="none", bars=False, few=False, stacked=False, overrides=(), links=(), **custom
+) -> dict:
+    """Values over time, at few points where each is costly. Bars are counts between one point and the next, and so few, too."""
     drawn = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 80 if bars else 25 if stacked else 8,
@@ -197,7 +199,7 @@ def graph(title, description, targets, width, unit="none", bars=False, stacked=F
         }
         | ({"decimals": 0} if bars else {}),
         overrides=list(overrides),
-        **({"maxDataPoints": 100} if bars else {}),
+        **({"maxDataPoints": 100} if bars or few else {}),
     )
 
 

@@ -11,7 +11,7 @@ from alertmanager import SECONDS, free_address, program
 
 
 @contextlib.contextmanager
-def prometheus(work: Path, configuration: dict):
+def prometheus(work: Path, configuration: dict, *flags: str):
     """One that keeps its data in `work`. Yields its address once it is ready."""
     # JSON is YAML.
     (work / "prometheus.yml").write_text(json.dumps(configuration))
@@ -21,6 +21,7 @@ def prometheus(work: Path, configuration: dict):
         f"--config.file={work}/prometheus.yml",
         f"--storage.tsdb.path={work}/data",
         f"--web.listen-address={address}",
+        *flags,
     ):
         exposition.await_status(f"http://{address}/-/ready", 200, SECONDS)
         yield address
