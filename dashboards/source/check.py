@@ -104,7 +104,7 @@ OVERRIDES |= {"thresholds", "unit"}
 
 # A variable where a query or a link uses it, with the matcher before it if it is a label's value.
 USE = re.compile(r'(?:(=~|!~|!=|=)")?\$(?:\{(\w[\w.]*)(?::\w+)?\}|(\w+))')
-GIVEN = {"__interval", "__interval_ms", "__rate_interval", "__range"}
+GIVEN = {"__interval", "__rate_interval", "__range"}
 IN_LINKS = re.compile(r"__url_time_range|__data\.fields\.\w+|__field\.labels\.\w+")
 
 

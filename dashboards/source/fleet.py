@@ -2,6 +2,7 @@
 
 from grafana import (
     BAD,
+    BY_RESULT,
     ODD,
     OR_ABSENT,
     annotation,
@@ -9,7 +10,6 @@ from grafana import (
     colors_of,
     dashboard,
     datasource,
-    failures,
     graph,
     job,
     linked,
@@ -34,10 +34,10 @@ from promql import (
     SYSTEM_STATES,
     during,
     each,
-    each_per_second,
     either,
     of,
     otherwise,
+    rate,
     recorded,
     system_state,
 )
@@ -139,7 +139,13 @@ hosts = [
 ]
 
 events = [
-    failures(HOSTS),
+    graph(
+        "Failures by result",
+        "Runs of units that failed in the last 15 minutes, by what systemd says of their end. Takes the recording rules.",
+        [query(recorded(f"sum by (result) ({FAILED_LATELY})", "no failure"), "{{result}}" + OR_ABSENT)],
+        8,
+        overrides=BY_RESULT,
+    ),
     graph(
         "Restarts by job",
         "Restarts by systemd. Which services they are is in the tables.",
@@ -203,8 +209,8 @@ exporters = [
         [
             query(
                 otherwise(
-                    f"topk(10, sum by (instance) ({each(of(LAG + '_sum', HOSTS))})"
-                    f" / (sum by (instance) ({each(of(LAG + '_count', HOSTS))}) > 0))",
+                    f"topk(10, sum by (instance) ({rate(of(LAG + '_sum', HOSTS))})"
+                    f" / (sum by (instance) ({rate(of(LAG + '_count', HOSTS))}) > 0))",
                     "no signal",
                 ),
                 "{{instance}}" + OR_ABSENT,
@@ -217,7 +223,7 @@ exporters = [
     graph(
         "CPU",
         "Of the exporters themselves, by share of one core; the busiest.",
-        [query(f"topk(10, sum by (instance) ({each_per_second(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
+        [query(f"topk(10, sum by (instance) ({rate(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
         8,
         unit="percentunit",
         few=True,

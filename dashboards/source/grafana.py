@@ -314,7 +314,7 @@ def linked(name: str, to: dict, width: int) -> dict:
 
 
 def failures(hosts: str) -> dict:
-    """The failures of all units of hosts, over time."""
+    """The failures of all units of a host, over time."""
     return graph(
         "Failures by result",
         "Runs of units that failed, by what systemd says of their end.",

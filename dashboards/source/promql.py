@@ -7,8 +7,8 @@ series that has the label `absent` and no other (`otherwise`).
 # The label of what stands in for nothing.
 ABSENT = "absent"
 
-# Recorded for each host, so that it is there wherever the recording rules are. Its value here is 0.
-RULES_LOADED = "0 * group(unitwatch:target:up)"
+# 0 wherever the recording rules are.
+RULES_LOADED = "0 * unitwatch:threshold:restarts_in_15m"
 NO_RULES = "recording rules not loaded"
 
 # What a state is worth where many are one number: the higher, the sooner it is to be looked at.
@@ -71,12 +71,6 @@ def each(series: str) -> str:
     before = f"{series} offset $__interval"
     # Nearly always the second part is empty, and then it costs little.
     return either(f"({series} - {before}) >= 0", f"({series} < {before})")
-
-
-def each_per_second(series: str) -> str:
-    """The same as a rate. It reads the samples at the points of a graph only, where rate() reads all
-    samples between them."""
-    return f"1000 * {each(series)} / $__interval_ms"
 
 
 def rate(series: str) -> str:

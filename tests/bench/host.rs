@@ -135,6 +135,7 @@ fn happened() -> history::Totals {
             Tally::from_iter([(RunResult::ExitCode, 50)]),
         )]),
         jobs: types.map(|job_type| (job_type, jobs.clone())).into(),
+        restarts: 3,
         reloads: 3,
     }
 }

@@ -725,7 +725,7 @@ fn units_that_are_gone_are_told_for_a_while() {
     assert_eq!(inventory.snapshot(0).units[0].history.starts, 2);
 }
 
-/// A crash loop of `turns` restarts, and nobody listens.
+/// A crash loop of `turns` restarts that no exporter has heard.
 fn looping(turns: usize) -> Systemd {
     let (mut systemd, mut unheard) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut unheard);
