@@ -516,7 +516,7 @@ impl Entry {
         self.known |= answered && self.held.has(UnitProperty::ActiveState);
     }
 
-    /// Takes in that systemd will not tell a value. A unit whose active state is not told stays
+    /// Takes in that systemd refuses a value. A unit whose active state it refuses stays
     /// hidden; anything else is then absent.
     pub(super) fn refuse(&mut self, property: UnitProperty) {
         let one = PropertySet::of(&[property]);

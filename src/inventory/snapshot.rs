@@ -117,13 +117,13 @@ pub struct Watchdog {
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The visible unit of that name, if it passes the filter and is not told of with others.
+    /// The visible unit of that name, if it passes the filter and is in no sum.
     pub fn find(&self, name: &str) -> Option<&Unit> {
         let at = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
         self.units.get(at).map(AsRef::as_ref).filter(|unit| unit.is_visible())
     }
 
-    /// The visible units that are told of with others, by name.
+    /// The visible units that are in a sum, by name.
     pub fn members(&self) -> HashMap<&str, &Unit> {
         let visible = self.sums.iter().flat_map(Sum::visible);
         visible.map(|unit| (unit.name.as_str(), unit)).collect()

@@ -314,7 +314,7 @@ impl<'a> Row<'a> {
         self.unit.is_some() || self.members.is_some() || !self.history.is_empty()
     }
 
-    /// How many visible units it tells of.
+    /// How many visible units it stands for.
     pub(super) fn visible_units(&self) -> u64 {
         self.members.as_ref().map_or(u64::from(self.unit.is_some()), Members::count)
     }

@@ -119,7 +119,7 @@ async fn a_unit_that_cannot_be_listed_hides_no_unit_of_another_type() {
     assert_nothing_drifted(&scene);
     assert!(scene.exporter.log().contains("again"), "{}", scene.exporter.log());
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.testimony().is_sorted(), "in sync all along");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn a_type_that_is_not_answered_is_asked_for_again() {
 
 /// Where nothing at all is listed, nothing is known.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_systemd_that_lists_nothing_is_not_in_step() {
+async fn a_systemd_that_lists_nothing_is_not_in_sync() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
         (0 | 1, "ListUnits" | "ListUnitsByPatterns") => {
             Reply::Say(fails(asked.call.unwrap(), INVALID, "Invalid argument"))
@@ -221,7 +221,7 @@ async fn jobs_and_files_that_cannot_be_listed_hide_no_unit() {
     line.say(&signal(SYSTEMD, MANAGER_PATH, MANAGER, "UnitFilesChanged", &())).await.unwrap();
     until_refused(&scene, &[]);
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.testimony().is_sorted(), "in sync all along");
 }
 
 /// The same bytes with something else in the place of some of them.
@@ -263,7 +263,7 @@ async fn a_row_that_cannot_be_read_hides_no_other_row() {
     });
     assert_eq!(refused(&scene), BTreeSet::new());
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.testimony().is_sorted(), "in sync all along");
 }
 
 /// A state that is not UTF-8 leaves no telling where the next row begins to be right.
@@ -279,7 +279,7 @@ async fn a_listing_that_cannot_be_read_is_read_by_type() {
     let scene = Scene::watching(&fake);
     until_served(&scene, &UNITS[..3]);
     until_refused(&scene, &["mount"]);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.testimony().is_sorted(), "in sync all along");
 }
 
 /// Signals about what cannot be a unit, however many, cost systemd no reading.
@@ -320,5 +320,5 @@ async fn signals_about_what_is_no_unit_are_left_out() {
     line.say(&announce("g.service")).await.unwrap();
     scene.until_right(&fake);
     assert_eq!(scene.exporter.scrape().sum("systemd_exporter_resyncs_total"), 1.0);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.testimony().is_sorted(), "in sync all along");
 }
