@@ -76,6 +76,12 @@ class History:
         return Account(len(self.runs), len(self.restarts), failures)
 
 
+def demand(journal: Account) -> None:
+    """Refuses to compare nothing with nothing."""
+    if not (journal.starts and journal.restarts and journal.failures.total()):
+        raise exposition.Unacceptable(f"too little has happened to judge by: {journal}")
+
+
 class Journal:
     """What PID 1 wrote about units after a moment."""
 
