@@ -383,6 +383,9 @@ impl Inventory {
             if scope.has(name.unit_type()) && entry.is_exported() {
                 entry.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
                 entry.doubt(PropertySet::RELATIONS);
+                if entry.note_rest() {
+                    self.deferred.insert(name.clone());
+                }
                 // Whatever else may have been.
                 entry.has_stirred = true;
                 if entry.unit.need_daemon_reload {

@@ -1,6 +1,6 @@
 //! A unit's row together with what is not known of it yet and what of it has been counted.
 
-use std::sync::Arc;
+use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
     counted::{Between, Counted, Facts},
@@ -45,7 +45,7 @@ pub(super) struct Entry {
     not_before: Option<Usec>,
     run: Run,
     /// What decides whether it should run while it is inactive.
-    pub(super) rest: Rest,
+    pub(super) rest: Option<Box<Rest>>,
     /// Signals may have been missed since it was last counted.
     after_gap: bool,
     /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
@@ -84,7 +84,7 @@ struct Run {
     exit_status: u64,
     /// `ReloadResult`, if it has been signalled since everything was read.
     reload_result: Option<RunResult>,
-    job: Option<u64>,
+    job: Option<NonZeroU32>,
     /// `Restart` is one of those that follow a failure only.
     after_failure: bool,
     /// `RestartForceExitStatus` may make a success one that is followed by a restart as well.
@@ -132,7 +132,7 @@ impl Entry {
             queued: false,
             not_before: None,
             run: Run::default(),
-            rest: Rest::default(),
+            rest: None,
             after_gap: true,
             unseen: 0,
             counted,
@@ -203,7 +203,7 @@ impl Entry {
             // A restart of its own, since version 254, is a start.
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.run.invocation,
-            tested: self.rest.tried_at(),
+            tested: self.rest.as_ref().and_then(|rest| rest.tried_at()),
             reload_failed: self.failed_reload().is_some(),
         }
     }
@@ -250,7 +250,8 @@ impl Entry {
         let mut gain = Gain::default();
         let is_under_way = self.unit.active_state.is_reloading();
         let failed = matches!(result, JobResult::Failed | JobResult::Timeout);
-        if !failed || !self.counted.reloads.fail(job.into(), is_under_way) {
+        let Some(job) = NonZeroU32::new(job).filter(|_| failed) else { return gain };
+        if !self.counted.reloads.fail(job, is_under_way) {
             return gain;
         }
         let by_job = RunResult::from(result.as_str());
@@ -301,7 +302,10 @@ impl Entry {
         if self.can_be_frozen() {
             wanted = wanted.with(UnitProperty::Freezer);
         }
-        wanted.union(self.rest.wanted(&self.unit, self.held)).without(self.spared)
+        if let Some(rest) = &self.rest {
+            wanted = wanted.union(rest.wanted(&self.unit, self.held));
+        }
+        wanted.without(self.spared)
     }
 
     /// Whether it has processes that `systemctl freeze` may have frozen.
@@ -473,7 +477,10 @@ impl Entry {
                 self.run.exit_code = value.number().and_then(ExitCode::from_number);
             }
             UnitProperty::ExitStatus => self.run.exit_status = value.number().unwrap_or(0),
-            UnitProperty::Job => self.run.job = value.number(),
+            UnitProperty::Job => {
+                let number = value.number().and_then(|number| u32::try_from(number).ok());
+                self.run.job = number.and_then(NonZeroU32::new);
+            }
             UnitProperty::ServiceReloadResult | UnitProperty::MountReloadResult => {
                 self.run.reload_result = value.text().map(Into::into);
             }
@@ -496,7 +503,9 @@ impl Entry {
                     self.set_ip(None);
                 }
             }
-            _ if self.rest.learn(property, value) => {}
+            _ if PropertySet::REST.has(property) => {
+                self.rest.get_or_insert_default().learn(property, value);
+            }
             // A row is shared with the snapshots that hold it: write only what differs.
             _ if !self.unit.holds(property, value) => {
                 Arc::make_mut(&mut self.unit).set(property, value);
@@ -507,7 +516,9 @@ impl Entry {
 
     /// Takes in whether all that decides about its rest is known.
     pub(super) fn conclude_rest(&mut self) {
-        self.rest.conclude(&self.unit, self.held, self.held.union(self.refused));
+        if let Some(rest) = &mut self.rest {
+            rest.conclude(&self.unit, self.held, self.held.union(self.refused));
+        }
     }
 
     /// A unit is known with its active state; what else systemd refuses is absent.

@@ -5,6 +5,8 @@
 //! has no `ReloadResult`, and a reload that fails before a process was started, should the one
 //! before it have failed as well. In these the job of the reload fails.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::systemd::state::RunResult;
@@ -17,7 +19,7 @@ pub(super) struct Reloads {
     failed: Option<bool>,
     /// The job of the failed reload that was counted last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    job: Option<u64>,
+    job: Option<NonZeroU32>,
     /// The reload that is under way has been counted: its job has timed out.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_counted: bool,
@@ -29,7 +31,7 @@ pub(super) struct Reload {
     /// `ReloadResult`; `None` while it is not known.
     pub(super) result: Option<RunResult>,
     /// `Job`: the number of the one that is queued for the unit.
-    pub(super) job: Option<u64>,
+    pub(super) job: Option<NonZeroU32>,
     /// Whether a reload is under way.
     pub(super) is_under_way: bool,
 }
@@ -54,7 +56,7 @@ impl Reloads {
     }
 
     /// Takes in that the job of a reload has failed. Returns whether that is not counted.
-    pub(super) fn fail(&mut self, job: u64, is_under_way: bool) -> bool {
+    pub(super) fn fail(&mut self, job: NonZeroU32, is_under_way: bool) -> bool {
         let counts = self.job != Some(job);
         self.job = Some(job);
         self.is_counted |= counts && is_under_way;
@@ -66,8 +68,17 @@ impl Reloads {
 mod tests {
     use super::*;
 
+    fn job(number: u32) -> Option<NonZeroU32> {
+        NonZeroU32::new(number)
+    }
+
     /// Whether a signal with that `ReloadResult`, while that job is queued, counts.
-    fn signal(reloads: &mut Reloads, failed: bool, job: Option<u64>, is_under_way: bool) -> bool {
+    fn signal(
+        reloads: &mut Reloads,
+        failed: bool,
+        job: Option<NonZeroU32>,
+        is_under_way: bool,
+    ) -> bool {
         let result = if failed { RunResult::ExitCode } else { RunResult::Success };
         reloads.advance(&Reload { result: Some(result), job, is_under_way }).is_some()
     }
@@ -75,15 +86,15 @@ mod tests {
     #[test]
     fn each_failed_reload_counts_once_whether_its_job_or_its_result_shows_it() {
         let mut reloads = Reloads::fresh();
-        for job in [Some(7), Some(8)] {
-            assert!(!signal(&mut reloads, false, job, true));
-            assert!(signal(&mut reloads, true, job, false));
-            assert!(!reloads.fail(job.unwrap(), false), "its result was counted");
+        for one in [job(7), job(8)] {
+            assert!(!signal(&mut reloads, false, one, true));
+            assert!(signal(&mut reloads, true, one, false));
+            assert!(!reloads.fail(one.unwrap(), false), "its result was counted");
             assert!(!signal(&mut reloads, true, None, false));
         }
         // Without a process, and so without a success before it.
-        assert!(!signal(&mut reloads, true, Some(9), false));
-        assert!(reloads.fail(9, false));
+        assert!(!signal(&mut reloads, true, job(9), false));
+        assert!(reloads.fail(job(9).unwrap(), false));
         // By itself, without a job.
         assert!(!signal(&mut reloads, false, None, true));
         assert!(signal(&mut reloads, true, None, false));
@@ -92,12 +103,12 @@ mod tests {
     #[test]
     fn a_reload_that_goes_on_after_its_job_timed_out_counts_once() {
         let mut reloads = Reloads::fresh();
-        assert!(!signal(&mut reloads, false, Some(7), true));
-        assert!(reloads.fail(7, true));
+        assert!(!signal(&mut reloads, false, job(7), true));
+        assert!(reloads.fail(job(7).unwrap(), true));
         assert!(!signal(&mut reloads, false, None, true));
         assert!(!signal(&mut reloads, true, None, false), "the job was counted");
-        assert!(!signal(&mut reloads, false, Some(8), true));
-        assert!(signal(&mut reloads, true, Some(8), false), "this is another");
+        assert!(!signal(&mut reloads, false, job(8), true));
+        assert!(signal(&mut reloads, true, job(8), false), "this is another");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One unit's row in the table: plain values, each with the systemd property it comes from.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use super::history::History;
 use crate::systemd::{
@@ -37,11 +37,11 @@ pub struct Unit {
     /// `InactiveExitTimestamp`.
     pub inactive_exit: Option<Usec>,
     /// `ActiveEnterTimestampMonotonic`.
-    pub active_enter_monotonic: Option<Usec>,
+    pub active_enter_monotonic: Option<NonZeroU64>,
     /// `ActiveExitTimestampMonotonic`.
-    pub active_exit_monotonic: Option<Usec>,
+    pub active_exit_monotonic: Option<NonZeroU64>,
     /// `InactiveExitTimestampMonotonic`.
-    pub inactive_exit_monotonic: Option<Usec>,
+    pub inactive_exit_monotonic: Option<NonZeroU64>,
     /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
     pub need_daemon_reload: bool,
     /// `FreezerState`: its processes are frozen, by itself or with the slice that it is in.
@@ -222,9 +222,13 @@ impl Unit {
             (P::ActiveExit, _) => Number(self.active_exit),
             (P::InactiveEnter, _) => Number(self.inactive_enter),
             (P::InactiveExit, _) => Number(self.inactive_exit),
-            (P::ActiveEnterMonotonic, _) => Number(self.active_enter_monotonic),
-            (P::ActiveExitMonotonic, _) => Number(self.active_exit_monotonic),
-            (P::InactiveExitMonotonic, _) => Number(self.inactive_exit_monotonic),
+            (P::ActiveEnterMonotonic, _) => {
+                Number(self.active_enter_monotonic.map(NonZeroU64::get))
+            }
+            (P::ActiveExitMonotonic, _) => Number(self.active_exit_monotonic.map(NonZeroU64::get)),
+            (P::InactiveExitMonotonic, _) => {
+                Number(self.inactive_exit_monotonic.map(NonZeroU64::get))
+            }
             (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
             (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
             (P::WatchdogPing, Details::Service(it)) => Number(it.watchdog_ping),
@@ -252,6 +256,7 @@ impl Unit {
         let (number, text) = (value.number(), value.text());
         let word = text.unwrap_or_default();
         let is = *value == Value::Flag(true);
+        let not_zero = number.and_then(NonZeroU64::new);
         match (property, &mut self.details) {
             (P::LoadState, _) => self.load_state = word.into(),
             (P::ActiveState, _) => self.active_state = word.into(),
@@ -278,9 +283,9 @@ impl Unit {
             (P::ActiveExit, _) => self.active_exit = number,
             (P::InactiveEnter, _) => self.inactive_enter = number,
             (P::InactiveExit, _) => self.inactive_exit = number,
-            (P::ActiveEnterMonotonic, _) => self.active_enter_monotonic = number,
-            (P::ActiveExitMonotonic, _) => self.active_exit_monotonic = number,
-            (P::InactiveExitMonotonic, _) => self.inactive_exit_monotonic = number,
+            (P::ActiveEnterMonotonic, _) => self.active_enter_monotonic = not_zero,
+            (P::ActiveExitMonotonic, _) => self.active_exit_monotonic = not_zero,
+            (P::InactiveExitMonotonic, _) => self.inactive_exit_monotonic = not_zero,
             (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
             (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
             (P::WatchdogPing, Details::Service(it)) => it.watchdog_ping = number,

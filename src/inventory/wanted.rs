@@ -35,14 +35,10 @@ pub(super) struct Rest {
     is_wanted: bool,
     /// All that is asked of it has been known since.
     is_known: bool,
-    wanted_by: Box<[UnitName]>,
-    required_by: Box<[UnitName]>,
-    upheld_by: Box<[UnitName]>,
+    /// The lists of units that are not empty.
+    relations: Vec<(UnitProperty, Box<[UnitName]>)>,
     condition: Check,
     assertion: Check,
-    triggered_by: Box<[UnitName]>,
-    conflicts: Box<[UnitName]>,
-    conflicted_by: Box<[UnitName]>,
     is_static: bool,
     remains_after_exit: bool,
     bus_name: Option<Box<str>>,
@@ -61,28 +57,37 @@ struct Check {
 // === impl Rest ===
 
 impl Rest {
-    /// Takes one value; `false` if it is of no property that is kept here.
-    pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) -> bool {
+    /// Takes the value of one of [`PropertySet::RESTING`].
+    pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         use UnitProperty as P;
         let is_set = *value == Value::Flag(true);
         match property {
-            P::WantedBy => self.wanted_by = units(value),
-            P::RequiredBy => self.required_by = units(value),
-            P::UpheldBy => self.upheld_by = units(value),
             P::ConditionResult => self.condition.met = is_set,
             P::ConditionTime => self.condition.at = value.number(),
             P::AssertResult => self.assertion.met = is_set,
             P::AssertTime => self.assertion.at = value.number(),
-            P::TriggeredBy => self.triggered_by = units(value),
-            P::Conflicts => self.conflicts = units(value),
-            P::ConflictedBy => self.conflicted_by = units(value),
             P::UnitFileState => self.is_static = value.text() == Some("static"),
             P::RemainAfterExit => self.remains_after_exit = is_set,
             P::BusName => self.bus_name = value.text().filter(|it| !it.is_empty()).map(Into::into),
             P::ExitMonotonic => self.main_exit = value.number(),
-            _ => return false,
+            _ => self.relate(property, value),
         }
-        true
+    }
+
+    /// Takes a list of units.
+    fn relate(&mut self, property: UnitProperty, value: &Value) {
+        self.relations.retain(|(relation, _)| *relation != property);
+        if let Value::Units(names) = value
+            && !names.is_empty()
+        {
+            self.relations.push((property, names.clone()));
+        }
+    }
+
+    /// The units in these lists.
+    fn related(&self, relations: PropertySet) -> impl Iterator<Item = &UnitName> {
+        let lists = self.relations.iter().filter(move |(relation, _)| relations.has(*relation));
+        lists.flat_map(|(_, names)| names)
     }
 
     /// When it was last tried to start the unit, on the monotonic clock.
@@ -120,8 +125,7 @@ impl Rest {
 
     /// The units that start this one with themselves. A device does so when it is plugged in.
     fn wanting(&self) -> impl Iterator<Item = &UnitName> {
-        let all = self.wanted_by.iter().chain(&self.required_by).chain(&self.upheld_by);
-        all.filter(|name| name.unit_type() != UnitType::Device)
+        self.related(PropertySet::WANTING).filter(|name| name.unit_type() != UnitType::Device)
     }
 
     /// Why the unit does not run although an active unit wants it; `None` if nothing is wrong, or
@@ -155,9 +159,8 @@ impl Rest {
             || unit.result == Some(RunResult::ExecCondition)
             || self.has_finished(unit)
             || self.has_ended_by_itself(unit)
-            || self.triggered_by.iter().any(is_active)
+            || self.related(PropertySet::EXCUSING).any(is_active)
             || self.is_started_by_bus(activatable)
-            || self.conflicts.iter().chain(&self.conflicted_by).any(is_active)
             || (self.is_static && !self.was_tried(unit))
     }
 
@@ -176,7 +179,7 @@ impl Rest {
         let ends = self.main_exit.zip(unit.active_exit_monotonic);
         !self.remains_after_exit
             && unit.result == Some(RunResult::Success)
-            && ends.is_some_and(|(main, active)| main < active)
+            && ends.is_some_and(|(main, active)| main < active.get())
     }
 
     /// A service that its bus starts when something calls its name. Where there is no bus to ask,
@@ -191,10 +194,6 @@ impl Rest {
     fn was_tried(&self, unit: &Unit) -> bool {
         self.condition.at.is_some() || unit.inactive_exit.is_some()
     }
-}
-
-fn units(value: &Value) -> Box<[UnitName]> {
-    if let Value::Units(names) = value { names.clone() } else { Box::default() }
 }
 
 /// Whether it is of interest which units want this one.
@@ -231,11 +230,13 @@ impl Reason {
 impl Entry {
     /// Takes in whether the unit is inactive now. Returns whether it has become so, and is to be
     /// asked after a pause.
-    fn note_rest(&mut self) -> bool {
+    pub(super) fn note_rest(&mut self) -> bool {
         if self.unit.active_state == ActiveState::Inactive {
-            return !self.rest.lasts;
+            return self.rest.as_ref().is_none_or(|rest| !rest.lasts);
         }
-        (self.rest.lasts, self.rest.is_wanted, self.rest.is_known) = (false, false, false);
+        if let Some(rest) = &mut self.rest {
+            (rest.lasts, rest.is_wanted, rest.is_known) = (false, false, false);
+        }
         // By the time that it is inactive again other units may want it.
         self.doubt(PropertySet::RELATIONS);
         false
@@ -243,7 +244,9 @@ impl Entry {
 
     /// Takes in that the unit has been in memory for a while as it is, or was listed.
     pub(super) fn note_lasting(&mut self) {
-        self.rest.lasts |= self.note_rest();
+        if self.note_rest() {
+            self.rest.get_or_insert_default().lasts = true;
+        }
     }
 }
 
@@ -269,13 +272,13 @@ impl Inventory {
 
     /// Takes in whether an active unit wants this one. If none does, it may do so later.
     fn see_wanted(&mut self, name: &UnitName) {
-        let Some(Entry { rest, .. }) = self.units.get(name) else { return };
+        let Some(rest) = self.units.get(name).and_then(|it| it.rest.as_ref()) else { return };
         let is_of_interest = rest.lasts && !rest.is_wanted && rest.wanting().next().is_some();
         let is_wanted = rest.wanting().any(|name| self.is_active(name));
         if is_of_interest && !is_wanted {
             self.unwanted.insert(name.clone());
         } else if is_of_interest && let Some(entry) = self.units.get_mut(name) {
-            entry.rest.is_wanted = true;
+            entry.rest.get_or_insert_default().is_wanted = true;
             enqueue(&mut self.unread, name, entry);
         }
     }
@@ -297,7 +300,8 @@ impl Inventory {
     /// Why a unit does not run although an active unit wants it.
     pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<Reason> {
         let is_active = |name: &UnitName| self.is_active(name);
-        let reason = entry.rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
+        let rest = entry.rest.as_ref()?;
+        let reason = rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
         (!self.jobs.has_one_for(&entry.unit.name)).then_some(reason)
     }
 
@@ -311,6 +315,8 @@ impl Inventory {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+
     use super::*;
     use crate::inventory::unit::Service;
 
@@ -337,7 +343,7 @@ mod tests {
             let mut unit = Unit::new(name("a.service"));
             unit.load_state = LoadState::Loaded;
             unit.inactive_exit = Some(1);
-            unit.active_exit_monotonic = Some(5);
+            unit.active_exit_monotonic = NonZeroU64::new(5);
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
             unit.details = Details::Service(service);
@@ -374,7 +380,8 @@ mod tests {
         }
 
         fn with(mut self, property: UnitProperty, value: Value) -> Self {
-            assert!(self.rest.learn(property, &value), "{property:?}");
+            assert!(PropertySet::RESTING.has(property), "{property:?}");
+            self.rest.learn(property, &value);
             self
         }
 

@@ -246,7 +246,7 @@ fn start_duration(unit: &Unit) -> Option<f64> {
     let (left, active) = (unit.inactive_exit_monotonic?, unit.active_enter_monotonic?);
     // One that ceased to be active since it was last at rest was started again without a rest.
     let from_rest = unit.active_exit_monotonic.is_none_or(|exit| exit <= left || exit >= active);
-    active.checked_sub(left).filter(|_| from_rest).map(seconds)
+    active.get().checked_sub(left.get()).filter(|_| from_rest).map(seconds)
 }
 
 /// Writes a family with a sample for each unit that has a value.

@@ -360,11 +360,13 @@ impl PropertySet {
     pub const WANTING: Self =
         Self::of(&[UnitProperty::WantedBy, UnitProperty::RequiredBy, UnitProperty::UpheldBy]);
 
+    /// Which units keep this one at rest while they are active: they start it when it is called for,
+    /// or are there in its place.
+    pub const EXCUSING: Self =
+        Self::of(&[UnitProperty::TriggeredBy, UnitProperty::Conflicts, UnitProperty::ConflictedBy]);
+
     /// The lists of units that decide whether an inactive one should run.
-    pub const RELATIONS: Self = Self::WANTING
-        .with(UnitProperty::TriggeredBy)
-        .with(UnitProperty::Conflicts)
-        .with(UnitProperty::ConflictedBy);
+    pub const RELATIONS: Self = Self::WANTING.union(Self::EXCUSING);
 
     /// Whether the last attempt to start a unit came to nothing by design.
     pub const CHECKS: Self = Self::of(&[
@@ -388,6 +390,9 @@ impl PropertySet {
     /// All that decides whether an inactive unit should run.
     pub const RESTING: Self =
         Self::RELATIONS.union(Self::CHECKS).union(Self::RESTING_SETTINGS).union(Self::ENDING);
+
+    /// What of that is not in the row of each unit.
+    pub const REST: Self = Self::RESTING.without(Self::START_STAMPS);
 
     /// What tells whether only a failure is followed by an automatic restart.
     pub const RESTARTING: Self =

@@ -1,6 +1,6 @@
 //! Scrapes as systemd might give cause for, and some that it hardly would.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
 
 use proptest::{collection, option, prelude::*};
 use unitwatch::{
@@ -60,7 +60,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
         |(name, (load_state, active_state, sub_state), times, details, wrong, history)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
             let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
-                monotonic;
+                monotonic.map(|time| time.and_then(NonZeroU64::new));
             let (load_error, result, [need_daemon_reload, is_frozen], slice) = wrong;
             let unit = unit(&name, active_state, details);
             Unit {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU64,
     sync::Arc,
     time::Duration,
 };
@@ -42,9 +43,9 @@ fn restarted(unit: Unit) -> Unit {
         active_exit: Some(NOW - 12 * MINUTE),
         inactive_enter: Some(NOW - 11 * MINUTE),
         inactive_exit: Some(NOW - 10 * MINUTE - 1_500_000),
-        active_enter_monotonic: Some(50 * MINUTE),
-        active_exit_monotonic: Some(48 * MINUTE),
-        inactive_exit_monotonic: Some(50 * MINUTE - 1_500_000),
+        active_enter_monotonic: NonZeroU64::new(50 * MINUTE),
+        active_exit_monotonic: NonZeroU64::new(48 * MINUTE),
+        inactive_exit_monotonic: NonZeroU64::new(50 * MINUTE - 1_500_000),
         ..unit
     }
 }
