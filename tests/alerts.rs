@@ -115,14 +115,16 @@ fn what_is_compared_is_recorded() {
 }
 
 #[test]
-fn labels_are_joined_and_told_by_their_names() {
-    let known = all_labels();
-    let told = Regex::new(r"[$.][lL]abels\.(\w+)").unwrap();
+fn labels_are_joined_and_written_by_their_names() {
+    let made = Regex::new(r#""([a-z]+)", "\$"#).unwrap();
+    let made = made.captures_iter(RECORDING).map(|it| it.extract::<1>().1[0]);
+    let known: BTreeSet<_> = all_labels().into_iter().chain(made).collect();
+    let written = Regex::new(r"[$.][lL]abels\.(\w+)").unwrap();
     for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert"), (PEERS, "alert")] {
         for rule in rules(text, kind) {
             let (name, expr, whole) = (rule.name, rule.expr(), rule.lines.join(" "));
-            let told = told.captures_iter(&whole).map(|it| it.extract::<1>().1[0]);
-            for label in joined_by(&expr).into_iter().chain(told) {
+            let written = written.captures_iter(&whole).map(|it| it.extract::<1>().1[0]);
+            for label in joined_by(&expr).into_iter().chain(written) {
                 assert!(known.contains(label), "{name}: nothing has a label {label}");
             }
         }
@@ -138,8 +140,8 @@ fn each_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do() {
         assert!(field("for").ends_with(['m', 'h']), "{name}");
         assert!(!field("description").is_empty(), "{name}");
         let summary = field("summary");
-        let tells_where = summary.contains("$labels.instance") || name == "UnitwatchNoThresholds";
-        assert!(tells_where, "{name} does not say where: {summary}");
+        let says_where = summary.contains("$labels.instance") || name == "UnitwatchNoThresholds";
+        assert!(says_where, "{name} does not say where: {summary}");
         let anchor = name.to_lowercase();
         assert_eq!(field("runbook_url"), format!("alerts/README.md#{anchor}"));
     }
@@ -158,7 +160,7 @@ fn the_sections_of_the_readme_are_the_alerts() {
 }
 
 #[test]
-fn alertmanager_is_told_of_alerts_that_there_are() {
+fn the_example_names_alerts_that_exist() {
     let names = alert_names();
     let matcher = Regex::new(r#"alertname(?:=~|!=|=)"([^"]+)""#).unwrap();
     let mut some = 0;
