@@ -200,7 +200,8 @@ fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
     let files = test_files();
     let instance = Regex::new(r#"instance(?:="([^"]+)"|: (.+))"#).unwrap();
     for name in alert_names() {
-        let mut tests = files.iter().flat_map(|(_, text)| text.split("\n  - name: ").skip(1));
+        let own = files.iter().filter(|(file, _)| file != "joins.yml");
+        let mut tests = own.flat_map(|(_, text)| text.split("\n  - name: ").skip(1));
         // This one is about no host: its cases are tests of their own.
         if name == "UnitwatchNoThresholds" {
             for case in ["fires", "is quiet", "resolves"] {
@@ -233,5 +234,26 @@ fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
         assert_eq!(cases(first), begin(&given, &["fires", "resolves"]), "{name}, at first");
         assert!(last.contains(&format!("alertname: {name}\n")), "{name}");
         assert_eq!(cases(last), begin(&given, &["fires"]), "{name}, in the end");
+    }
+}
+
+#[test]
+fn each_rule_that_joins_has_cases_where_the_other_side_is_missing_stale_and_back() {
+    let files = test_files();
+    let (_, joins) = files.iter().find(|(name, _)| name == "joins.yml").unwrap();
+    let joined = Regex::new(r" (?:and|unless|/) ").unwrap();
+    for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert")] {
+        for rule in rules(text, kind).iter().filter(|rule| joined.is_match(&rule.expr())) {
+            // Of a series with itself: neither side is there without the other.
+            if ["SystemdBootSlow", "SystemdUnitsLeaking"].contains(&rule.name) {
+                continue;
+            }
+            let title = format!("{}\n", rule.name);
+            let test = joins.split("\n  - name: ").find(|test| test.starts_with(&title));
+            let test = test.unwrap_or_else(|| panic!("joins.yml has no test {title}"));
+            for case in ["missing", "stale", "back"] {
+                assert!(test.contains(&format!("instance=\"{case}\"")), "{title}: no {case}");
+            }
+        }
     }
 }
