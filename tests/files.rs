@@ -174,7 +174,7 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     let after = |lines: &str, start: &str| format!("[Service]\n{lines}{start}\n{INSTALL}");
     let (met, unmet) = ("PathExists=/", "PathExists=/nonexistent");
     let (yes, no) = ("ExecStart=/bin/true", "ExecStart=/bin/sleep 999");
-    // Ends well when it is told to.
+    // Exits with 0 on SIGTERM, and says when it can.
     let trap = r#"ExecStart=/bin/sh -c 'trap "exit 0" TERM; echo >%t/uf-trap; while :; do sleep 0.1; done'"#;
     let units = [
         ("uf-condition.service", with(&format!("Condition{unmet}"), SLEEP)),

@@ -118,9 +118,9 @@ impl Rest {
         wanted
     }
 
-    /// Takes in what is known of the unit: `told` also has what systemd does not say.
-    pub(super) fn conclude(&mut self, unit: &Unit, held: PropertySet, told: PropertySet) {
-        self.is_known |= self.is_wanted && told.contains(self.wanted(unit, held));
+    /// Takes in what is known of the unit. `answered` also has what systemd refused to say.
+    pub(super) fn conclude(&mut self, unit: &Unit, held: PropertySet, answered: PropertySet) {
+        self.is_known |= self.is_wanted && answered.contains(self.wanted(unit, held));
     }
 
     /// The units that start this one with themselves. A device does so when it is plugged in.

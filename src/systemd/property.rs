@@ -383,7 +383,7 @@ impl PropertySet {
         UnitProperty::BusName,
     ]);
 
-    /// How the last run of a service ended, on the clock that nobody sets.
+    /// How the last run of a service ended, on the monotonic clock.
     pub const ENDING: Self =
         Self::of(&[UnitProperty::ActiveExitMonotonic, UnitProperty::ExitMonotonic]);
 

@@ -169,10 +169,9 @@ def await_rest(exporter: Exporter, allowed: int, seconds: float = SECONDS) -> No
     while True:
         samples = exporter.scrape().samples()
         before, asked = asked, total(samples, "systemd_exporter_dbus_calls_total")
-        # The unit files are listed with the first tick of a second, and take one call.
-        listed = total(samples, "systemd_exporter_dbus_calls_total", method="ListUnitFiles")
-        if before is not None and listed and asked - before <= allowed:
+        if before is not None and asked - before <= allowed:
             return
         if time.monotonic() > deadline:
             raise exposition.Unacceptable(f"it still asks more than scrapes do after {seconds} s")
-        time.sleep(0.5)
+        # A unit that has become inactive is asked within two seconds.
+        time.sleep(2)
