@@ -51,7 +51,8 @@ pub(super) struct Entry {
     /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
     /// tells that no success is followed by one.
     unseen: u64,
-    counted: Counted,
+    /// On the heap: half the places of the table are free.
+    counted: Box<Counted>,
     /// What has happened to it and is not in its sum: it is not known yet whether it passes the
     /// filters.
     pub(super) unsummed: Option<Box<History>>,
@@ -135,7 +136,7 @@ impl Entry {
             rest: None,
             after_gap: true,
             unseen: 0,
-            counted,
+            counted: Box::new(counted),
             unsummed: None,
             confirming: None,
             before: None,
@@ -167,7 +168,7 @@ impl Entry {
 
     /// Takes it for a unit of a manager that has just begun.
     pub(super) fn begin_anew(&mut self) {
-        self.counted = Counted::fresh();
+        *self.counted = Counted::fresh();
         self.before = None;
     }
 
@@ -180,7 +181,7 @@ impl Entry {
     pub(super) fn leave(&self, now: Usec) -> Past {
         Past {
             history: Arc::clone(&self.unit.history),
-            counted: self.counted.clone(),
+            counted: Counted::clone(&self.counted),
             admitted: self.admitted,
             slice: self.slice().cloned(),
             left: self.left.filter(|_| !self.known).unwrap_or(now),
@@ -552,7 +553,7 @@ impl Entry {
         if let Some(before) = self.before.take_if(|_| invocation)
             && before.is_of(self.run.invocation)
         {
-            self.counted = *before;
+            self.counted = before;
         }
         if !self.after_gap && word == Word::Answer {
             // An answer may be ahead of the signal that counts, and then is not of the moment of

@@ -1,6 +1,9 @@
 //! One unit's row in the table: plain values, each with the systemd property it comes from.
 
-use std::{num::NonZeroU64, sync::Arc};
+use std::{
+    num::NonZeroU64,
+    sync::{Arc, LazyLock},
+};
 
 use super::history::History;
 use crate::systemd::{
@@ -128,6 +131,9 @@ pub struct Mount {
     pub mount_type: Option<Box<str>>,
 }
 
+/// The history of every unit to which nothing has happened yet.
+static NO_HISTORY: LazyLock<Arc<History>> = LazyLock::new(Arc::default);
+
 /// What a row holds of one property.
 #[derive(PartialEq)]
 enum Held<'a> {
@@ -162,7 +168,7 @@ impl Unit {
             is_frozen: false,
             slice: None,
             details,
-            history: Arc::default(),
+            history: Arc::clone(&NO_HISTORY),
         }
     }
 
