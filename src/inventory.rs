@@ -61,6 +61,10 @@ pub type Admits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 /// what is announced would keep each other busy for ever.
 const SETTLING: Usec = 1_000_000;
 
+/// The smallest difference between the two clocks that shows that one was set, in microseconds. What
+/// keeps the time of day right bit by bit moves both.
+const SMALLEST_STEP: Usec = 1_000;
+
 /// The table of everything that is known.
 ///
 /// Times that it is given are in microseconds since boot.
@@ -103,6 +107,9 @@ pub struct Inventory {
     totals: Totals,
     jobs: Jobs,
     manager: snapshot::Manager,
+    /// How far the time of day is ahead of the monotonic clock, if that is what it was when the
+    /// manager began: no one has set the clock since.
+    clock_offset: Option<Usec>,
     /// When the manager began, which tells it from the one before.
     instance: Option<Usec>,
     /// Between the two `Reloading` signals, when every unit seems to leave and come back.
@@ -169,6 +176,7 @@ impl Inventory {
             totals: Totals::default(),
             jobs: Jobs::default(),
             manager: snapshot::Manager::default(),
+            clock_offset: None,
             instance: None,
             reloading: false,
             generation: 0,
@@ -344,6 +352,7 @@ impl Inventory {
                 Extent::Everything => {
                     entry.doubt_everything();
                     entry.is_seed = true;
+                    entry.derive_stamps(self.clock_offset);
                     entry.note_lasting();
                 }
                 Extent::Settings => {
@@ -477,6 +486,15 @@ impl Inventory {
         self.manager.learn(property, value);
     }
 
+    /// Takes in how far the time of day is ahead of the monotonic clock, in microseconds. To be called
+    /// before a listing is adopted.
+    pub fn note_clock(&mut self, offset: Usec) {
+        let began = self.manager.boot.get("Userspace");
+        let at_first = began.and_then(|stamp| stamp.realtime.checked_sub(stamp.monotonic));
+        let is_steady = at_first.is_some_and(|first| first.abs_diff(offset) < SMALLEST_STEP);
+        self.clock_offset = is_steady.then_some(offset);
+    }
+
     /// What is wanted besides what is always read.
     pub fn wants(&self) -> Wants {
         self.wants
@@ -593,6 +611,8 @@ impl Inventory {
             self.units.insert(name.clone(), entry);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
+        // A signal has the stamps of both clocks.
+        entry.derive_stamps(None);
         for (property, value) in &facts {
             entry.learn(*property, value);
         }

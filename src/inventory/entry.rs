@@ -43,6 +43,9 @@ pub(super) struct Entry {
     pub(super) queued: bool,
     /// It is not asked about before this time, in microseconds since boot.
     not_before: Option<Usec>,
+    /// What the stamps of the monotonic clock are derived with from those of the time of day, so
+    /// that they need not be asked.
+    clock_offset: Option<Usec>,
     run: Run,
     /// What decides whether it should run while it is inactive.
     pub(super) rest: Option<Box<Rest>>,
@@ -132,6 +135,7 @@ impl Entry {
             asked: PropertySet::EMPTY,
             queued: false,
             not_before: None,
+            clock_offset: None,
             run: Run::default(),
             rest: None,
             after_gap: true,
@@ -462,12 +466,32 @@ impl Entry {
         changed
     }
 
+    /// Derives the stamps of its last start on the monotonic clock from those of the time of day, which
+    /// is that far ahead; or takes them as they are answered.
+    pub(super) fn derive_stamps(&mut self, offset: Option<Usec>) {
+        self.clock_offset = offset;
+    }
+
+    /// The stamp on the monotonic clock that follows from this one of the time of day. When a unit at
+    /// rest ceased to be active is compared with when its process ended, to the microsecond.
+    fn derived(&self, property: UnitProperty, value: &Value) -> Option<(UnitProperty, Value)> {
+        let (offset, derived) = self.clock_offset.zip(property.on_monotonic_clock())?;
+        if derived == UnitProperty::ActiveExitMonotonic && self.unit.active_state.is_at_rest() {
+            return None;
+        }
+        let at = value.number().and_then(|at| at.checked_sub(offset));
+        Some((derived, at.map_or(Value::Nothing, Value::Number)))
+    }
+
     /// Takes one value.
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         let one = PropertySet::of(&[property]);
         self.held = self.held.union(one);
         self.refused = self.refused.without(one);
         self.take_for_known();
+        if let Some((derived, at)) = self.derived(property, value) {
+            self.learn(derived, &at);
+        }
         match property {
             UnitProperty::Invocation => {
                 self.run.invocation = if let Value::Id(id) = value { *id } else { 0 };

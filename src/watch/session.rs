@@ -300,9 +300,12 @@ impl<'a> Session<'a> {
         self.listing.under_way = Some(reason);
         self.listing.wanted = None;
         if reason.may_have_missed() {
-            // Is it the same manager as before? Asked first, so that it is known before the rest.
-            self.manager_under_way += 1;
-            self.ask(Question::Manager(ManagerProperty::Stage("Userspace")))?;
+            // Is it the same manager as before, and has the clock been set since it began? Asked
+            // first, so that it is known before the rest.
+            for began in [ManagerProperty::Stage, ManagerProperty::StageMonotonic] {
+                self.manager_under_way += 1;
+                self.ask(Question::Manager(began("Userspace")))?;
+            }
         }
         if self.link.is_on_bus() && lock(&self.shared.inventory).wants().problems {
             // No signal says that these have changed.

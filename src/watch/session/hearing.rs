@@ -340,7 +340,11 @@ impl Session<'_> {
             Reason::Interval => {
                 gone = lock(&self.shared.inventory).compare_part(scope, units, now);
             }
-            _ => lock(&self.shared.inventory).adopt_part(scope, units, extent, now),
+            _ => {
+                let mut inventory = lock(&self.shared.inventory);
+                inventory.note_clock(clock::realtime().saturating_sub(now));
+                inventory.adopt_part(scope, units, extent, now);
+            }
         }
         let types = UnitType::ALL.into_iter().filter(|it| scope.has(*it));
         types.for_each(|unit_type| self.note_listing(Listing::Units(unit_type), None));
