@@ -318,6 +318,8 @@ impl Entry {
         let unit_type = self.unit.name.unit_type();
         matches!(unit_type, UnitType::Service | UnitType::Slice | UnitType::Scope)
             && !self.unit.active_state.is_at_rest()
+            // What `RemainAfterExit=yes` keeps active.
+            && &*self.unit.sub_state != "exited"
     }
 
     /// Of the times of its last start those that are not known to be none.
