@@ -253,6 +253,7 @@ impl Inventory {
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
+                entry.derive_start();
                 self.summed.settle(entry, &self.slices);
                 self.conclude_rest(name, property);
                 self.count_after_gap(name);

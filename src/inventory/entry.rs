@@ -18,6 +18,9 @@ use crate::systemd::{
     state::{ActiveState, ExitCode, JobResult, LoadState, RunResult},
 };
 
+/// How long a start may seem to have taken for its stamps to be derived, in microseconds.
+const SHORT: Usec = 10_000_000;
+
 /// A unit and what is known about the knowledge of it.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -474,15 +477,38 @@ impl Entry {
         self.clock_offset = offset;
     }
 
-    /// The stamp on the monotonic clock that follows from this one of the time of day. When a unit at
-    /// rest ceased to be active is compared with when its process ended, to the microsecond.
-    fn derived(&self, property: UnitProperty, value: &Value) -> Option<(UnitProperty, Value)> {
-        let (offset, derived) = self.clock_offset.zip(property.on_monotonic_clock())?;
-        if derived == UnitProperty::ActiveExitMonotonic && self.unit.active_state.is_at_rest() {
-            return None;
+    /// Derives them once those of the time of day are known. A start that seems to have taken long, or
+    /// less than no time, may have seen the clock set and set back: it is asked about.
+    pub(super) fn derive_start(&mut self) {
+        const STAMPS: PropertySet = PropertySet::of(&[
+            UnitProperty::InactiveExit,
+            UnitProperty::ActiveEnter,
+            UnitProperty::ActiveExit,
+        ]);
+        let is_known = self.held.has(UnitProperty::ActiveEnterMonotonic);
+        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.held.contains(STAMPS))
+        else {
+            return;
+        };
+        let unit = &self.unit;
+        let ends = unit.inactive_exit.zip(unit.active_enter);
+        let took = ends.and_then(|(began, ended)| ended.checked_sub(began));
+        if took.is_none_or(|took| took > SHORT) {
+            return;
         }
-        let at = value.number().and_then(|at| at.checked_sub(offset));
-        Some((derived, at.map_or(Value::Nothing, Value::Number)))
+        let derived = [
+            (UnitProperty::InactiveExitMonotonic, unit.inactive_exit),
+            (UnitProperty::ActiveEnterMonotonic, unit.active_enter),
+            (UnitProperty::ActiveExitMonotonic, unit.active_exit),
+        ];
+        // When a unit at rest ceased to be active is compared with when its process ended, to the
+        // microsecond.
+        let rests = unit.active_state.is_at_rest();
+        let is_exact = |stamp| !rests || stamp != UnitProperty::ActiveExitMonotonic;
+        for (stamp, at) in derived.into_iter().filter(|(stamp, _)| is_exact(*stamp)) {
+            let at = at.and_then(|at| at.checked_sub(offset));
+            self.learn(stamp, &at.map_or(Value::Nothing, Value::Number));
+        }
     }
 
     /// Takes one value.
@@ -491,9 +517,6 @@ impl Entry {
         self.held = self.held.union(one);
         self.refused = self.refused.without(one);
         self.take_for_known();
-        if let Some((derived, at)) = self.derived(property, value) {
-            self.learn(derived, &at);
-        }
         match property {
             UnitProperty::Invocation => {
                 self.run.invocation = if let Value::Id(id) = value { *id } else { 0 };

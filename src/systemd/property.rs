@@ -320,16 +320,6 @@ impl UnitProperty {
         Self::ALL.iter().find(matches).copied()
     }
 
-    /// The same point in time on the monotonic clock, of those that tell how long a start took.
-    pub(crate) fn on_monotonic_clock(self) -> Option<Self> {
-        match self {
-            Self::ActiveEnter => Some(Self::ActiveEnterMonotonic),
-            Self::ActiveExit => Some(Self::ActiveExitMonotonic),
-            Self::InactiveExit => Some(Self::InactiveExitMonotonic),
-            _ => None,
-        }
-    }
-
     /// Takes the property's value out of a D-Bus variant.
     ///
     /// # Errors

@@ -200,7 +200,7 @@ async fn jobs_and_files_that_cannot_be_listed_hide_no_unit() {
         }
         _ => Reply::Say(asked.usual),
     });
-    let scene = Scene::watching_with(&fake, &[OFTEN]);
+    let scene = Scene::watching_with(&fake, &[OFTEN, "--collector.unit-file-state"]);
     scene.until_right(&fake);
     until_refused(&scene, &["job", "unit-file"]);
     let path = ObjectPath::try_from("/").unwrap();

@@ -386,7 +386,12 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
     use UnitProperty::{ActiveEnter, ActiveEnterMonotonic, InactiveExit};
     const OFFSET: Usec = 1_000_000_000;
     let up = || ListedUnit { active_state: ActiveState::Active, ..listed("a.mount") };
-    for (set_by, is_asked) in [(0, false), (SMALLEST_STEP, true)] {
+    for (set_by, took, is_asked) in [
+        (0, 200, false),
+        (SMALLEST_STEP, 200, true),
+        // It was set and set back meanwhile.
+        (0, 86_400_000_000, true),
+    ] {
         let mut inventory = inventory();
         inventory.learn_manager(Stage("Userspace"), &Value::Number(OFFSET + 100));
         inventory.learn_manager(StageMonotonic("Userspace"), &Value::Number(100));
@@ -397,7 +402,7 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
             asked = asked.with(property);
             let value = match property {
                 InactiveExit => Value::Number(OFFSET + 300),
-                ActiveEnter => Value::Number(OFFSET + 500),
+                ActiveEnter => Value::Number(OFFSET + 300 + took),
                 _ => Value::Nothing,
             };
             inventory.answer(&unit, property, Ok(value));
