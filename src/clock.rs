@@ -17,6 +17,13 @@ pub fn monotonic() -> Usec {
     usec(Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default())
 }
 
+/// How far the time of day is ahead of the monotonic clock. Where something else runs between two
+/// readings it comes out smaller, hence the largest of three.
+pub fn offset() -> Usec {
+    let once = || realtime().saturating_sub(monotonic());
+    once().max(once()).max(once())
+}
+
 fn usec(since: Duration) -> Usec {
     Usec::try_from(since.as_micros()).unwrap_or(Usec::MAX)
 }

@@ -77,7 +77,7 @@ pub struct Inventory {
     units: BTreeMap<UnitName, Entry>,
     /// Units of which something is to be read, each once.
     unread: VecDeque<UnitName>,
-    /// Units that are not asked about yet: see [`Entry::defer`].
+    /// Units that are to be asked about later: see [`Entry::defer`].
     deferred: BTreeSet<UnitName>,
     /// What this version of systemd has no such property of, and is not asked of other units.
     lacking: PropertySet,
@@ -99,7 +99,7 @@ pub struct Inventory {
     wants: Wants,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
     recalled: BTreeMap<UnitName, Past>,
-    /// What systemd refuses to list: of such units only those are known that it has spoken of.
+    /// What systemd refuses to list: only units that it has signalled are known of these.
     refused: BTreeSet<Listing>,
     /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
     /// table before was loaded since.
@@ -108,10 +108,12 @@ pub struct Inventory {
     jobs: Jobs,
     manager: snapshot::Manager,
     /// How far the time of day is ahead of the monotonic clock, if that is what it was when the
-    /// manager began: no one has set the clock since.
+    /// manager began: the clock has not been set since.
     clock_offset: Option<Usec>,
     /// When the manager began, which tells it from the one before.
     instance: Option<Usec>,
+    /// How long what is applied had waited for its turn.
+    lag: Usec,
     /// Between the two `Reloading` signals, when every unit seems to leave and come back.
     reloading: bool,
     /// Rises with everything that is counted.
@@ -178,6 +180,7 @@ impl Inventory {
             manager: snapshot::Manager::default(),
             clock_offset: None,
             instance: None,
+            lag: 0,
             reloading: false,
             generation: 0,
             looked_at: None,
@@ -201,6 +204,12 @@ impl Inventory {
         Self { summed: Summed::new(sums), wants, ..self }
     }
 
+    /// Takes in how long the next event has waited for its turn, in microseconds: what it announces
+    /// may have left since.
+    pub fn note_lag(&mut self, lag: Usec) {
+        self.lag = lag;
+    }
+
     /// Takes in what systemd signalled, and when.
     pub fn apply(&mut self, event: Event, now: Usec) {
         if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
@@ -218,11 +227,8 @@ impl Inventory {
             Event::UnitChanged(name, facts) => self.change(&name, facts, now),
             Event::JobNew { id, unit } => {
                 let before = self.standing(&unit);
-                if let Some(entry) = self.units.get_mut(&unit) {
-                    // Its job keeps it in memory.
-                    entry.ask_now();
-                    enqueue(&mut self.unread, &unit, entry);
-                }
+                // Its job keeps it in memory.
+                self.settle(&unit, now, |_| false);
                 self.jobs.add(id, unit, before, now);
             }
             Event::JobRemoved { id, unit, result } => {
@@ -266,23 +272,16 @@ impl Inventory {
                 if error.is_unknown_property() {
                     self.lacking = self.lacking.union(one);
                 }
-                entry.refuse(property);
-                self.conclude_rest(name, property);
-                self.count_after_gap(name);
+                self.refuse_value(name, property);
             }
         }
     }
 
     /// Asks about what was deferred and is due. To be called once a second.
     pub fn retry_deferred(&mut self, now: Usec) {
-        for name in std::mem::take(&mut self.deferred) {
-            let Some(entry) = self.units.get_mut(&name) else { continue };
-            if entry.is_due(now) {
-                entry.note_lasting();
-                enqueue(&mut self.unread, &name, entry);
-            } else {
-                self.deferred.insert(name);
-            }
+        // Which units a reload drops is known at its end.
+        if !self.reloading {
+            self.ask_deferred(now);
         }
         self.see_unwanted();
         // Each waits for one pause at least.
@@ -292,6 +291,19 @@ impl Inventory {
             if self.units.get(&name).is_some_and(Entry::is_uncounted) {
                 self.count(&name, Word::Silence);
             }
+        }
+    }
+
+    fn ask_deferred(&mut self, now: Usec) {
+        for name in std::mem::take(&mut self.deferred) {
+            let Some(entry) = self.units.get_mut(&name) else { continue };
+            if !entry.is_due(now) {
+                self.deferred.insert(name);
+                continue;
+            }
+            entry.note_lasting();
+            enqueue(&mut self.unread, &name, entry);
+            self.see_wanted(&name);
         }
     }
 
@@ -308,21 +320,17 @@ impl Inventory {
     /// Holds nothing for certain from now on, because signals have been missed. What is signalled
     /// before everything has been read anew already counts as what follows a gap.
     pub fn doubt_everything(&mut self) {
+        // It may be another version since.
+        self.lacking = PropertySet::EMPTY;
         for (name, entry) in &mut self.units {
             entry.doubt_everything();
             enqueue(&mut self.unread, name, entry);
         }
     }
 
-    /// Takes a listing for the whole truth, and makes unknown what may have changed unheard: after
-    /// a reload, or a time during which nothing was heard.
-    pub fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
-        self.adopt_part(Scope::All, listing, extent, now);
-        self.see_all();
-    }
-
-    /// The same of a listing of some of the units. The others stay as they are. After the last one
-    /// [`Self::see_all`] is to be called.
+    /// Takes a listing of some of the units for the whole truth, and makes unknown what may have changed
+    /// unheard: after a reload, or a time during which nothing was heard. The others stay as they are.
+    /// After the last part [`Self::see_all`] is to be called.
     pub fn adopt_part(
         &mut self,
         scope: Scope,
@@ -330,10 +338,6 @@ impl Inventory {
         extent: Extent,
         now: Usec,
     ) {
-        if extent == Extent::Everything {
-            // It may be another version since.
-            self.lacking = PropertySet::EMPTY;
-        }
         // Nobody listened when these were announced, or they were before.
         let announced = extent == Extent::Everything;
         self.place(scope, listing, now, announced, |_, _| {});
@@ -353,7 +357,7 @@ impl Inventory {
                 Extent::Everything => {
                     entry.doubt_everything();
                     entry.is_seed = true;
-                    entry.derive_stamps(self.clock_offset);
+                    entry.set_clock_offset(self.clock_offset);
                     entry.note_lasting();
                 }
                 Extent::Settings => {
@@ -375,17 +379,10 @@ impl Inventory {
         self.seen_all = true;
     }
 
-    /// Compares the table with a listing and corrects it, remembering what had to be corrected
-    /// until a signal explains it: systemd may answer before it has sent the signal of a change.
-    /// Returns how many units are gone without a signal; that signal is never late.
-    pub fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
-        let gone = self.compare_part(Scope::All, listing, now);
-        self.look_at_files();
-        gone
-    }
-
-    /// The same with a listing of some of the units. After the last one [`Self::look_at_files`] is
-    /// to be called.
+    /// Compares the table with a listing of some of the units and corrects it, remembering what had to
+    /// be corrected until a signal explains it: systemd may answer before it has sent the signal of a
+    /// change. Returns how many units are gone without a signal; that signal is never late. After the
+    /// last part [`Self::look_at_files`] is to be called.
     pub fn compare_part(&mut self, scope: Scope, listing: Vec<ListedUnit>, now: Usec) -> usize {
         let suspect = |entry: &mut Entry, field| entry.suspects.push(field);
         let gone = self.place(scope, listing, now, false, suspect);
@@ -462,6 +459,15 @@ impl Inventory {
         self.files.retain(|file| (self.admits)(file.name.as_str()));
         self.files.sort_by(|one, other| one.name.cmp(&other.name));
         self.files.dedup_by(|one, other| one.name == other.name);
+    }
+
+    /// Takes in that systemd does not report a value.
+    fn refuse_value(&mut self, name: &UnitName, property: UnitProperty) {
+        if let Some(entry) = self.units.get_mut(name) {
+            entry.refuse(property);
+            self.conclude_rest(name, property);
+            self.count_after_gap(name);
+        }
     }
 
     /// Takes in that systemd does not list its unit files.
@@ -553,15 +559,15 @@ impl Inventory {
             let entry = self.loaded(name.clone());
             self.units.insert(name.clone(), entry);
         }
-        self.settle(&name, now);
+        self.settle(&name, now, Entry::may_leave);
     }
 
     /// Asks about a unit that stays in memory, and later about one that systemd may drop at any
-    /// moment.
-    fn settle(&mut self, name: &UnitName, now: Usec) {
+    /// moment, or may have dropped since what was heard.
+    fn settle(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
         let Some(entry) = self.units.get_mut(name) else { return };
-        if entry.may_leave() {
-            entry.defer(now.saturating_add(SETTLING));
+        if may_leave(entry) || self.lag >= SETTLING {
+            entry.defer(now.saturating_add(self.lag).saturating_add(SETTLING));
             self.deferred.insert(name.clone());
         } else {
             entry.ask_now();
@@ -587,12 +593,9 @@ impl Inventory {
         let is_reload = finished.job_type == JobType::Reload;
         self.totals.add_job(finished.job_type, result, finished.took);
         self.generation += 1;
+        // Its job kept it in memory.
+        self.settle(unit, now, |entry| entry.unit.active_state.is_at_rest());
         let Some(entry) = self.units.get_mut(unit) else { return };
-        if entry.unit.active_state.is_at_rest() {
-            // Its job kept it in memory.
-            entry.defer(now.saturating_add(SETTLING));
-            self.deferred.insert(unit.clone());
-        }
         let gain = if finished.refused {
             entry.count_refusal()
         } else if is_reload {
@@ -613,7 +616,7 @@ impl Inventory {
         }
         let Some(entry) = self.units.get_mut(name) else { return };
         // A signal has the stamps of both clocks.
-        entry.derive_stamps(None);
+        entry.set_clock_offset(None);
         for (property, value) in &facts {
             entry.learn(*property, value);
         }
@@ -630,7 +633,7 @@ impl Inventory {
                 self.jobs.see_reloading(name);
             }
             entry.conclude_rest();
-            self.settle(name, now);
+            self.settle(name, now, Entry::may_leave);
             self.note_rest(name);
             self.count(name, Word::Signal);
         }

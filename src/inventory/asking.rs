@@ -23,8 +23,7 @@ impl Inventory {
                 if let Some(property) = entry.to_ask().iter().next() {
                     if self.lacking.has(property) {
                         let name = name.clone();
-                        entry.refuse(property);
-                        self.count_after_gap(&name);
+                        self.refuse_value(&name, property);
                         continue;
                     }
                     entry.asked = entry.asked.union(PropertySet::of(&[property]));
@@ -49,7 +48,7 @@ impl Inventory {
         true
     }
 
-    /// Whether all that is wanted is known at this moment, also what a table is whole without.
+    /// Whether all that may be asked at this moment is known, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
         let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
         let files = self.files_told || !self.wants.file_states;

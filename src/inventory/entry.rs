@@ -21,6 +21,13 @@ use crate::systemd::{
 /// How long a start may seem to have taken for its stamps to be derived, in microseconds.
 const SHORT: Usec = 10_000_000;
 
+/// The stamps of a start by the time of day.
+const START: PropertySet = PropertySet::of(&[
+    UnitProperty::InactiveExit,
+    UnitProperty::ActiveEnter,
+    UnitProperty::ActiveExit,
+]);
+
 /// A unit and what is known about the knowledge of it.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -329,7 +336,9 @@ impl Entry {
     fn wanted_of_start(&self) -> PropertySet {
         let unit = &self.unit;
         let is_spared = self.spared.has(UnitProperty::ActiveEnterMonotonic);
-        if is_spared || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+        // They may follow from those.
+        let awaits = self.clock_offset.is_some() && !self.held.contains(START);
+        if is_spared || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }
         match unit.active_exit {
@@ -471,41 +480,33 @@ impl Entry {
         changed
     }
 
-    /// Derives the stamps of its last start on the monotonic clock from those of the time of day, which
-    /// is that far ahead; or takes them as they are answered.
-    pub(super) fn derive_stamps(&mut self, offset: Option<Usec>) {
+    /// Has the stamps of its last start on the monotonic clock derived from those of the time of day,
+    /// which is that far ahead.
+    pub(super) fn set_clock_offset(&mut self, offset: Option<Usec>) {
         self.clock_offset = offset;
     }
 
     /// Derives them once those of the time of day are known. A start that seems to have taken long, or
     /// less than no time, may have seen the clock set and set back: it is asked about.
     pub(super) fn derive_start(&mut self) {
-        const STAMPS: PropertySet = PropertySet::of(&[
-            UnitProperty::InactiveExit,
-            UnitProperty::ActiveEnter,
-            UnitProperty::ActiveExit,
-        ]);
         let is_known = self.held.has(UnitProperty::ActiveEnterMonotonic);
-        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.held.contains(STAMPS))
+        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.held.contains(START))
         else {
             return;
         };
         let unit = &self.unit;
         let ends = unit.inactive_exit.zip(unit.active_enter);
         let took = ends.and_then(|(began, ended)| ended.checked_sub(began));
-        if took.is_none_or(|took| took > SHORT) {
+        // When a unit at rest ceased to be active is compared with when its process ended, to the
+        // microsecond.
+        if unit.active_state.is_at_rest() || took.is_none_or(|took| took > SHORT) {
             return;
         }
-        let derived = [
+        for (stamp, at) in [
             (UnitProperty::InactiveExitMonotonic, unit.inactive_exit),
             (UnitProperty::ActiveEnterMonotonic, unit.active_enter),
             (UnitProperty::ActiveExitMonotonic, unit.active_exit),
-        ];
-        // When a unit at rest ceased to be active is compared with when its process ended, to the
-        // microsecond.
-        let rests = unit.active_state.is_at_rest();
-        let is_exact = |stamp| !rests || stamp != UnitProperty::ActiveExitMonotonic;
-        for (stamp, at) in derived.into_iter().filter(|(stamp, _)| is_exact(*stamp)) {
+        ] {
             let at = at.and_then(|at| at.checked_sub(offset));
             self.learn(stamp, &at.map_or(Value::Nothing, Value::Number));
         }

@@ -36,7 +36,7 @@ pub struct Snapshot {
     pub files: Vec<ListedFile>,
     /// The inactive units that should run, and why they do not.
     pub wanted_inactive: Vec<(UnitName, Reason)>,
-    /// The timers among them that are active and will not elapse again.
+    /// The timers among `units` that are active and will not elapse again.
     pub stuck_timers: BTreeSet<UnitName>,
     /// What has happened on the whole host.
     pub totals: Totals,

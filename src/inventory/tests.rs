@@ -24,6 +24,21 @@ use crate::systemd::{
 const NAMES: [&str; 6] =
     ["a@x.service", "a@y.service", "c.socket", "d.timer", "e.mount", "f.device"];
 
+impl Inventory {
+    /// Adopts a listing of all units.
+    pub(super) fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
+        self.adopt_part(Scope::All, listing, extent, now);
+        self.see_all();
+    }
+
+    /// Compares the table with a listing of all units.
+    pub(super) fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
+        let gone = self.compare_part(Scope::All, listing, now);
+        self.look_at_files();
+        gone
+    }
+}
+
 /// How many inventories listen to one systemd: what one asks, the others hear of.
 const LISTENERS: usize = 2;
 

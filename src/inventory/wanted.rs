@@ -271,7 +271,7 @@ impl Inventory {
     }
 
     /// Takes in whether an active unit wants this one. If none does, it may do so later.
-    fn see_wanted(&mut self, name: &UnitName) {
+    pub(super) fn see_wanted(&mut self, name: &UnitName) {
         let Some(rest) = self.units.get(name).and_then(|it| it.rest.as_ref()) else { return };
         let is_of_interest = rest.lasts && !rest.is_wanted && rest.wanting().next().is_some();
         let is_wanted = rest.wanting().any(|name| self.is_active(name));

@@ -132,8 +132,8 @@ struct Parts {
     units: usize,
     /// How many units had gone without a signal.
     gone: usize,
-    /// The types that it refused to list as well.
-    refused: BTreeMap<UnitType, CallError>,
+    /// The types that it refused to list as well, and whether it listed them before.
+    refused: BTreeMap<UnitType, (CallError, bool)>,
     /// Why it did not answer for some type.
     unanswered: Option<CallError>,
 }

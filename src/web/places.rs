@@ -93,17 +93,26 @@ impl Places {
         Arc::new(Place { holder, places: Arc::clone(self), _permit: permit })
     }
 
-    /// Ends the connection that has waited longest for its client, and returns whether there is one.
+    /// Ends the connection that has waited longest for its client, unless another one is about to end,
+    /// and returns whether there is one.
     pub(super) fn dismiss_one(&self) -> bool {
         let taken = locked(&self.taken);
-        let first = taken
-            .iter()
-            .filter_map(|holder| Some((locked(&holder.phase).rank()?, holder)))
-            .min_by_key(|(rank, _)| *rank);
-        let Some((_, holder)) = first else { return false };
-        *locked(&holder.phase) = Phase::Dismissed;
-        holder.dismissed.notify_one();
-        true
+        loop {
+            let phases = taken.iter().map(|holder| (*locked(&holder.phase), holder));
+            let phases: Vec<_> = phases.collect();
+            if phases.iter().any(|(phase, _)| *phase == Phase::Dismissed) {
+                return true;
+            }
+            let ranked = phases.iter().filter_map(|(phase, holder)| Some((phase.rank()?, *holder)));
+            let Some((rank, holder)) = ranked.min_by_key(|(rank, _)| *rank) else { return false };
+            let mut phase = locked(&holder.phase);
+            // Its request may have come meanwhile.
+            if phase.rank() == Some(rank) {
+                *phase = Phase::Dismissed;
+                holder.dismissed.notify_one();
+                return true;
+            }
+        }
     }
 }
 

@@ -180,9 +180,9 @@ impl<S: Source> Connections<S> {
                             address = %listener.address, %error, "cannot accept connections",
                         );
                     }
-                    // A connection that waits for its client has a file descriptor to give.
-                    let freed =
-                        is(&error, &[Errno::MFILE, Errno::NFILE]) && self.places.dismiss_one();
+                    // A connection that waits for its client has a file descriptor to give. Where
+                    // the whole machine has none left (ENFILE), other processes would take it.
+                    let freed = is(&error, &[Errno::MFILE]) && self.places.dismiss_one();
                     // The new connection stays in the kernel's queue and accept fails at once, so
                     // wait a little.
                     let length = match pause {

@@ -250,6 +250,7 @@ fn a_property_that_this_systemd_lacks_is_asked_once() {
     inventory.adopt(units.map(up).into(), Extent::Settings, 0);
     assert_eq!(ask(&mut inventory), Vec::<String>::new());
     // After a gap it may be another version.
+    inventory.doubt_everything();
     inventory.adopt(units.map(up).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
 }
@@ -425,4 +426,33 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
         inventory.apply(changed, 0);
         assert_eq!(stamps(&inventory)[1], Some(900));
     }
+}
+
+/// An exporter that is behind by more than a second took units that had left for just announced.
+#[test]
+fn a_unit_that_was_announced_long_ago_is_left_alone_until_it_stays() {
+    let name = UnitName::new("a.service").unwrap();
+    let mut inventory = inventory();
+    inventory.note_lag(5 * SETTLING);
+    inventory.apply(Event::UnitNew(name.clone()), 10);
+    inventory.apply(Event::JobNew { id: 7, unit: name.clone() }, 10);
+    inventory.apply(changed(&name, "active", Value::Nothing), 10);
+    assert!(!asks(&mut inventory), "it may have left since");
+    inventory.retry_deferred(10 + 6 * SETTLING - 1);
+    assert!(!asks(&mut inventory));
+    inventory.retry_deferred(10 + 6 * SETTLING);
+    assert!(asks(&mut inventory));
+}
+
+/// Which units a reload drops is known at its end.
+#[test]
+fn nothing_that_was_deferred_is_asked_during_a_reload() {
+    let mut inventory = inventory();
+    inventory.apply(Event::UnitNew(UnitName::new("a.service").unwrap()), 10);
+    inventory.apply(Event::Reloading(true), 20);
+    inventory.retry_deferred(Usec::MAX);
+    assert!(!asks(&mut inventory));
+    inventory.apply(Event::Reloading(false), 30);
+    inventory.retry_deferred(Usec::MAX);
+    assert!(asks(&mut inventory));
 }

@@ -128,7 +128,11 @@ impl Session<'_> {
         // It happened when it was received, however long it waited for its turn.
         let ago = u64::try_from(received.elapsed().as_micros()).unwrap_or(0);
         let when = clock::monotonic().saturating_sub(ago);
-        lock(&self.shared.inventory).apply(event, when);
+        {
+            let mut inventory = lock(&self.shared.inventory);
+            inventory.note_lag(ago);
+            inventory.apply(event, when);
+        }
         if queued && !self.jobs.under_way {
             self.ask_jobs()?;
         } else if queued {
@@ -198,7 +202,10 @@ impl Session<'_> {
                 }
             }
             (Question::Jobs, Err(error)) if !error.is_passing() => {
-                // What is signalled of jobs is still known.
+                // What is signalled of jobs is still known; what there was before a gap is not.
+                if !self.seeded {
+                    lock(&self.shared.inventory).adopt_jobs(Vec::new(), clock::monotonic());
+                }
                 self.jobs.under_way = false;
                 self.jobs.unanswered = false;
                 self.jobs.comparing = false;
@@ -286,7 +293,12 @@ impl Session<'_> {
             }
             Ok(_) => {}
             Err(error) if error.is_passing() => parts.unanswered = Some(error),
-            Err(error) => drop(parts.refused.insert(unit_type, error)),
+            Err(error) => {
+                // From now on units of this type that are signalled are news.
+                let listing = Listing::Units(unit_type);
+                let is_news = lock(&self.shared.inventory).refuse(listing, true);
+                parts.refused.insert(unit_type, (error, is_news));
+            }
         }
         if parts.pending > 0 {
             self.listing.parts = Some(parts);
@@ -308,8 +320,10 @@ impl Session<'_> {
             }
             None => {}
         }
-        for (unit_type, error) in &parts.refused {
-            self.note_listing(Listing::Units(*unit_type), Some(error));
+        for (unit_type, (error, is_news)) in &parts.refused {
+            if *is_news {
+                log_listing(Listing::Units(*unit_type), Some(error));
+            }
             if self.listing.under_way == Some(Reason::Reload) {
                 lock(&self.shared.inventory).doubt_settings(Scope::Type(*unit_type));
             }
@@ -320,8 +334,10 @@ impl Session<'_> {
     /// Asks for the listing again with the next tick.
     fn lose_listing(&mut self) {
         self.listing.unanswered = true;
-        let lost = self.listing.under_way.take();
-        self.listing.wanted = self.listing.wanted.or(lost);
+        let reasons = [self.listing.wanted, self.listing.under_way.take()];
+        // What was missed must not be forgotten.
+        let missed = reasons.into_iter().flatten().find(|reason| reason.may_have_missed());
+        self.listing.wanted = missed.or(reasons[0]).or(reasons[1]);
     }
 
     /// Whether the listing under way compares nothing: units that a reload drops go without a
@@ -342,7 +358,7 @@ impl Session<'_> {
             }
             _ => {
                 let mut inventory = lock(&self.shared.inventory);
-                inventory.note_clock(clock::realtime().saturating_sub(now));
+                inventory.note_clock(clock::offset());
                 inventory.adopt_part(scope, units, extent, now);
             }
         }
@@ -376,19 +392,8 @@ impl Session<'_> {
 
     /// Says once for each change what systemd refuses to list.
     fn note_listing(&self, listing: Listing, refusal: Option<&CallError>) {
-        if !lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
-            return;
-        }
-        let what = listing.as_str();
-        match refusal {
-            Some(error) => warn!(
-                r#type = what,
-                %error,
-                "systemd refuses to list everything of this type: what it had before is missing \
-                 until it signals a change; look for a name that is not UTF-8, such as that of a \
-                 mount point"
-            ),
-            None => info!(r#type = what, "systemd lists everything of this type again"),
+        if lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
+            log_listing(listing, refusal);
         }
     }
 
@@ -433,5 +438,18 @@ impl Session<'_> {
 
     fn speaks(&mut self) {
         self.silent_since = None;
+    }
+}
+
+fn log_listing(listing: Listing, refusal: Option<&CallError>) {
+    let what = listing.as_str();
+    match refusal {
+        Some(error) => warn!(
+            r#type = what,
+            %error,
+            "systemd does not list this type: what was not listed before is missing until systemd \
+             signals a change of it; look for a name that is not UTF-8, such as that of a mount point"
+        ),
+        None => info!(r#type = what, "systemd lists this type again"),
     }
 }
