@@ -101,7 +101,7 @@ families! {
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
         "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those without a state, then the last by name.";
     REFUSED: Gauge "systemd_exporter_listing_refused" ["type"]
-        "Always 1, for each unit type that systemd refuses to list, and for job and unit-file: those that systemd has not signalled since the exporter started are missing. From the errors of ListUnits, ListUnitsByPatterns, ListJobs and ListUnitFiles, absent for what systemd lists.";
+        "Always 1, for each unit type that systemd refuses to list, and for job and unit-file: what was neither listed before nor signalled since is missing. From the errors of ListUnits, ListUnitsByPatterns, ListJobs and ListUnitFiles, absent for what systemd lists.";
 }
 
 /// Every family that is ever served, in the order in which they are.

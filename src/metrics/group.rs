@@ -39,7 +39,7 @@ groups! {
     UnitEvents "unit-events" true
         "Serve what has happened to each unit: transitions, starts, failures, automatic restarts.";
     UnitProblems "unit-problems" true
-        "Serve what is wrong with each unit: did not load, is enabled and does not run, has changed on disk, is frozen.";
+        "Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen.";
     UnitFileState "unit-file-state" false
         "Serve the state of each unit file: enabled, disabled, static, masked and so on.";
     ServiceExits "service-exits" true

@@ -61,7 +61,7 @@ families! {
         "Always 1, with the state of the unit's file, such as enabled, static or masked, also for a unit that is not in memory; from ListUnitFiles, absent unless --collector.unit-file-state is on.";
     [UnitProblems]
     WANTED_INACTIVE: Gauge "systemd_unit_wanted_inactive" ["name", "type", "reason"]
-        "Always 1, for an inactive unit without a job that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy) and that does not rest by design; reason is never_started if it has not left the inactive state since systemd started, stopped otherwise (InactiveExitTimestamp). Absent for failed units, slices, scopes and devices. At rest by design are: a unit whose conditions or asserts were not met, a finished oneshot, a service whose main process ended by itself with success, a unit with an active trigger, with a bus name that the bus starts it for, or with an active unit that conflicts with it, and a static unit that was never started. systemd does not signal it, so it is up to one reconcile interval late; what is enabled with --no-reload may be absent until a reload.";
+        "Always 1, for an inactive unit that an active unit wants, requires or upholds; reason is never_started if it has not run since systemd started, stopped otherwise (WantedBy, RequiredBy, UpheldBy, InactiveExitTimestamp). Absent for units with a job and for those that are inactive by design, such as a finished oneshot or one with an active trigger; the README lists them. Up to one reconcile interval late.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
         "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late, and one more for every 300 units.";
     FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
@@ -85,7 +85,7 @@ pub struct UnknownStateSeries;
 
 /// A unit, or several that are told of as one, there or gone, and the labels `name` and `type`, written out once for all its samples.
 pub(super) struct Row<'a> {
-    /// The unit, if it is there and visible: any other has no states and no times to tell.
+    /// The unit, if it is there and visible: any other has no state or time series.
     pub(super) unit: Option<&'a Unit>,
     /// The unit, if it is there and failed to load.
     unloadable: Option<&'a Unit>,

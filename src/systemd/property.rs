@@ -344,7 +344,7 @@ impl PropertySet {
     pub const SILENT_SETTINGS: Self =
         Self::of(&[UnitProperty::TasksMax, UnitProperty::IpAccounting]);
 
-    /// What of a unit that runs may change without a signal: a service tells systemd another
+    /// What of a unit that runs may change without a signal: a service sets another
     /// watchdog interval, and before version 256 systemd freezes a unit and says nothing.
     pub const SILENT_WORDS: Self =
         Self::of(&[UnitProperty::WatchdogInterval, UnitProperty::Freezer]);

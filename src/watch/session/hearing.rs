@@ -38,7 +38,7 @@ impl Session<'_> {
                     // No unit that is known can be meant.
                     Err(error @ Malformed::Unit(_)) => {
                         if !std::mem::replace(&mut self.odd, true) {
-                            warn!(signal = member, %error, "left out: systemd sent what is no unit");
+                            warn!(signal = member, %error, "ignored a signal about what is not a unit");
                         }
                     }
                     Err(error) => {
