@@ -30,6 +30,18 @@ use regex::Regex;
 /// wrong with a unit.
 const OWN: [&str; 2] = ["absent", "problem"];
 
+/// What is wrong with a unit now, or was in the time shown.
+const TROUBLES: [&str; 8] = [
+    "systemd_unit_state",
+    "systemd_unit_load_error",
+    "systemd_unit_wanted_inactive",
+    "systemd_unit_need_daemon_reload",
+    "systemd_unit_frozen",
+    "systemd_unit_reload_failures_total",
+    "systemd_service_restart_pending",
+    "systemd_timer_stuck",
+];
+
 const QUERIES: [&str; 2] = ["expr", "definition"];
 const FORMATS: [&str; 4] = ["legendFormat", "titleFormat", "textFormat", "url"];
 
@@ -131,6 +143,29 @@ fn the_fleet_asks_for_no_series_per_unit() {
             assert!(!labels.contains(&"name"), "fleet.json:{line}: {}", selector.name);
         }
     }
+}
+
+/// The queries that ask for a metric.
+fn asking_for(text: &str, metric: &str) -> usize {
+    let queries = strings(text, &["expr"]);
+    let asks = |query: &str| selectors(query).iter().any(|it| it.name == metric);
+    queries.iter().filter(|(_, query)| asks(query)).count()
+}
+
+#[test]
+fn what_is_wrong_with_a_unit_is_on_its_own_dashboard_and_on_its_hosts() {
+    let dashboards = dashboards();
+    for file in ["host.json", "unit.json"] {
+        for metric in TROUBLES {
+            assert!(asking_for(&dashboards[file], metric) > 0, "{file} does not ask for {metric}");
+        }
+    }
+}
+
+#[test]
+fn a_host_says_what_systemd_refuses_to_list() {
+    let host = &dashboards()["host.json"];
+    assert!(asking_for(host, "systemd_exporter_listing_refused") > 0);
 }
 
 #[test]

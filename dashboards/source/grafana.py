@@ -4,7 +4,7 @@ A dashboard is a list of rows, a row is a list of lines, a line is a list of pan
 other; where they come to stand follows from their widths and the line's height.
 """
 
-from promql import ABSENT, each, happened, of, otherwise
+from promql import ABSENT, HIDDEN_STATES, UNIT_STATES, each, either, happened, of, otherwise
 
 SCHEMA = 39
 TAG = "unitwatch"
@@ -82,6 +82,11 @@ BY_RESULT = colored(
         "start-limit-hit": "semi-dark-orange",
     }
 )
+
+
+def unit_states(*further: tuple) -> list:
+    """The names and colours of what unit_state() of promql.py has."""
+    return states([*UNIT_STATES, *HIDDEN_STATES], *further)
 
 
 def colors_of(known: list) -> list:
@@ -300,6 +305,22 @@ def table(title, description, columns: dict, width, sort=None, order=(), overrid
                 },
             },
         ],
+    )
+
+
+def wrong_now(description: str, problems: list, width: int, hidden=(), overrides=()) -> dict:
+    """A row for each problem, and what systemd says of it."""
+    labels = ["problem", "name", "type", "load_state", "error", "reason", "result"]
+    rows = f"group by ({', '.join(labels)}) {either(*problems)}"
+    return table(
+        "What is wrong now",
+        description,
+        {"Units": otherwise(rows, "nothing is wrong")},
+        width,
+        sort="problem",
+        order=labels,
+        hidden=["Value", "Value #A", *hidden],
+        overrides=overrides,
     )
 
 

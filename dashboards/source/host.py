@@ -26,8 +26,10 @@ from grafana import (
     table,
     timeline,
     to_unit,
+    unit_states,
     variable,
     words,
+    wrong_now,
 )
 from promql import (
     SILENT,
@@ -39,6 +41,8 @@ from promql import (
     happened,
     of,
     otherwise,
+    problem,
+    problems,
     quantile,
     rate,
     system_state,
@@ -103,34 +107,19 @@ overview = [
     ),
 ]
 
-
-def problem(words: str, expr: str) -> str:
-    return f'label_replace({expr}, "problem", "{words}", "", "")'
-
-
-problems = otherwise(
-    "group by (problem, name, type, load_state, error, reason) "
-    + either(
-        problem("failed", of("systemd_unit_state", HOST, 'state="failed"') + " == 1"),
-        problem("cannot be loaded", of("systemd_unit_load_error", HOST)),
-        problem("wanted, and does not run", of("systemd_unit_wanted_inactive", HOST)),
-        problem("changed on disk: daemon-reload", of("systemd_unit_need_daemon_reload", HOST)),
-    ),
-    "nothing is wrong",
-)
-
 # Chosen once for the whole time, so that they are the same ones at each point.
 restless = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total', HOST), '@ end()')}))"
 
 wrong = [
-    table(
-        "What is wrong now",
-        "Units that have failed, cannot be loaded, are wanted and do not run, or have files that were changed.",
-        {"Units": problems},
+    wrong_now(
+        "Units that have failed, cannot be loaded, do not run though they are wanted, are frozen, wait for a restart, or have"
+        " changed files; timers that are stuck; reloads that failed in the time shown; and types of units that systemd"
+        " refuses to list.",
+        [
+            *problems(HOST),
+            problem("systemd refuses to list this type", of("systemd_exporter_listing_refused", HOST)),
+        ],
         12,
-        sort="problem",
-        order=["problem", "name", "type", "load_state", "error", "reason"],
-        hidden=["Value", "Value #A"],
         overrides=[UNIT_COLUMN],
     ),
     timeline(
@@ -143,7 +132,7 @@ wrong = [
             )
         ],
         12,
-        states(UNIT_STATES, (0, "none", "#6e7480")),
+        unit_states((0, "none", "#6e7480")),
         links=[LINE],
     ),
 ]
@@ -296,14 +285,16 @@ limits = [
 
 LAST = of("systemd_timer_last_trigger_seconds", HOST)
 NEXT = of("systemd_timer_next_trigger_seconds", HOST)
+STUCK = of("systemd_timer_stuck", HOST)
 timers = [
     table(
         "Timers",
-        "When they elapsed last, when they will next, and how late they are.",
+        "When they elapsed last, when they will next, how late they are, and whether they will never elapse again.",
         {
             "Last": otherwise(f"1000 * max by (name) ({LAST})", "no timer has elapsed"),
             "Next": otherwise(f"1000 * max by (name) ({NEXT})", "no timer is waiting"),
             "Late by": otherwise(f"clamp_min(time() - max by (name) ({NEXT}), 0)", "no timer is waiting"),
+            "Stuck": otherwise(f"max by (name) {either(STUCK, f'0 * {LAST}', f'0 * {NEXT}')}", "no timer"),
         },
         13,
         sort="Late by",
@@ -313,6 +304,7 @@ timers = [
             override("Last", unit="dateTimeFromNow", mappings=words({0: "-"})),
             override("Next", unit="dateTimeFromNow", mappings=words({0: "-"})),
             cells("Late by", unit="s", thresholds=steps((None, "green"), (300, "orange"), (3600, "red"))),
+            cells("Stuck", mappings=words({0: "-", 1: ("stuck", "red")})),
         ],
     ),
     table(

@@ -21,6 +21,12 @@ UNIT_STATES = [
     (5, "activating", "activating", "yellow"),
     (6, "failed", "failed", "red"),
 ]
+# What the active state does not show: a frozen unit is active, and a service that waits for its restart
+# is activating.
+HIDDEN_STATES = [
+    (7, "restart pending", "systemd_service_restart_pending", "orange"),
+    (8, "frozen", "systemd_unit_frozen", "dark-blue"),
+]
 SYSTEM_STATES = [
     (1, "running", "running", "green"),
     (2, "starting", "initializing|starting", "yellow"),
@@ -51,11 +57,32 @@ def state(metric: str, states: list, *matchers: str) -> str:
 
 
 def unit_state(*matchers: str) -> str:
-    return state("systemd_unit_state", UNIT_STATES, *matchers)
+    """The state of each unit as its number, also those that the active state does not show."""
+    hidden = [f"{number} * {of(metric, *matchers)}" for number, _, metric, _ in HIDDEN_STATES]
+    return f"max by (instance, job, name) {either(*hidden, state('systemd_unit_state', UNIT_STATES, *matchers))}"
 
 
 def system_state(*matchers: str) -> str:
     return state("systemd_system_state", SYSTEM_STATES, *matchers)
+
+
+def problem(words: str, expr: str) -> str:
+    return f'label_replace({expr}, "problem", "{words}", "", "")'
+
+
+def problems(*matchers: str) -> list[str]:
+    """What is wrong with units now. Failed reloads of the time shown are part of it: the unit still runs with
+    its old configuration."""
+    return [
+        problem("failed", of("systemd_unit_state", *matchers, 'state="failed"') + " == 1"),
+        problem("cannot be loaded", of("systemd_unit_load_error", *matchers)),
+        problem("wanted, and does not run", of("systemd_unit_wanted_inactive", *matchers)),
+        problem("changed on disk: daemon-reload", of("systemd_unit_need_daemon_reload", *matchers)),
+        problem("frozen: systemctl thaw", of("systemd_unit_frozen", *matchers)),
+        problem("waits for its restart", of("systemd_service_restart_pending", *matchers)),
+        problem("will not elapse again", of("systemd_timer_stuck", *matchers)),
+        problem("a reload failed", during(of("systemd_unit_reload_failures_total", *matchers)) + " > 0"),
+    ]
 
 
 def during(series: str, at: str = "") -> str:
@@ -101,6 +128,14 @@ def failed(host: str, unit: str) -> str:
 def first(series: str, span: str, rose: str) -> str:
     """A series that was not there before, if the host's counter rose meanwhile."""
     return f"(({series} unless {series} offset {span}) and on (instance, job, type, result) {rose})"
+
+
+def each_reload_failure(unit: str) -> str:
+    """The failed reloads of a unit. The first one makes the series: it counts if the unit was there before."""
+    ours = of("systemd_unit_reload_failures_total", unit)
+    before = f"{of('systemd_unit_state', unit)} offset $__interval"
+    first_one = f"({ours} unless {ours} offset $__interval and on (instance, job, name) {before})"
+    return either(f"({ours} - {ours} offset $__interval) >= 0", first_one)
 
 
 def quantile(share: float, histogram: str, *matchers: str) -> str:

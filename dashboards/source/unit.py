@@ -17,14 +17,27 @@ from grafana import (
     query,
     reloads,
     stat,
-    states,
     steps,
     timeline,
     to_unit,
+    unit_states,
     variable,
     words,
+    wrong_now,
 )
-from promql import UNIT_STATES, during, each, each_failure, failed, of, otherwise, rate, unit_state
+from promql import (
+    UNIT_STATES,
+    during,
+    each,
+    each_failure,
+    each_reload_failure,
+    failed,
+    of,
+    otherwise,
+    problems,
+    rate,
+    unit_state,
+)
 
 HOST = 'job=~"$job",instance="$instance"'
 NAME = 'name="$name"'
@@ -36,26 +49,28 @@ SOCKET = HOST + ',name="${base}.socket"'
 RESTARTS = of("systemd_service_restart_total", UNIT)
 STARTS = of("systemd_unit_starts_total", UNIT)
 FAILURES = of("systemd_unit_failures_total", UNIT)
+RELOAD_FAILURES = of("systemd_unit_reload_failures_total", UNIT)
 NEXT = of("systemd_timer_next_trigger_seconds", TIMER)
 LAST = of("systemd_timer_last_trigger_seconds", TIMER)
 
-# What a panel shows where there is no number.
+# What a panel shows where there is no number, and where a timer will not elapse again.
 NONE = -1
+STUCK = -2
 
 
-def number(title, description, expr, missing, **further) -> dict:
-    """A number, or in words why there is none."""
+def number(title, description, expr, missing, width=3, names=None, **further) -> dict:
+    """A number, or in words why there is none; `names` has the words for further values."""
     target = now(otherwise(expr, missing, NONE), further.pop("legend", ""))
-    return stat(title, description, target, 3, mappings=words({NONE: missing}), **further)
+    return stat(title, description, target, width, mappings=words({NONE: missing} | (names or {})), **further)
 
 
 overview = [
     stat(
         "State",
-        "Its active state.",
+        "Its active state, or that it is frozen or waits for its restart.",
         now(otherwise(f"max({unit_state(UNIT)})", "not loaded", 0), OR_ABSENT),
         3,
-        mappings=states(UNIT_STATES, (0, "not loaded", "#6e7480")),
+        mappings=unit_states((0, "not loaded", "#6e7480")),
     ),
     number(
         "Active since",
@@ -82,9 +97,10 @@ overview = [
         legend="{{code}}",
         text="value_and_name",
     ),
-    number("Starts", "Whoever asked for them, in the time shown.", f"max({during(STARTS)})", "never started"),
-    number("Failures", "Runs that failed, in the time shown.", f"sum({during(FAILURES)})", "none", look=BAD),
-    number("Restarts", "By systemd, in the time shown.", f"max({during(RESTARTS)})", "not a service", look=ODD),
+    number("Starts", "Whoever asked for them, in the time shown.", f"max({during(STARTS)})", "never started", width=2),
+    number("Failures", "Runs that failed, in the time shown.", f"sum({during(FAILURES)})", "none", width=2, look=BAD),
+    number("Failed reloads", "In the time shown.", f"sum({during(RELOAD_FAILURES)})", "none", look=BAD),
+    number("Restarts", "By systemd, in the time shown.", f"max({during(RESTARTS)})", "not a service", width=2, look=ODD),
     stat(
         "Kind",
         "The type of a service, the file system of a mount.",
@@ -104,11 +120,13 @@ overview = [
 line = [
     timeline(
         "State over time",
-        "Its active state. What comes and goes between two scrapes is in the counts below.",
+        "Its active state, or that it is frozen or waits for its restart. What comes and goes between two scrapes is in the"
+        " counts below.",
         [query(otherwise(unit_state(UNIT), "not loaded"), "{{name}}" + OR_ABSENT)],
-        24,
-        states(UNIT_STATES, (0, "not loaded", "#6e7480")),
-    )
+        16,
+        unit_states((0, "not loaded", "#6e7480")),
+    ),
+    wrong_now("Also reloads that failed in the time shown.", problems(UNIT), 8, hidden=["name", "type"]),
 ]
 
 events = [
@@ -124,8 +142,14 @@ events = [
     ),
     graph(
         "Failures by result",
-        "Runs that failed, by what systemd says of their end.",
-        [query(otherwise(f"sum by (result) ({each_failure(HOST, NAME)})", "no failure"), "{{result}}" + OR_ABSENT)],
+        "Runs that failed, and reloads that failed, by what systemd says of their end.",
+        [
+            query(otherwise(f"sum by (result) ({each_failure(HOST, NAME)})", "no failure"), "{{result}}" + OR_ABSENT),
+            query(
+                otherwise(f"sum by (result) ({each_reload_failure(UNIT)})", "no failure"),
+                "reload: {{result}}" + OR_ABSENT,
+            ),
+        ],
         8,
         bars=True,
         overrides=BY_RESULT,
@@ -246,7 +270,14 @@ traffic = [
 ]
 
 started_by = [
-    number("Timer elapses", "The timer of its name.", f"1000 * max({NEXT})", "no timer waits", unit="dateTimeFromNow"),
+    number(
+        "Timer elapses",
+        "The timer of its name. A stuck one is active, repeats, and will not elapse again.",
+        f"1000 * max({NEXT}) or on () {STUCK} * max({of('systemd_timer_stuck', TIMER)})",
+        "no timer waits",
+        names={STUCK: ("stuck", "red")},
+        unit="dateTimeFromNow",
+    ),
     number("Timer elapsed", "The timer of its name.", f"1000 * max({LAST})", "no timer did", unit="dateTimeFromNow"),
     number(
         "Timer is late by",
