@@ -17,6 +17,7 @@ use crate::{
     histogram::{Histogram, LONG},
     systemd::{
         name::{UnitName, UnitType},
+        question::Listing,
         state::{ActiveState, JobResult, JobType, RunResult},
     },
 };
@@ -38,6 +39,9 @@ pub struct Record {
     reloads: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     sums: Vec<SumRecord>,
+    /// The unit types that systemd refused to list: of a unit that it lists later nothing is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unlisted: Vec<UnitType>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -107,6 +111,7 @@ impl Inventory {
             restarts: self.totals.restarts,
             reloads: self.totals.reloads,
             sums: self.summed.record(),
+            unlisted: self.refused.iter().filter_map(|it| it.unit_type()).collect(),
         };
         Some((record, self.generation))
     }
@@ -116,6 +121,7 @@ impl Inventory {
     pub fn recall(&mut self, record: Record) {
         self.instance = record.instance;
         self.seen_all = true;
+        self.refused = record.unlisted.into_iter().map(Listing::Units).collect();
         let admits = |name: &UnitName| (self.admits)(name.as_str());
         for unit in record.units {
             let (name, past) = unit.past(0, &admits);

@@ -775,3 +775,37 @@ fn what_a_listing_by_type_finds_has_not_just_come() {
         assert!(unit.history.is_empty(), "{unit:?}");
     }
 }
+
+/// Nor what it finds in the next life of the exporter.
+#[test]
+fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
+    let (service, mount) = (Scope::Type(UnitType::Service), Scope::Type(UnitType::Mount));
+    let mut first = inventory();
+    first.adopt_part(service, Vec::new(), Extent::Everything, 0);
+    assert!(first.refuse(Listing::Units(UnitType::Mount), true));
+    first.see_all();
+    let (record, _) = first.record(None).unwrap();
+    let written = serde_json::to_vec(&record).unwrap();
+
+    let mut next = inventory();
+    next.recall(serde_json::from_slice(&written).unwrap());
+    let failed = ListedUnit {
+        name: name_of("b.mount"),
+        load_state: LoadState::Loaded,
+        active_state: ActiveState::Failed,
+        sub_state: "failed".into(),
+    };
+    next.adopt_part(mount, vec![failed], Extent::Everything, 0);
+    next.refuse(Listing::Units(UnitType::Mount), false);
+    next.see_all();
+    while let Some((unit, property)) = next.next_question() {
+        let value = match property {
+            UnitProperty::Invocation => Value::Id(7),
+            UnitProperty::MountResult => Value::Text("exit-code".into()),
+            _ => Value::Nothing,
+        };
+        next.answer(&unit, property, Ok(value));
+    }
+    assert_eq!(next.snapshot(0).totals.failures, BTreeMap::new());
+    assert!(next.snapshot(0).units[0].history.is_empty());
+}

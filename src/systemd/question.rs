@@ -227,6 +227,14 @@ fn systemd_call<'m>(
 // === impl Listing ===
 
 impl Listing {
+    /// The type of the units that it is of.
+    pub fn unit_type(self) -> Option<UnitType> {
+        match self {
+            Self::Units(unit_type) => Some(unit_type),
+            Self::Jobs | Self::UnitFiles => None,
+        }
+    }
+
     /// What it lists, in a word.
     pub fn as_str(self) -> &'static str {
         match self {
