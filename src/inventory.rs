@@ -571,8 +571,8 @@ impl Inventory {
             self.deferred.insert(name.clone());
         } else {
             entry.ask_now();
-            enqueue(&mut self.unread, name, entry);
         }
+        enqueue(&mut self.unread, name, entry);
     }
 
     fn remove(&mut self, name: &UnitName, now: Usec) {
@@ -633,6 +633,7 @@ impl Inventory {
                 self.jobs.see_reloading(name);
             }
             entry.conclude_rest();
+            entry.note_read();
             self.settle(name, now, Entry::may_leave);
             self.note_rest(name);
             self.count(name, Word::Signal);
@@ -655,6 +656,7 @@ impl Inventory {
     /// or answered may be of a moment between two that are yet to be signalled.
     fn count_after_gap(&mut self, name: &UnitName) {
         let Some(entry) = self.units.get_mut(name) else { return };
+        entry.note_read();
         if entry.is_after_gap() {
             self.count(name, Word::Answer);
         } else {

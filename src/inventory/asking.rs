@@ -30,6 +30,8 @@ impl Inventory {
                     return Some((name.clone(), property));
                 }
                 entry.queued = false;
+                // A signal may have brought what was missing.
+                entry.note_read();
             }
             self.unread.pop_front();
         }
@@ -38,14 +40,8 @@ impl Inventory {
     /// Whether everything has been known, at one time or another, of each unit that the last listing
     /// of all told of. Those that came later do not count, and what changes again is read again:
     /// or there might be no end of it.
-    pub fn is_complete(&mut self) -> bool {
-        for entry in self.units.values_mut().filter(|entry| entry.is_seed) {
-            if !entry.is_read() {
-                return false;
-            }
-            entry.is_seed = false;
-        }
-        true
+    pub fn is_complete(&self) -> bool {
+        !self.units.values().any(|entry| entry.is_seed)
     }
 
     /// Whether all that may be asked at this moment is known, also what a table is whole without.

@@ -237,9 +237,10 @@ impl Entry {
         self.unit.active_state.is_at_rest() && self.run.job.is_none()
     }
 
-    /// Asks nothing about it before this time, in microseconds since boot: it may have left memory.
+    /// Asks nothing about it before this time, in microseconds since boot: it may have left memory. What
+    /// happens to it meanwhile does not put that off.
     pub(super) fn defer(&mut self, not_before: Usec) {
-        self.not_before = Some(not_before);
+        self.not_before.get_or_insert(not_before);
     }
 
     /// Asks about it whenever something is missing.
@@ -257,7 +258,11 @@ impl Entry {
 
     /// What is to be asked now.
     pub(super) fn to_ask(&self) -> PropertySet {
-        if self.not_before.is_some() { PropertySet::EMPTY } else { self.missing() }
+        // The table is not whole without a seed, however often that comes to rest.
+        if self.not_before.is_some() && !self.is_seed {
+            return PropertySet::EMPTY;
+        }
+        self.missing()
     }
 
     /// Counts a failed reload by its job, unless it has been counted by its result.
@@ -286,9 +291,10 @@ impl Entry {
         self.wanted().without(self.held).without(self.refused).without(self.asked)
     }
 
-    /// Whether all that is wanted of it is known, or will never be.
-    pub(super) fn is_read(&self) -> bool {
-        self.wanted().without(self.held).without(self.refused).is_empty()
+    /// Takes in whether all that is wanted of it has been known once, or will never be.
+    pub(super) fn note_read(&mut self) {
+        self.is_seed =
+            self.is_seed && !self.wanted().without(self.held).without(self.refused).is_empty();
     }
 
     /// What is wanted of it.

@@ -456,3 +456,20 @@ fn nothing_that_was_deferred_is_asked_during_a_reload() {
     inventory.retry_deferred(Usec::MAX);
     assert!(asks(&mut inventory));
 }
+
+/// A restart of the exporter in the middle of crash loops was never ready: each time that there was
+/// room for a question, the unit had just come to rest.
+#[test]
+fn a_unit_that_was_listed_at_the_start_is_asked_about_however_often_it_comes_to_rest() {
+    let name = UnitName::new("a.service").unwrap();
+    let mut inventory = inventory();
+    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    for id in 0..3 {
+        inventory.apply(Event::JobNew { id, unit: name.clone() }, 10);
+        inventory.apply(changed(&name, "inactive", Value::Nothing), 10);
+        inventory.apply(Event::JobRemoved { id, unit: name.clone(), result: "done".into() }, 10);
+    }
+    assert!(!inventory.is_complete());
+    assert!(!asked(&mut inventory, &[]).is_empty());
+    assert!(inventory.is_complete());
+}
