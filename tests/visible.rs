@@ -337,7 +337,8 @@ async fn a_mount_point_whose_name_is_not_utf_8_hides_no_other_unit() {
         let services =
             |state| scrape.value("systemd_units", &[("type", "service"), ("state", state)]);
         assert!(services("active") >= Some(1.0));
-        let lines = exporter.log().lines().filter(|line| line.contains("refuses to list")).count();
+        let lines =
+            exporter.log().lines().filter(|line| line.contains("does not list this type")).count();
         assert_eq!(lines, usize::from(refuses), "{}", exporter.log());
     }
     // Its signals have said that it is there.

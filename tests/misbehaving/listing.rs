@@ -76,7 +76,7 @@ fn until_refused(scene: &Scene, wanted: &[&str]) {
 
 /// How often the log speaks of what systemd refuses to list.
 fn log_lines(scene: &Scene) -> usize {
-    scene.exporter.log().lines().filter(|line| line.contains("refuses to list")).count()
+    scene.exporter.log().lines().filter(|line| line.contains("does not list this type")).count()
 }
 
 fn announce(unit: &str) -> Vec<u8> {
