@@ -95,14 +95,21 @@ async fn a_unit_that_failed_before_its_file_was_removed_keeps_its_series() {
     let started = machine.exporter(&["--compat=node_exporter"]);
     for exporter in [&watching, &started] {
         until_state(exporter, "uv-failed.service", Some("failed"));
-        let scrape = exporter.scrape();
+        // It is not known, and rules that join with this family find it all the same. A unit at rest is
+        // asked once it has been so for a second.
+        let scrape = until("its type is served", || {
+            let scrape = exporter.scrape();
+            if has(&scrape, "systemd_unit_info", "uv-failed.service") {
+                Ok(scrape)
+            } else {
+                Err("no")
+            }
+        });
         let result = [("name", "uv-failed.service"), ("result", "exit-code")];
         assert_eq!(scrape.value("systemd_service_last_result", &result), Some(1.0));
         assert!(has(&scrape, "systemd_unit_inactive_enter_time_seconds", "uv-failed.service"));
         assert!(has(&scrape, "systemd_service_last_exit_status", "uv-failed.service"));
         assert!(!has(&scrape, "systemd_unit_load_error", "uv-failed.service"));
-        // Its type is not known, and rules that join with this family find it all the same.
-        assert!(has(&scrape, "systemd_unit_info", "uv-failed.service"));
         assert_each_failed_unit_is_named(&scrape);
         // As the peer has it: a unit that is not loaded has no series of its own.
         assert!(!has(&scrape, "node_systemd_unit_state", "uv-failed.service"));
