@@ -3,7 +3,7 @@
 mod hearing;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     time::{Duration, Instant},
 };
 
@@ -20,7 +20,6 @@ use crate::{
     systemd::{
         event::Event,
         link::{Link, Lost},
-        name::UnitType,
         property::ManagerProperty,
         question::{CallError, MATCH_RULES, Question},
     },
@@ -132,8 +131,8 @@ struct Parts {
     units: usize,
     /// How many units had gone without a signal.
     gone: usize,
-    /// The types that it refused to list as well, and whether it listed them before.
-    refused: BTreeMap<UnitType, (CallError, bool)>,
+    /// How many types it refused to list as well.
+    refused: usize,
     /// Why it did not answer for some type.
     unanswered: Option<CallError>,
 }

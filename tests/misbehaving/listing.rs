@@ -74,9 +74,21 @@ fn until_refused(scene: &Scene, wanted: &[&str]) {
     });
 }
 
-/// How often the log speaks of what systemd refuses to list.
+/// How often the log says that systemd refuses to list something.
 fn log_lines(scene: &Scene) -> usize {
-    scene.exporter.log().lines().filter(|line| line.contains("does not list this type")).count()
+    lines_with(scene, "does not list this type")
+}
+
+fn lines_with(scene: &Scene, words: &str) -> usize {
+    scene.exporter.log().lines().filter(|line| line.contains(words)).count()
+}
+
+/// Waits until each line about a type that is refused has one that says it is listed again.
+fn until_log_lines_are_paired(scene: &Scene, count: usize) {
+    until("each refusal and its end are in the log", || {
+        let lines = (log_lines(scene), lines_with(scene, "lists this type again"));
+        if lines == (count, count) { Ok(()) } else { Err((lines, scene.exporter.log())) }
+    });
 }
 
 fn announce(unit: &str) -> Vec<u8> {
@@ -165,12 +177,17 @@ async fn a_type_that_is_not_answered_is_asked_for_again() {
         "ListUnitsByPatterns" if pattern(asked.call.unwrap()) == "*.socket" => {
             Reply::Say(Vec::new())
         }
-        _ => refuses_mounts(asked),
+        // Refused in the same round, and to be said although the round does not end.
+        _ => refuses(asked, &["*.mount", "*.path"]),
     });
     scene.until_up_is(0.0);
+    until_refused(&scene, &["mount", "path"]);
     fake.follow(refuses_mounts);
     until_served(&scene, &UNITS[..3]);
     until_refused(&scene, &["mount"]);
+    fake.behave();
+    until_refused(&scene, &[]);
+    until_log_lines_are_paired(&scene, 2);
     assert_eq!(fake.connections(), 1);
 }
 
@@ -189,6 +206,8 @@ async fn a_systemd_that_lists_nothing_is_not_in_sync() {
     assert!(status == 503 && why.contains("ListUnits failed"), "{status} {why}");
     scene.until_right(&fake);
     assert_eq!(refused(&scene), BTreeSet::new());
+    // Once for each type, and not with each attempt.
+    until_log_lines_are_paired(&scene, 11);
     assert!(scene.testimony().is_sorted());
 }
 

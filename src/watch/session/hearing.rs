@@ -1,6 +1,6 @@
 //! What a session makes of what it hears.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::time::Instant;
 
 use tracing::{debug, info, warn};
 
@@ -273,8 +273,8 @@ impl Session<'_> {
     /// what it cannot put into a message.
     fn list_by_type(&mut self, why: CallError) -> Result<(), End> {
         let pending = UnitType::ALL.len();
-        let (refused, unanswered) = (BTreeMap::new(), None);
-        self.listing.parts = Some(Parts { why, pending, units: 0, gone: 0, refused, unanswered });
+        self.listing.parts =
+            Some(Parts { why, pending, units: 0, gone: 0, refused: 0, unanswered: None });
         UnitType::ALL.into_iter().try_for_each(|it| self.ask(Question::UnitsOf(it)))
     }
 
@@ -295,9 +295,11 @@ impl Session<'_> {
             Err(error) if error.is_passing() => parts.unanswered = Some(error),
             Err(error) => {
                 // From now on units of this type that are signalled are news.
-                let listing = Listing::Units(unit_type);
-                let is_news = lock(&self.shared.inventory).refuse(listing, true);
-                parts.refused.insert(unit_type, (error, is_news));
+                self.note_listing(Listing::Units(unit_type), Some(&error));
+                if self.listing.under_way == Some(Reason::Reload) {
+                    lock(&self.shared.inventory).doubt_settings(Scope::Type(unit_type));
+                }
+                parts.refused += 1;
             }
         }
         if parts.pending > 0 {
@@ -315,18 +317,10 @@ impl Session<'_> {
                 return Ok(());
             }
             Some(error) => return Err(End::Refused { method, error }),
-            None if parts.refused.len() == UnitType::ALL.len() => {
+            None if parts.refused == UnitType::ALL.len() => {
                 return Err(End::Refused { method, error: parts.why });
             }
             None => {}
-        }
-        for (unit_type, (error, is_news)) in &parts.refused {
-            if *is_news {
-                log_listing(Listing::Units(*unit_type), Some(error));
-            }
-            if self.listing.under_way == Some(Reason::Reload) {
-                lock(&self.shared.inventory).doubt_settings(Scope::Type(*unit_type));
-            }
         }
         self.end_listing(parts.units, parts.gone)
     }
@@ -392,8 +386,19 @@ impl Session<'_> {
 
     /// Says once for each change what systemd refuses to list.
     fn note_listing(&self, listing: Listing, refusal: Option<&CallError>) {
-        if lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
-            log_listing(listing, refusal);
+        if !lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
+            return;
+        }
+        let what = listing.as_str();
+        match refusal {
+            Some(error) => warn!(
+                r#type = what,
+                %error,
+                "systemd does not list this type: what was not listed before is missing until \
+                 systemd signals a change of it; look for a name that is not UTF-8, such as that \
+                 of a mount point"
+            ),
+            None => info!(r#type = what, "systemd lists this type again"),
         }
     }
 
@@ -438,18 +443,5 @@ impl Session<'_> {
 
     fn speaks(&mut self) {
         self.silent_since = None;
-    }
-}
-
-fn log_listing(listing: Listing, refusal: Option<&CallError>) {
-    let what = listing.as_str();
-    match refusal {
-        Some(error) => warn!(
-            r#type = what,
-            %error,
-            "systemd does not list this type: what was not listed before is missing until systemd \
-             signals a change of it; look for a name that is not UTF-8, such as that of a mount point"
-        ),
-        None => info!(r#type = what, "systemd lists this type again"),
     }
 }
