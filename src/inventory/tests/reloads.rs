@@ -101,3 +101,32 @@ fn a_mount_whose_remount_fails_counts_by_its_job() {
     }
     assert_eq!(failed(&inventory), [("failed".into(), 2), ("timeout".into(), 1)]);
 }
+
+/// `ReloadResult` may be the one of the reload before: of what a service reloads by itself it is not
+/// reset, and after a gap it is not known.
+#[test]
+fn a_reload_that_its_job_shows_to_have_failed_counts_with_the_word_of_the_job() {
+    let mut inventory = inventory();
+    let service = unit("a.service");
+    adopt(&mut inventory, &service);
+    signal(&mut inventory, &service, "active", "success", 0);
+    signal(&mut inventory, &service, "active", "exit-code", 0);
+    assert_eq!(failed(&inventory), [("exit-code".into(), 1)]);
+    let fail = |inventory: &mut Inventory, id: u32| {
+        let result = "timeout".into();
+        inventory.apply(Event::JobRemoved { id, unit: unit("a.service"), result }, 0);
+    };
+
+    inventory.apply(Event::JobNew { id: 1, unit: service.clone() }, 0);
+    signal(&mut inventory, &service, "reloading", "", 1);
+    fail(&mut inventory, 1);
+    assert_eq!(failed(&inventory), [("exit-code".into(), 1), ("timeout".into(), 1)]);
+    signal(&mut inventory, &service, "active", "exit-code", 0);
+
+    inventory.disconnect();
+    let (job_type, state) = (JobType::Reload, "running".into());
+    inventory.adopt_jobs(vec![ListedJob { id: 2, unit: service.clone(), job_type, state }], 0);
+    adopt(&mut inventory, &service);
+    fail(&mut inventory, 2);
+    assert_eq!(failed(&inventory), [("exit-code".into(), 1), ("timeout".into(), 2)]);
+}
