@@ -172,6 +172,7 @@ async fn a_unit_that_an_active_unit_wants_and_that_does_not_run_is_reported() {
 async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     let with = |unit: &str, service: &str| format!("[Unit]\n{unit}\n{service}{INSTALL}");
     let after = |lines: &str, start: &str| format!("[Service]\n{lines}{start}\n{INSTALL}");
+    let timer = |lines: &str| format!("[Timer]\nUnit=uf-elapses.service\n{lines}\n{INSTALL}");
     let (met, unmet) = ("PathExists=/", "PathExists=/nonexistent");
     let (yes, no) = ("ExecStart=/bin/true", "ExecStart=/bin/sleep 999");
     // Exits with 0 on SIGTERM, and says when it can.
@@ -200,6 +201,13 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
         ("uf-ended.service", after("", yes)),
         ("uf-ended-remains.service", after("RemainAfterExit=yes\n", yes)),
         ("uf-ended-stopped.service", after("", trap)),
+        ("uf-again.service", after("Restart=always\nRestartSec=999\n", yes)),
+        ("uf-again-not.service", after("Restart=always\nRestartPreventExitStatus=0\n", yes)),
+        ("uf-crashed.service", after("", "ExecStart=/bin/false")),
+        ("uf-crashed-once.service", after("Type=oneshot\n", "ExecStart=/bin/false")),
+        ("uf-elapsed.timer", timer("OnActiveSec=1ms\nRemainAfterElapse=no")),
+        ("uf-elapsed-not.timer", timer("OnActiveSec=1h\nRemainAfterElapse=no")),
+        ("uf-elapses.service", ONCE.to_owned()),
         ("uf-static.service", SLEEP.to_owned()),
         ("uf-static-tried.service", SLEEP.to_owned()),
         ("uf-static-not.service", format!("{SLEEP}{INSTALL}")),
@@ -218,6 +226,22 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     start.extend(enabled.iter().filter(|name| !is_left(name)));
     machine.systemctl(&start);
     until("it can end well", || fs::metadata(machine.runtime_dir().join("uf-trap")));
+    let ends = [
+        ("uf-again.service", "activating auto-restart"),
+        ("uf-again-not.service", "inactive dead"),
+        ("uf-crashed.service", "failed failed"),
+        ("uf-crashed-once.service", "failed failed"),
+        ("uf-elapsed.timer", "inactive dead"),
+    ];
+    until("these have come to their ends", || {
+        let state = |unit| {
+            let shown = machine.must(&["show", "--property=ActiveState,SubState", "--value", unit]);
+            shown.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let states = ends.map(|(unit, _)| state(unit));
+        if states == ends.map(|(_, state)| state) { Ok(()) } else { Err(states) }
+    });
+    machine.must(&["reset-failed", "uf-crashed.service", "uf-crashed-once.service"]);
     machine.must(&["start", "uf-rival.service", "uf-no-rival.service"]);
     let stop = [
         "stop",
@@ -232,6 +256,8 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
         "uf-assert-met.service",
         "uf-skipped-not.service",
         "uf-static-tried.service",
+        "uf-again.service",
+        "uf-elapsed-not.timer",
     ];
     machine.must(&stop);
     let wanted = [
@@ -248,6 +274,10 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
         ("uf-ended-stopped.service", "stopped"),
         ("uf-static-tried.service", "stopped"),
         ("uf-static-not.service", "never_started"),
+        ("uf-again.service", "stopped"),
+        ("uf-crashed.service", "stopped"),
+        ("uf-crashed-once.service", "stopped"),
+        ("uf-elapsed-not.timer", "stopped"),
     ];
     let late = machine.exporter(&[OFTEN]);
     until_wanted(&late, &wanted);

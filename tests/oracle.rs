@@ -256,7 +256,10 @@ fn is_stuck(timer: &Properties, units: &BTreeMap<String, Properties>) -> bool {
     let nexts = ["NextElapseUSecMonotonic", "NextElapseUSecRealtime"];
     let has_next = show::span(timer, nexts[0]).or(show::time(timer, nexts[1])).is_some();
     let is_idle = |unit: &Properties| {
-        let rests = ["inactive", "failed"].contains(&unit["ActiveState"].as_str());
+        let rests = match unit["ActiveState"].as_str() {
+            "active" => !unit["Id"].ends_with(".service"),
+            state => ["inactive", "failed"].contains(&state),
+        };
         let has_job = unit.get("Job").is_some_and(|job| !job.is_empty());
         !has_job && (rests || unit["SubState"] == "exited")
     };
@@ -519,7 +522,8 @@ fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Str
 const OF_REST: &str = "Id,LoadState,ActiveState,Job,WantedBy,RequiredBy,UpheldBy,TriggeredBy,Conflicts,\
     ConflictedBy,ConditionResult,ConditionTimestampMonotonic,AssertResult,AssertTimestampMonotonic,\
     Type,Result,RemainAfterExit,BusName,UnitFileState,ExecMainExitTimestampMonotonic,\
-    ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic";
+    ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,\
+    StateChangeTimestampMonotonic,Restart,RemainAfterElapse";
 
 /// Compares what should run and does not with the same worked out of `systemctl show`. A service with
 /// a bus name is left out: whether the bus starts it `systemctl` does not know.
@@ -544,12 +548,17 @@ fn compare_wanted(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Stri
         let tried = at(unit, "ConditionTimestampMonotonic") > 0
             || at(unit, "InactiveExitTimestampMonotonic") > 0;
         let (main, active) = ("ExecMainExitTimestampMonotonic", "ActiveExitTimestampMonotonic");
-        let ended =
-            is(unit, "Type", "oneshot") && tried || (1..at(unit, active)).contains(&at(unit, main));
+        let again = is(unit, "Restart", "always") || is(unit, "Restart", "on-success");
+        let ended = is(unit, "Type", "oneshot") && tried
+            || !again && (1..at(unit, active)).contains(&at(unit, main));
+        // By `reset-failed`, after it had come to rest.
+        let entered = at(unit, "InactiveEnterTimestampMonotonic");
+        let was_reset = entered > 0 && entered != at(unit, "StateChangeTimestampMonotonic");
+        let succeeded = is(unit, "Result", "success") && !was_reset;
         has_failed(unit, "Condition")
             || has_failed(unit, "Assert")
             || is(unit, "Result", "exec-condition")
-            || ended && is(unit, "Result", "success") && is(unit, "RemainAfterExit", "no")
+            || ended && succeeded && is(unit, "RemainAfterExit", "no")
             || any_active(unit, &["TriggeredBy", "Conflicts", "ConflictedBy"])
             || is(unit, "UnitFileState", "static") && !tried
     };

@@ -237,6 +237,7 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
         ("ut-calendar.timer", unit("ut-job.service", "OnCalendar=*-02-30")),
         // Its unit stays up, and a unit that is up is not started.
         ("ut-remain.timer", unit("ut-stays.service", "OnActiveSec=10ms\nOnUnitActiveSec=1h")),
+        ("ut-target.timer", unit("ut-stays.target", "OnActiveSec=10ms\nOnUnitActiveSec=1h")),
         // These have done their duty.
         ("ut-once.timer", unit("ut-job.service", "OnActiveSec=10ms")),
         ("ut-past.timer", unit("ut-job.service", "OnCalendar=2020-01-01")),
@@ -252,6 +253,7 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
         machine.write(name, text);
     }
     machine.write("ut-never.service", once);
+    machine.write("ut-stays.target", "[Unit]\nDescription=Stays\n");
     machine.must(&["daemon-reload"]);
     let exporter = machine.exporter(&[OFTEN]);
     let started = timers.map(|(name, _)| name);
@@ -259,20 +261,27 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
     machine.must(&[&["start"][..], &started.collect::<Vec<_>>()].concat());
     let sub_state = |name| machine.must(&["show", "--value", "--property=SubState", name]);
     until("the timers have elapsed", || {
-        let states = ["ut-once.timer", "ut-remain.timer", "ut-works.timer", "ut-first.timer"];
+        let states = [
+            "ut-once.timer",
+            "ut-remain.timer",
+            "ut-target.timer",
+            "ut-works.timer",
+            "ut-first.timer",
+        ];
         let states = states.map(|name| sub_state(name).trim().to_owned());
-        let wanted = ["elapsed", "running", "running", "elapsed"];
+        let wanted = ["elapsed", "running", "running", "running", "elapsed"];
         if states == wanted { Ok(()) } else { Err(states) }
     });
     let family = "systemd_timer_stuck";
     let mut stuck = vec!["ut-active.timer", "ut-calendar.timer", "ut-inactive.timer"];
-    until_named(&exporter, family, &[&stuck[..], &["ut-remain.timer"]].concat());
+    let stays = ["ut-remain.timer", "ut-target.timer"];
+    until_named(&exporter, family, &[&stuck[..], &stays].concat());
 
     // With an exporter that listens only now the same.
     let late = machine.exporter(&[]);
-    until_named(&late, family, &[&stuck[..], &["ut-remain.timer"]].concat());
+    until_named(&late, family, &[&stuck[..], &stays].concat());
     // And after its unit has stopped, been started by hand, and come to its end.
-    machine.must(&["stop", "ut-stays.service"]);
+    machine.must(&["stop", "ut-stays.service", "ut-stays.target"]);
     machine.must(&["start", "ut-never.service"]);
     fs::write(&released, "").unwrap();
     until("the held ones have ended", || {

@@ -320,7 +320,7 @@ impl Entry {
         if self.unit.is_running() {
             wanted = wanted.with(UnitProperty::WatchdogInterval);
         }
-        if self.can_be_frozen() {
+        if self.can_be_frozen() || self.unit.is_frozen {
             wanted = wanted.with(UnitProperty::Freezer);
         }
         if let Some(rest) = &self.rest {
@@ -545,6 +545,7 @@ impl Entry {
                 self.run.after_failure = value.text().is_some_and(|it| {
                     matches!(it, "on-failure" | "on-abnormal" | "on-abort" | "on-watchdog")
                 });
+                self.rest.get_or_insert_default().learn(property, value);
             }
             UnitProperty::RestartForced => self.run.forced = *value == Value::Flag(true),
             UnitProperty::Accept => self.accepts_connections = *value == Value::Flag(true),

@@ -2,9 +2,13 @@
 
 use super::{
     Inventory,
+    entry::Entry,
     unit::{Details, Timer, Unit},
 };
-use crate::systemd::{name::UnitName, state::ActiveState};
+use crate::systemd::{
+    name::{UnitName, UnitType},
+    state::ActiveState,
+};
 
 // === impl Inventory ===
 
@@ -24,12 +28,15 @@ impl Inventory {
             && timer.unit.as_ref().is_some_and(|unit| self.is_idle(unit))
     }
 
-    /// Whether a unit does nothing and is not about to. One that has ended and stays up, as
-    /// `RemainAfterExit=` has it, is not started again.
+    /// Whether a unit does nothing and is not about to. One that stays up is not started again: a
+    /// service that has ended, as `RemainAfterExit=` has it, or a target.
     fn is_idle(&self, name: &UnitName) -> bool {
         let entry = self.units.get(name).filter(|entry| entry.known);
-        let is_idle = entry.is_none_or(|entry| {
-            entry.unit.active_state.is_at_rest() || &*entry.unit.sub_state == "exited"
+        let is_idle = entry.is_none_or(|Entry { unit, .. }| match unit.active_state {
+            ActiveState::Active => {
+                name.unit_type() != UnitType::Service || &*unit.sub_state == "exited"
+            }
+            _ => unit.active_state.is_at_rest(),
         });
         is_idle && !self.jobs.has_one_for(name)
     }
@@ -42,7 +49,7 @@ impl Timer {
         self.next_realtime.is_some() || self.next_monotonic.is_some()
     }
 
-    fn repeats(&self) -> bool {
+    pub(super) fn repeats(&self) -> bool {
         self.repeats_monotonic || self.repeats_calendar
     }
 }

@@ -42,8 +42,16 @@ pub(super) struct Rest {
     is_static: bool,
     remains_after_exit: bool,
     bus_name: Option<Box<str>>,
+    /// `Restart` is one of those that follow a success as well.
+    restarts_always: bool,
+    /// `RestartPreventExitStatus` may make a success one that is not followed by a restart.
+    may_not_restart: bool,
+    /// A timer that is inactive once it has elapsed for the last time.
+    leaves_when_elapsed: bool,
     /// `ExecMainExitTimestampMonotonic`.
     main_exit: Option<Usec>,
+    /// `StateChangeTimestamp`.
+    changed: Option<Usec>,
 }
 
 /// The conditions or the asserts of a unit.
@@ -69,7 +77,13 @@ impl Rest {
             P::UnitFileState => self.is_static = value.text() == Some("static"),
             P::RemainAfterExit => self.remains_after_exit = is_set,
             P::BusName => self.bus_name = value.text().filter(|it| !it.is_empty()).map(Into::into),
+            P::RestartPolicy => {
+                self.restarts_always = matches!(value.text(), Some("always" | "on-success"));
+            }
+            P::RestartPrevented => self.may_not_restart = is_set,
+            P::RemainAfterElapse => self.leaves_when_elapsed = *value == Value::Flag(false),
             P::ExitMonotonic => self.main_exit = value.number(),
+            P::StateChange => self.changed = value.number(),
             _ => self.relate(property, value),
         }
     }
@@ -107,10 +121,13 @@ impl Rest {
             return PropertySet::WANTING.union(PropertySet::CHECKS);
         }
         let mut wanted = PropertySet::RELATIONS.union(PropertySet::CHECKS);
-        if matches!(unit.details, Details::Service(_)) {
-            wanted = wanted.union(PropertySet::ENDING);
-            wanted = wanted.with(UnitProperty::RemainAfterExit).with(UnitProperty::BusName);
-        }
+        wanted = match unit.details {
+            Details::Service(_) => {
+                wanted.union(PropertySet::ENDING).union(PropertySet::RESTING_SERVICE)
+            }
+            Details::Timer(_) => wanted.with(UnitProperty::RemainAfterElapse),
+            _ => wanted,
+        };
         // systemd looks for the file on the disk.
         if held.has(UnitProperty::ConditionTime) && !self.was_tried(unit) {
             wanted = wanted.with(UnitProperty::UnitFileState);
@@ -159,6 +176,7 @@ impl Rest {
             || unit.result == Some(RunResult::ExecCondition)
             || self.has_finished(unit)
             || self.has_ended_by_itself(unit)
+            || self.has_elapsed(unit)
             || self.related(PropertySet::EXCUSING).any(is_active)
             || self.is_started_by_bus(activatable)
             || (self.is_static && !self.was_tried(unit))
@@ -169,17 +187,35 @@ impl Rest {
         let Details::Service(service) = &unit.details else { return false };
         service.service_type.as_deref() == Some("oneshot")
             && !self.remains_after_exit
-            && unit.result == Some(RunResult::Success)
+            && self.has_succeeded(unit)
             && self.was_tried(unit)
     }
 
     /// A service whose main process ended well before anything stopped it. A stop job makes the
-    /// unit leave the active state first, also if the process then exits with 0.
+    /// unit leave the active state first, also if the process then exits with 0. One that is
+    /// restarted after a success as well does not end by itself: it was stopped before the restart.
     fn has_ended_by_itself(&self, unit: &Unit) -> bool {
         let ends = self.main_exit.zip(unit.active_exit_monotonic);
         !self.remains_after_exit
-            && unit.result == Some(RunResult::Success)
+            && (!self.restarts_always || self.may_not_restart)
+            && self.has_succeeded(unit)
             && ends.is_some_and(|(main, active)| main < active.get())
+    }
+
+    /// A service whose last run was a success. `systemctl reset-failed` makes the result of one that
+    /// failed a success too, and that is a change of state after it came to rest.
+    fn has_succeeded(&self, unit: &Unit) -> bool {
+        let was_reset = unit.inactive_enter.is_some() && self.changed != unit.inactive_enter;
+        unit.result == Some(RunResult::Success) && !was_reset
+    }
+
+    /// A timer with `RemainAfterElapse=no` that has elapsed and will not do so again.
+    fn has_elapsed(&self, unit: &Unit) -> bool {
+        let Details::Timer(timer) = &unit.details else { return false };
+        self.leaves_when_elapsed
+            && timer.last_trigger.is_some()
+            && !timer.repeats()
+            && unit.result == Some(RunResult::Success)
     }
 
     /// A service that its bus starts when something calls its name. Where there is no bus to ask,
@@ -318,7 +354,7 @@ mod tests {
     use std::num::NonZeroU64;
 
     use super::*;
-    use crate::inventory::unit::Service;
+    use crate::inventory::unit::{Service, Timer};
 
     /// The active units of the tests.
     const ACTIVE: [&str; 3] = ["all.target", "busy.socket", "plugged.device"];
@@ -343,6 +379,7 @@ mod tests {
             let mut unit = Unit::new(name("a.service"));
             unit.load_state = LoadState::Loaded;
             unit.inactive_exit = Some(1);
+            unit.inactive_enter = Some(6);
             unit.active_exit_monotonic = NonZeroU64::new(5);
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
@@ -355,6 +392,7 @@ mod tests {
                 .with(UnitProperty::AssertTime, Value::Number(1))
                 .with(UnitProperty::AssertResult, Value::Flag(true))
                 .with(UnitProperty::ExitMonotonic, Value::Number(6))
+                .with(UnitProperty::StateChange, Value::Number(6))
                 .with(UnitProperty::Conflicts, names(&["shutdown.target"]))
         }
 
@@ -507,6 +545,55 @@ mod tests {
         stopped(ended(Value::Number(4)).with(UnitProperty::RemainAfterExit, Value::Flag(true)));
         let failed = Some(RunResult::ExitCode);
         stopped(ended(Value::Number(4)).with_unit(|unit| unit.result = failed));
+    }
+
+    /// As `systemctl reset-failed` does: the result is a success then.
+    #[test]
+    fn a_service_that_failed_and_was_reset_is_reported() {
+        let later = Value::Number(7);
+        let ended = Case::stopped().with(UnitProperty::ExitMonotonic, Value::Number(4));
+        stopped(ended.with(UnitProperty::StateChange, later.clone()));
+        stopped(Case::finished().with(UnitProperty::StateChange, later.clone()));
+        // One without a command has never come to rest, and changes all the same.
+        let case = Case::finished().with(UnitProperty::StateChange, later);
+        rests(case.with_unit(|unit| unit.inactive_enter = None));
+    }
+
+    #[test]
+    fn a_service_that_was_to_be_restarted_after_a_success_is_reported() {
+        let ended = |policy: &str| {
+            Case::stopped()
+                .with(UnitProperty::ExitMonotonic, Value::Number(4))
+                .with(UnitProperty::RestartPolicy, Value::Text(policy.into()))
+        };
+        for policy in ["no", "on-failure", "on-abnormal", "on-watchdog", "on-abort"] {
+            rests(ended(policy));
+        }
+        for policy in ["always", "on-success"] {
+            stopped(ended(policy));
+            rests(ended(policy).with(UnitProperty::RestartPrevented, Value::Flag(true)));
+        }
+    }
+
+    #[test]
+    fn a_timer_that_has_elapsed_for_the_last_time_rests() {
+        let elapsed = || {
+            let timer = Timer { last_trigger: Some(3), ..Timer::default() };
+            Case::stopped()
+                .with(UnitProperty::RemainAfterElapse, Value::Flag(false))
+                .with_unit(|unit| unit.details = Details::Timer(timer))
+        };
+        let with = |change: fn(&mut Timer)| {
+            elapsed().with_unit(|unit| {
+                let Details::Timer(timer) = &mut unit.details else { panic!() };
+                change(timer);
+            })
+        };
+        rests(elapsed());
+        stopped(elapsed().with(UnitProperty::RemainAfterElapse, Value::Flag(true)));
+        stopped(with(|timer| timer.last_trigger = None));
+        stopped(with(|timer| timer.repeats_calendar = true));
+        stopped(elapsed().with_unit(|unit| unit.result = Some(RunResult::Resources)));
     }
 
     #[test]

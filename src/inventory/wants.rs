@@ -64,7 +64,9 @@ impl Wants {
     pub(super) const fn spared(self) -> PropertySet {
         let mut spared = PropertySet::EMPTY;
         if !self.problems {
-            let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+            // What is counted after a gap needs the settings of restarts as well.
+            let resting = PropertySet::RESTING.without(PropertySet::RESTARTING);
+            let problems = resting.union(PropertySet::PRESUMED);
             let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
             spared = spared.union(problems);
         }
@@ -76,7 +78,9 @@ impl Wants {
             spared = spared.without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic]));
         }
         if !self.timers {
-            spared = spared.union(PropertySet::details_of(UnitType::Timer));
+            let details = PropertySet::details_of(UnitType::Timer);
+            let needed = if self.problems { PropertySet::ELAPSED } else { PropertySet::EMPTY };
+            spared = spared.union(details.without(needed));
         }
         if !self.ip {
             spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
@@ -174,14 +178,7 @@ mod tests {
         let start = PropertySet::START_STAMPS.without(shared).iter().map(UnitProperty::name);
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
-        let timers = [
-            "LastTriggerUSec",
-            "NextElapseUSecMonotonic",
-            "NextElapseUSecRealtime",
-            "TimersCalendar",
-            "TimersMonotonic",
-            "Unit",
-        ];
+        let timers = ["NextElapseUSecMonotonic", "NextElapseUSecRealtime", "Unit"];
         let (all, all_at_scrape) = asked(Wants::EVERYTHING);
         let everything = Wants::EVERYTHING;
         for (wants, of_units, at_scrape) in [

@@ -98,6 +98,7 @@ unit_properties! {
     ActiveExit = "Unit"."ActiveExitTimestamp" as Time,
     InactiveEnter = "Unit"."InactiveEnterTimestamp" as Time,
     InactiveExit = "Unit"."InactiveExitTimestamp" as Time,
+    StateChange = "Unit"."StateChangeTimestamp" as Time,
     ActiveEnterMonotonic = "Unit"."ActiveEnterTimestampMonotonic" as Time,
     ActiveExitMonotonic = "Unit"."ActiveExitTimestampMonotonic" as Time,
     InactiveExitMonotonic = "Unit"."InactiveExitTimestampMonotonic" as Time,
@@ -127,6 +128,7 @@ unit_properties! {
     ExitStatus = "Service"."ExecMainStatus" as Number,
     RestartPolicy = "Service"."Restart" as Text,
     RestartForced = "Service"."RestartForceExitStatus" as Statuses,
+    RestartPrevented = "Service"."RestartPreventExitStatus" as Statuses,
     ServiceResult = "Service"."Result" as Text,
     SocketResult = "Socket"."Result" as Text,
     MountResult = "Mount"."Result" as Text,
@@ -160,6 +162,7 @@ unit_properties! {
     TimerUnit = "Timer"."Unit" as Text,
     TimersMonotonic = "Timer"."TimersMonotonic" as Repeating,
     TimersCalendar = "Timer"."TimersCalendar" as Repeating,
+    RemainAfterElapse = "Timer"."RemainAfterElapse" as Flag,
     MountType = "Mount"."Type" as Text,
 }
 
@@ -381,11 +384,17 @@ impl PropertySet {
         UnitProperty::UnitFileState,
         UnitProperty::RemainAfterExit,
         UnitProperty::BusName,
+        UnitProperty::RestartPolicy,
+        UnitProperty::RestartPrevented,
+        UnitProperty::RemainAfterElapse,
     ]);
 
-    /// How the last run of a service ended, on the monotonic clock.
-    pub const ENDING: Self =
-        Self::of(&[UnitProperty::ActiveExitMonotonic, UnitProperty::ExitMonotonic]);
+    /// How the last run of a service ended.
+    pub const ENDING: Self = Self::of(&[
+        UnitProperty::ActiveExitMonotonic,
+        UnitProperty::ExitMonotonic,
+        UnitProperty::StateChange,
+    ]);
 
     /// All that decides whether an inactive unit should run.
     pub const RESTING: Self =
@@ -393,6 +402,21 @@ impl PropertySet {
 
     /// What of that is not in the row of each unit.
     pub const REST: Self = Self::RESTING.without(Self::START_STAMPS);
+
+    /// Settings that decide whether an inactive service rests by design.
+    pub const RESTING_SERVICE: Self = Self::of(&[
+        UnitProperty::RemainAfterExit,
+        UnitProperty::BusName,
+        UnitProperty::RestartPolicy,
+        UnitProperty::RestartPrevented,
+    ]);
+
+    /// What tells whether a timer has elapsed for the last time.
+    pub const ELAPSED: Self = Self::of(&[
+        UnitProperty::LastTrigger,
+        UnitProperty::TimersMonotonic,
+        UnitProperty::TimersCalendar,
+    ]);
 
     /// What tells whether only a failure is followed by an automatic restart.
     pub const RESTARTING: Self =

@@ -473,3 +473,26 @@ fn a_unit_that_was_listed_at_the_start_is_asked_about_however_often_it_comes_to_
     assert!(!asked(&mut inventory, &[]).is_empty());
     assert!(inventory.is_complete());
 }
+
+/// That a unit was thawed while nothing was heard is found out, also of one that is not asked otherwise.
+#[test]
+fn a_unit_that_was_frozen_before_a_gap_is_asked_whether_it_still_is() {
+    let listed = || ListedUnit {
+        active_state: ActiveState::Active,
+        sub_state: "exited".into(),
+        ..listed("a.service")
+    };
+    let mut inventory = inventory();
+    inventory.adopt(vec![listed()], Extent::Everything, 0);
+    let freezer = |inventory: &mut Inventory| {
+        asked(inventory, &[]).iter().any(|(_, property)| *property == UnitProperty::Freezer)
+    };
+    assert!(!freezer(&mut inventory), "it has no processes, as a rule");
+    let frozen = vec![(UnitProperty::Freezer, Value::Flag(true))];
+    inventory.apply(Event::UnitChanged(listed().name, frozen), 0);
+    assert!(inventory.snapshot(0).units[0].is_frozen);
+    inventory.disconnect();
+    inventory.adopt(vec![listed()], Extent::Everything, 0);
+    assert!(freezer(&mut inventory));
+    assert!(!inventory.snapshot(0).units[0].is_frozen);
+}
