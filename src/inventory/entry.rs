@@ -57,6 +57,8 @@ pub(super) struct Entry {
     /// that they need not be asked.
     clock_offset: Option<Usec>,
     run: Run,
+    /// It has been inactive and in memory for long enough to be asked what wants it.
+    pub(super) lasts: bool,
     /// What decides whether it should run while it is inactive.
     pub(super) rest: Option<Box<Rest>>,
     /// Signals may have been missed since it was last counted.
@@ -147,6 +149,7 @@ impl Entry {
             not_before: None,
             clock_offset: None,
             run: Run::default(),
+            lasts: false,
             rest: None,
             after_gap: true,
             unseen: 0,
@@ -323,7 +326,9 @@ impl Entry {
         if self.can_be_frozen() || self.unit.is_frozen {
             wanted = wanted.with(UnitProperty::Freezer);
         }
-        if let Some(rest) = &self.rest {
+        if self.lasts {
+            let nothing = Rest::default();
+            let rest = self.rest.as_deref().unwrap_or(&nothing);
             wanted = wanted.union(rest.wanted(&self.unit, self.held));
         }
         wanted.without(self.spared)

@@ -29,9 +29,7 @@ pub enum Reason {
 /// it.
 #[derive(Debug, Default)]
 pub(super) struct Rest {
-    /// It has been inactive and in memory for long enough to be asked.
-    lasts: bool,
-    /// An active unit has wanted it since: only then is it of interest what excuses it.
+    /// An active unit has wanted it while it was at rest: only then is it of interest what excuses it.
     is_wanted: bool,
     /// All that is asked of it has been known since.
     is_known: bool,
@@ -109,9 +107,10 @@ impl Rest {
         self.condition.at
     }
 
-    /// What is to be known of the unit, `held` being what is.
+    /// What is to be known of a unit that has been inactive and in memory for a while, `held` being what
+    /// is.
     pub(super) fn wanted(&self, unit: &Unit, held: PropertySet) -> PropertySet {
-        if !self.lasts || !is_candidate(unit) {
+        if !is_candidate(unit) {
             return PropertySet::EMPTY;
         }
         if !self.is_wanted {
@@ -268,10 +267,11 @@ impl Entry {
     /// asked after a pause.
     pub(super) fn note_rest(&mut self) -> bool {
         if self.unit.active_state == ActiveState::Inactive {
-            return self.rest.as_ref().is_none_or(|rest| !rest.lasts);
+            return !self.lasts;
         }
+        self.lasts = false;
         if let Some(rest) = &mut self.rest {
-            (rest.lasts, rest.is_wanted, rest.is_known) = (false, false, false);
+            (rest.is_wanted, rest.is_known) = (false, false);
         }
         // By the time that it is inactive again other units may want it.
         self.doubt(PropertySet::RELATIONS);
@@ -281,7 +281,7 @@ impl Entry {
     /// Takes in that the unit has been in memory for a while as it is, or was listed.
     pub(super) fn note_lasting(&mut self) {
         if self.note_rest() {
-            self.rest.get_or_insert_default().lasts = true;
+            self.lasts = true;
         }
     }
 }
@@ -308,8 +308,9 @@ impl Inventory {
 
     /// Takes in whether an active unit wants this one. If none does, it may do so later.
     pub(super) fn see_wanted(&mut self, name: &UnitName) {
-        let Some(rest) = self.units.get(name).and_then(|it| it.rest.as_ref()) else { return };
-        let is_of_interest = rest.lasts && !rest.is_wanted && rest.wanting().next().is_some();
+        let Some(entry) = self.units.get(name).filter(|entry| entry.lasts) else { return };
+        let Some(rest) = entry.rest.as_ref() else { return };
+        let is_of_interest = !rest.is_wanted && rest.wanting().next().is_some();
         let is_wanted = rest.wanting().any(|name| self.is_active(name));
         if is_of_interest && !is_wanted {
             self.unwanted.insert(name.clone());
@@ -384,7 +385,7 @@ mod tests {
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
             unit.details = Details::Service(service);
-            let rest = Rest { is_known: true, lasts: true, ..Rest::default() };
+            let rest = Rest { is_known: true, ..Rest::default() };
             let case = Self { unit, rest };
             case.with(UnitProperty::WantedBy, names(&["all.target"]))
                 .with(UnitProperty::ConditionTime, Value::Number(1))
