@@ -676,6 +676,8 @@ async fn consult(operations: u64, flags: &[&str]) {
     // What is frozen cannot be stopped.
     machine.systemctl(&["thaw", "uw-other.service", "uw-some.slice"]);
     machine.systemctl(&["stop", "uw-*"]);
+    // By chance it was started so often that its start limit would be hit.
+    machine.systemctl(&["reset-failed", "uw-simple.service"]);
     machine.must(&["start", "uw-all.target"]);
     machine.must(&["stop", "uw-simple.service"]);
     let (units, _) = until("everything is right at rest", || {
