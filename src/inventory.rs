@@ -530,18 +530,18 @@ impl Inventory {
 
     fn entry(&mut self, name: UnitName, otherwise: Counted) -> Entry {
         let admitted = (self.admits)(name.as_str());
-        let spared = match self.summed.sums.place(&name, None) {
-            Told::Alone => self.wants.spared(),
-            _ => self.wants.spared_of_member(name.unit_type()),
+        let unneeded = match self.summed.sums.place(&name, None) {
+            Told::Alone => self.wants.unneeded(),
+            _ => self.wants.unneeded_of_member(name.unit_type()),
         };
         if let Some(past) = self.recalled.remove(&name) {
             let mut entry = Entry::recalled(name, admitted, past);
-            entry.spared = spared;
+            entry.unneeded = unneeded;
             return entry;
         }
         let past = self.departed.take(&name);
         let mut entry = Entry::new(name, admitted, otherwise);
-        entry.spared = spared;
+        entry.unneeded = unneeded;
         if let Some(past) = past {
             entry.succeed(past);
         }

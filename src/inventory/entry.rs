@@ -46,7 +46,7 @@ pub(super) struct Entry {
     /// What systemd would not tell; asking again would be idle.
     refused: PropertySet,
     /// What nobody wants to be told.
-    pub(super) spared: PropertySet,
+    pub(super) unneeded: PropertySet,
     /// What of it has been asked for and not answered.
     pub(super) asked: PropertySet,
     /// Whether it waits in `unread`.
@@ -143,7 +143,7 @@ impl Entry {
             known: false,
             held: PropertySet::PRESUMED,
             refused: PropertySet::EMPTY,
-            spared: PropertySet::EMPTY,
+            unneeded: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
             not_before: None,
@@ -309,7 +309,7 @@ impl Entry {
             wanted = wanted.with(UnitProperty::LoadError);
         }
         if !self.is_exported() {
-            return wanted.without(self.spared);
+            return wanted.without(self.unneeded);
         }
         let unit_type = self.unit.name.unit_type();
         wanted = wanted
@@ -331,7 +331,7 @@ impl Entry {
             let rest = self.rest.as_deref().unwrap_or(&nothing);
             wanted = wanted.union(rest.wanted(&self.unit, self.held));
         }
-        wanted.without(self.spared)
+        wanted.without(self.unneeded)
     }
 
     /// Whether it has processes that `systemctl freeze` may have frozen.
@@ -346,10 +346,10 @@ impl Entry {
     /// Of the times of its last start those that are not known to be none.
     fn wanted_of_start(&self) -> PropertySet {
         let unit = &self.unit;
-        let is_spared = self.spared.has(UnitProperty::ActiveEnterMonotonic);
+        let is_unneeded = self.unneeded.has(UnitProperty::ActiveEnterMonotonic);
         // They may follow from those.
         let awaits = self.clock_offset.is_some() && !self.held.contains(START);
-        if is_spared || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+        if is_unneeded || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }
         match unit.active_exit {
@@ -407,7 +407,7 @@ impl Entry {
             }
             _ => {}
         }
-        wanted.without(self.spared)
+        wanted.without(self.unneeded)
     }
 
     /// Whether signals may have been missed since it was last counted.

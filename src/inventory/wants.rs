@@ -47,7 +47,7 @@ impl Wants {
 
     /// What need not be asked of a unit of this type that is told of with others: all but its state,
     /// its runs and where it is.
-    pub(super) const fn spared_of_member(self, unit_type: UnitType) -> PropertySet {
+    pub(super) const fn unneeded_of_member(self, unit_type: UnitType) -> PropertySet {
         let details = PropertySet::details_of(unit_type).without(PropertySet::SLICES);
         let none = Self {
             problems: false,
@@ -57,47 +57,47 @@ impl Wants {
             watchdog: false,
             ..self
         };
-        none.spared().union(details)
+        none.unneeded().union(details)
     }
 
     /// What need not be asked of units.
-    pub(super) const fn spared(self) -> PropertySet {
-        let mut spared = PropertySet::EMPTY;
+    pub(super) const fn unneeded(self) -> PropertySet {
+        let mut unneeded = PropertySet::EMPTY;
         if !self.problems {
             // What is counted after a gap needs the settings of restarts as well.
             let resting = PropertySet::RESTING.without(PropertySet::RESTARTING);
             let problems = resting.union(PropertySet::PRESUMED);
             let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
-            spared = spared.union(problems);
+            unneeded = unneeded.union(problems);
         }
         if !self.times {
-            spared = spared.union(PropertySet::START_STAMPS);
+            unneeded = unneeded.union(PropertySet::START_STAMPS);
         }
         if self.problems || self.times {
             // Both need it.
-            spared = spared.without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic]));
+            unneeded = unneeded.without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic]));
         }
         if !self.timers {
             let details = PropertySet::details_of(UnitType::Timer);
             let needed = if self.problems { PropertySet::ELAPSED } else { PropertySet::EMPTY };
-            spared = spared.union(details.without(needed));
+            unneeded = unneeded.union(details.without(needed));
         }
         if !self.ip {
-            spared = spared.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
+            unneeded = unneeded.union(PropertySet::IP_COUNTERS.with(UnitProperty::IpAccounting));
         }
         if !self.sockets {
-            spared = spared.union(PropertySet::CONNECTION_COUNTERS.with(UnitProperty::Accept));
+            unneeded = unneeded.union(PropertySet::CONNECTION_COUNTERS.with(UnitProperty::Accept));
         }
         if !self.watchdog {
             let service = [UnitProperty::WatchdogInterval, UnitProperty::WatchdogPing];
-            spared = spared.union(PropertySet::of(&service));
+            unneeded = unneeded.union(PropertySet::of(&service));
         }
         if !self.slices {
             let of_scopes = PropertySet::of(&[UnitProperty::ScopeSlice]);
             let told = if self.scope_slices { of_scopes } else { PropertySet::EMPTY };
-            spared = spared.union(PropertySet::SLICES.without(told));
+            unneeded = unneeded.union(PropertySet::SLICES.without(told));
         }
-        spared
+        unneeded
     }
 }
 
@@ -205,10 +205,10 @@ mod tests {
             (Wants { file_states: false, ..everything }, vec![], vec![]),
         ] {
             let (units, scrape) = asked(wants);
-            let spared: Vec<_> = all.difference(&units).copied().collect();
-            assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(of_units), "{wants:?}");
-            let spared = all_at_scrape.difference(&scrape).copied();
-            assert_eq!(BTreeSet::from_iter(spared), BTreeSet::from_iter(at_scrape), "{wants:?}");
+            let unneeded: Vec<_> = all.difference(&units).copied().collect();
+            assert_eq!(BTreeSet::from_iter(unneeded), BTreeSet::from_iter(of_units), "{wants:?}");
+            let unneeded = all_at_scrape.difference(&scrape).copied();
+            assert_eq!(BTreeSet::from_iter(unneeded), BTreeSet::from_iter(at_scrape), "{wants:?}");
         }
     }
 }

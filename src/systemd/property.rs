@@ -379,15 +379,18 @@ impl PropertySet {
         UnitProperty::AssertTime,
     ]);
 
-    /// Settings that decide whether an inactive unit rests by design.
-    pub const RESTING_SETTINGS: Self = Self::of(&[
-        UnitProperty::UnitFileState,
+    /// Settings that decide whether an inactive service rests by design.
+    pub const RESTING_SERVICE: Self = Self::of(&[
         UnitProperty::RemainAfterExit,
         UnitProperty::BusName,
         UnitProperty::RestartPolicy,
         UnitProperty::RestartPrevented,
-        UnitProperty::RemainAfterElapse,
     ]);
+
+    /// Settings that decide whether an inactive unit rests by design.
+    pub const RESTING_SETTINGS: Self = Self::RESTING_SERVICE
+        .with(UnitProperty::UnitFileState)
+        .with(UnitProperty::RemainAfterElapse);
 
     /// How the last run of a service ended.
     pub const ENDING: Self = Self::of(&[
@@ -403,15 +406,7 @@ impl PropertySet {
     /// What of that is not in the row of each unit.
     pub const REST: Self = Self::RESTING.without(Self::START_STAMPS);
 
-    /// Settings that decide whether an inactive service rests by design.
-    pub const RESTING_SERVICE: Self = Self::of(&[
-        UnitProperty::RemainAfterExit,
-        UnitProperty::BusName,
-        UnitProperty::RestartPolicy,
-        UnitProperty::RestartPrevented,
-    ]);
-
-    /// What tells whether a timer has elapsed for the last time.
+    /// Decide whether a timer has elapsed for the last time.
     pub const ELAPSED: Self = Self::of(&[
         UnitProperty::LastTrigger,
         UnitProperty::TimersMonotonic,

@@ -41,6 +41,14 @@ fn adopt(inventory: &mut Inventory, listed: &UnitName) {
     }
 }
 
+/// A service whose last reload was a success.
+fn reloaded() -> (Inventory, UnitName) {
+    let (mut inventory, service) = (inventory(), unit("a.service"));
+    adopt(&mut inventory, &service);
+    signal(&mut inventory, &service, "active", "success", 0);
+    (inventory, service)
+}
+
 fn failed(inventory: &Inventory) -> Vec<(String, u64)> {
     let unit = &inventory.snapshot(0).units[0];
     unit.history.reload_failures.iter().map(|(word, count)| (word.to_string(), count)).collect()
@@ -70,10 +78,7 @@ fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
 
 #[test]
 fn a_record_of_an_older_version_says_nothing_of_reloads() {
-    let mut inventory = inventory();
-    let service = unit("a.service");
-    adopt(&mut inventory, &service);
-    signal(&mut inventory, &service, "active", "success", 0);
+    let (mut inventory, service) = reloaded();
     signal(&mut inventory, &service, "active", "timeout", 0);
     let mut record = serde_json::to_value(inventory.record(None).unwrap().0).unwrap();
     let kept = record["units"][0].as_object_mut().unwrap();
@@ -106,10 +111,7 @@ fn a_mount_whose_remount_fails_counts_by_its_job() {
 /// reset, and after a gap it is not known.
 #[test]
 fn a_reload_that_its_job_shows_to_have_failed_counts_with_the_word_of_the_job() {
-    let mut inventory = inventory();
-    let service = unit("a.service");
-    adopt(&mut inventory, &service);
-    signal(&mut inventory, &service, "active", "success", 0);
+    let (mut inventory, service) = reloaded();
     signal(&mut inventory, &service, "active", "exit-code", 0);
     assert_eq!(failed(&inventory), [("exit-code".into(), 1)]);
     let fail = |inventory: &mut Inventory, id: u32| {

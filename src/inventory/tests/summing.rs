@@ -185,9 +185,9 @@ fn scopes_are_told_of_under_their_slice() {
     for (name, at) in scopes.into_iter().chain(["a.service"]).zip(1..) {
         start(&mut inventory, name, at);
     }
-    let spared = |inventory: &Inventory, name| inventory.units[&unit(name)].spared;
-    assert!(!spared(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
-    assert!(spared(&inventory, "a.service").has(UnitProperty::ServiceSlice));
+    let unneeded = |inventory: &Inventory, name| inventory.units[&unit(name)].unneeded;
+    assert!(!unneeded(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
+    assert!(unneeded(&inventory, "a.service").has(UnitProperty::ServiceSlice));
     let snapshot = inventory.snapshot(10);
     assert_eq!(told(&snapshot), [], "it is not known yet where they are");
     assert_eq!(snapshot.units.len(), 1);
