@@ -138,6 +138,18 @@ fn write_units(machine: &Machine) {
     machine.must(&["daemon-reload"]);
 }
 
+/// Ends what an earlier test has left, and waits until systemd has forgotten all of it: from when a
+/// service ended, a timer reckons.
+fn forget_units(machine: &Machine) {
+    machine.systemctl(&["stop", "uw-*", "by-stander@*"]);
+    machine.systemctl(&["reset-failed", "uw-*", "by-stander@*"]);
+    let list = ["list-units", "--all", "--plain", "--no-legend", "uw-*", "by-stander@*"];
+    until("nothing is left of an earlier test", || {
+        let left = machine.must(&list);
+        if left.is_empty() { Ok(()) } else { Err(left) }
+    });
+}
+
 /// What the operations keep open.
 #[derive(Default)]
 struct Held {
@@ -641,6 +653,7 @@ async fn consult(operations: u64, flags: &[&str]) {
     println!("UNITWATCH_ORACLE_SEED={seed}");
     let machine = Machine::start().await;
     write_units(&machine);
+    forget_units(&machine);
     machine.must(&["start", "uw-sock.socket", "uw-timed.timer"]);
     let bystanders: Vec<_> = (0..bystanders).map(|at| format!("by-stander@{at}.service")).collect();
     for some in bystanders.chunks(100) {
