@@ -13,6 +13,7 @@ mod counted;
 mod departed;
 mod entry;
 pub mod history;
+mod inferred;
 mod jobs;
 mod manager;
 pub mod record;
@@ -259,7 +260,7 @@ impl Inventory {
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
-                entry.derive_start();
+                entry.infer();
                 self.summed.settle(entry, &self.slices);
                 self.conclude_rest(name, property);
                 self.count_after_gap(name);

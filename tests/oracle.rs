@@ -25,7 +25,7 @@ use std::{
 
 use fastrand::Rng;
 use harness::{
-    Exporter, Machine,
+    Exporter, Machine, OFTEN,
     exposition::{Exposition, Key, key},
     show::{self, Properties},
     until,
@@ -660,9 +660,8 @@ async fn consult(operations: u64, flags: &[&str]) {
         machine
             .must(&[&["start"][..], &some.iter().map(String::as_str).collect::<Vec<_>>()].concat());
     }
-    let often = "--systemd.collector.reconcile-interval=2s";
     let all = "--collector.unit-sub-state";
-    let exporter = machine.exporter(&[&[often, all], flags].concat());
+    let exporter = machine.exporter(&[&[OFTEN, all], flags].concat());
     compare_each_family(&machine, &exporter);
     let (mut random, mut held) = (Rng::with_seed(seed), Held::default());
     let (began, mut done) = (Instant::now(), 0);
@@ -829,4 +828,34 @@ async fn restarts_are_all_counted_and_a_reset_does_not_lower_them() {
         machine.systemctl(&["reset-failed", "uw-count.service"]);
     }
     machine.systemctl(&["stop", "uw-count.service"]);
+}
+
+/// With `RestartMode=direct` a service ceases to be active without coming to rest, and a reset takes
+/// away what else told of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_a_service_ceased_to_be_active_before_a_reset_is_found_out() {
+    let machine = Machine::start().await;
+    machine.write(
+        "uw-skips.service",
+        "[Service]\nRestart=always\nRestartMode=direct\nRestartSec=0\nExecStart=/bin/sleep infinity\n",
+    );
+    machine.must(&["daemon-reload"]);
+    machine.must(&["start", "uw-skips.service"]);
+    machine.must(&["kill", "--signal=KILL", "uw-skips.service"]);
+    let show = || show::units(&machine).remove("uw-skips.service").unwrap();
+    until("it has been restarted", || {
+        let unit = show();
+        let up = unit["NRestarts"] == "1" && unit["ActiveState"] == "active";
+        if up { Ok(()) } else { Err(unit) }
+    });
+    machine.must(&["reset-failed", "uw-skips.service"]);
+    let left = seconds(show::time(&show(), "ActiveExitTimestamp"));
+    assert!(left.is_some());
+    let exporter = machine.exporter(&[OFTEN]);
+    until("a comparison has found it out", || {
+        let unit = [("name", "uw-skips.service"), ("type", "service")];
+        let exported = exporter.scrape().value("systemd_unit_active_exit_time_seconds", &unit);
+        if exported == left { Ok(()) } else { Err((exported, left)) }
+    });
+    machine.systemctl(&["stop", "uw-skips.service"]);
 }

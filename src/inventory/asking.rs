@@ -57,7 +57,7 @@ impl Inventory {
         let next = self.units.range_mut((after, Bound::Unbounded));
         let exported = next.filter(|(_, entry)| entry.is_exported());
         for (count, (name, entry)) in exported.take(FILES_AT_ONCE).enumerate() {
-            entry.doubt(PropertySet::PRESUMED);
+            entry.doubt_presumed();
             enqueue(&mut self.unread, name, entry);
             if count + 1 == FILES_AT_ONCE {
                 self.looked_at = Some(name.clone());

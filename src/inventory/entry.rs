@@ -18,16 +18,6 @@ use crate::systemd::{
     state::{ActiveState, ExitCode, JobResult, LoadState, RunResult},
 };
 
-/// How long a start may seem to have taken for its stamps to be derived, in microseconds.
-const SHORT: Usec = 10_000_000;
-
-/// The stamps of a start by the time of day.
-const START: PropertySet = PropertySet::of(&[
-    UnitProperty::InactiveExit,
-    UnitProperty::ActiveEnter,
-    UnitProperty::ActiveExit,
-]);
-
 /// A unit and what is known about the knowledge of it.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -42,9 +32,9 @@ pub(super) struct Entry {
     /// Its state has been known at least once; until then it is not shown.
     pub(super) known: bool,
     /// What is known of it and certainly still true.
-    held: PropertySet,
+    pub(super) held: PropertySet,
     /// What systemd would not tell; asking again would be idle.
-    refused: PropertySet,
+    pub(super) refused: PropertySet,
     /// What nobody wants to be told.
     pub(super) unneeded: PropertySet,
     /// What of it has been asked for and not answered.
@@ -55,8 +45,10 @@ pub(super) struct Entry {
     not_before: Option<Usec>,
     /// What the stamps of the monotonic clock are derived with from those of the time of day, so
     /// that they need not be asked.
-    clock_offset: Option<Usec>,
-    run: Run,
+    pub(super) clock_offset: Option<Usec>,
+    /// That it has never ceased to be active is presumed.
+    pub(super) is_exit_presumed: bool,
+    pub(super) run: Run,
     /// It has been inactive and in memory for long enough to be asked what wants it.
     pub(super) lasts: bool,
     /// What decides whether it should run while it is inactive.
@@ -92,9 +84,9 @@ pub(super) struct Entry {
 
 /// What is known of a unit's runs and not shown as it is.
 #[derive(Debug, Default)]
-struct Run {
+pub(super) struct Run {
     invocation: u128,
-    restarts: u64,
+    pub(super) restarts: u64,
     exit_time: Option<Usec>,
     exit_code: Option<ExitCode>,
     exit_status: u64,
@@ -148,6 +140,7 @@ impl Entry {
             queued: false,
             not_before: None,
             clock_offset: None,
+            is_exit_presumed: false,
             run: Run::default(),
             lasts: false,
             rest: None,
@@ -343,24 +336,8 @@ impl Entry {
             && &*self.unit.sub_state != "exited"
     }
 
-    /// Of the times of its last start those that are not known to be none.
-    fn wanted_of_start(&self) -> PropertySet {
-        let unit = &self.unit;
-        let is_unneeded = self.unneeded.has(UnitProperty::ActiveEnterMonotonic);
-        // They may follow from those.
-        let awaits = self.clock_offset.is_some() && !self.held.contains(START);
-        if is_unneeded || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
-            return PropertySet::EMPTY;
-        }
-        match unit.active_exit {
-            Some(_) => PropertySet::START_STAMPS,
-            None => PropertySet::START_STAMPS
-                .without(PropertySet::of(&[UnitProperty::ActiveExitMonotonic])),
-        }
-    }
-
     fn wanted_of_runs(&self, unit_type: UnitType) -> PropertySet {
-        let mut wanted = PropertySet::run_of(unit_type);
+        let mut wanted = PropertySet::run_of(unit_type).without(self.may_follow());
         if unit_type != UnitType::Service {
             return wanted;
         }
@@ -431,30 +408,6 @@ impl Entry {
         self.has_stirred = true;
     }
 
-    /// Holds for true what has just been listed, and what follows from it and so need not be
-    /// asked.
-    pub(super) fn hold_listed(&mut self) {
-        self.held = self.held.union(PropertySet::STATE);
-        self.refused = self.refused.without(PropertySet::STATE);
-        let unit = &self.unit;
-        let unit_type = unit.name.unit_type();
-        if unit.active_state != ActiveState::Active || !self.is_exported() {
-            return;
-        }
-        // Each start begins with a success, and a failure ends it.
-        let result = PropertySet::result_of(unit_type).without(self.held);
-        for property in result.iter() {
-            self.learn(property, &Value::Text(RunResult::Success.as_str().into()));
-        }
-        // A start also forgets how the main process ended before, and this one has not.
-        if unit_type == UnitType::Service
-            && &*self.unit.sub_state == "running"
-            && !self.held.has(UnitProperty::ExitTime)
-        {
-            self.learn(UnitProperty::ExitTime, &Value::Nothing);
-        }
-    }
-
     /// Holds nothing for true that may have changed without a signal.
     pub(super) fn doubt(&mut self, some: PropertySet) {
         self.held = self.held.without(some);
@@ -491,44 +444,14 @@ impl Entry {
         changed
     }
 
-    /// Has the stamps of its last start on the monotonic clock derived from those of the time of day,
-    /// which is that far ahead.
-    pub(super) fn set_clock_offset(&mut self, offset: Option<Usec>) {
-        self.clock_offset = offset;
-    }
-
-    /// Derives them once those of the time of day are known. A start that seems to have taken long, or
-    /// less than no time, may have seen the clock set and set back: it is asked about.
-    pub(super) fn derive_start(&mut self) {
-        let is_known = self.held.has(UnitProperty::ActiveEnterMonotonic);
-        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.held.contains(START))
-        else {
-            return;
-        };
-        let unit = &self.unit;
-        let ends = unit.inactive_exit.zip(unit.active_enter);
-        let took = ends.and_then(|(began, ended)| ended.checked_sub(began));
-        // When a unit at rest ceased to be active is compared with when its process ended, to the
-        // microsecond.
-        if unit.active_state.is_at_rest() || took.is_none_or(|took| took > SHORT) {
-            return;
-        }
-        for (stamp, at) in [
-            (UnitProperty::InactiveExitMonotonic, unit.inactive_exit),
-            (UnitProperty::ActiveEnterMonotonic, unit.active_enter),
-            (UnitProperty::ActiveExitMonotonic, unit.active_exit),
-        ] {
-            let at = at.and_then(|at| at.checked_sub(offset));
-            self.learn(stamp, &at.map_or(Value::Nothing, Value::Number));
-        }
-    }
-
     /// Takes one value.
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         let one = PropertySet::of(&[property]);
         self.held = self.held.union(one);
         self.refused = self.refused.without(one);
         self.take_for_known();
+        // What has been told is not presumed.
+        self.is_exit_presumed &= property != UnitProperty::ActiveExit;
         match property {
             UnitProperty::Invocation => {
                 self.run.invocation = if let Value::Id(id) = value { *id } else { 0 };
@@ -577,16 +500,22 @@ impl Entry {
         }
     }
 
+    /// What systemd has told or would not tell.
+    pub(super) fn answered(&self) -> PropertySet {
+        self.held.union(self.refused)
+    }
+
     /// Takes in whether all that decides about its rest is known.
     pub(super) fn conclude_rest(&mut self) {
+        let answered = self.answered();
         if let Some(rest) = &mut self.rest {
-            rest.conclude(&self.unit, self.held, self.held.union(self.refused));
+            rest.conclude(&self.unit, self.held, answered);
         }
     }
 
     /// A unit is known with its active state; what else systemd refuses is absent.
     fn take_for_known(&mut self) {
-        let answered = self.held.union(self.refused).contains(PropertySet::STATE);
+        let answered = self.answered().contains(PropertySet::STATE);
         self.known |= answered && self.held.has(UnitProperty::ActiveState);
     }
 
@@ -702,7 +631,7 @@ impl Entry {
     }
 
     fn count_unseen(&mut self, gain: &mut Gain) {
-        let told = self.held.union(self.refused).contains(PropertySet::RESTARTING);
+        let told = self.answered().contains(PropertySet::RESTARTING);
         if self.unseen > 0 && told {
             let policy = self.held.contains(PropertySet::RESTARTING);
             if policy && self.run.after_failure && !self.run.forced {

@@ -4,6 +4,7 @@
 
 mod asking;
 mod counting;
+mod inferred;
 mod reloads;
 mod summing;
 
@@ -174,8 +175,12 @@ impl Systemd {
             self.send(Event::UnitChanged(name.clone(), facts));
         }
         let Some(real) = self.units.get(name) else { return };
-        let properties =
-            [UnitProperty::ActiveState, UnitProperty::SubState, UnitProperty::ActiveEnter];
+        let properties = [
+            UnitProperty::ActiveState,
+            UnitProperty::SubState,
+            UnitProperty::ActiveEnter,
+            UnitProperty::InactiveExit,
+        ];
         let facts = properties.map(|property| (property, real.value(property))).to_vec();
         self.send(Event::UnitChanged(name.clone(), facts));
     }
@@ -341,6 +346,7 @@ impl Real {
             UnitProperty::LoadState => text(self.load.as_str()),
             UnitProperty::ActiveState | UnitProperty::SubState => text(self.active.as_str()),
             UnitProperty::ActiveEnter if self.entered > 0 => Value::Number(self.entered),
+            UnitProperty::InactiveExit if self.entered + self.restarts > 0 => Value::Number(1),
             UnitProperty::Restarts => Value::Number(self.restarts),
             _ => Value::Nothing,
         }
@@ -665,7 +671,7 @@ fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
             assert_eq!(snapshot.by_state.get(&key).copied(), visible.then_some(1), "{of:?}");
             let not_loaded = snapshot.not_loaded.values().sum::<u64>();
             assert_eq!(not_loaded, u64::from(*load_state != LoadState::Loaded), "{of:?}");
-            assert_eq!(asked.contains(&UnitProperty::ActiveEnter), visible, "{of:?}");
+            assert_eq!(asked.contains(&UnitProperty::InactiveExit), visible, "{of:?}");
         }
     }
 }

@@ -152,6 +152,7 @@ mod tests {
                 // The others were never started.
                 UnitProperty::ActiveEnter
                 | UnitProperty::ActiveExit
+                | UnitProperty::InactiveEnter
                 | UnitProperty::InactiveExit
                     if unit.as_str() == "d.service" =>
                 {

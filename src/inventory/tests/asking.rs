@@ -380,54 +380,6 @@ fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
     assert_eq!(wanted(&inventory), ["a.timer"]);
 }
 
-/// Two questions less for each unit that is up when the exporter starts.
-#[test]
-fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
-    use ManagerProperty::{Stage, StageMonotonic};
-    use UnitProperty::{ActiveEnter, ActiveEnterMonotonic, InactiveExit};
-    const OFFSET: Usec = 1_000_000_000;
-    let up = || ListedUnit { active_state: ActiveState::Active, ..listed("a.mount") };
-    for (set_by, took, is_asked) in [
-        (0, 200, false),
-        (SMALLEST_STEP, 200, true),
-        // It was set and set back meanwhile.
-        (0, 86_400_000_000, true),
-    ] {
-        let mut inventory = inventory();
-        inventory.learn_manager(Stage("Userspace"), &Value::Number(OFFSET + 100));
-        inventory.learn_manager(StageMonotonic("Userspace"), &Value::Number(100));
-        inventory.note_clock(OFFSET + set_by);
-        inventory.adopt(vec![up()], Extent::Everything, 0);
-        let mut asked = PropertySet::EMPTY;
-        while let Some((unit, property)) = inventory.next_question() {
-            asked = asked.with(property);
-            let value = match property {
-                InactiveExit => Value::Number(OFFSET + 300),
-                ActiveEnter => Value::Number(OFFSET + 300 + took),
-                _ => Value::Nothing,
-            };
-            inventory.answer(&unit, property, Ok(value));
-        }
-        assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
-        let stamps = |inventory: &Inventory| {
-            let unit = &inventory.snapshot(0).units[0];
-            [unit.inactive_exit_monotonic, unit.active_enter_monotonic].map(|at| at.map(u64::from))
-        };
-        if !is_asked {
-            assert_eq!(stamps(&inventory), [Some(300), Some(500)]);
-        }
-        // A signal has both, and the clock may have been set before it.
-        let facts = vec![
-            (ActiveEnterMonotonic, Value::Number(900)),
-            (ActiveEnter, Value::Number(7)),
-            (UnitProperty::ActiveState, Value::Text("active".into())),
-        ];
-        let changed = Event::UnitChanged(UnitName::new("a.mount").unwrap(), facts);
-        inventory.apply(changed, 0);
-        assert_eq!(stamps(&inventory)[1], Some(900));
-    }
-}
-
 /// An exporter that is behind by more than a second took units that had left for just announced.
 #[test]
 fn a_unit_that_was_announced_long_ago_is_left_alone_until_it_stays() {

@@ -445,6 +445,7 @@ impl Service {
             P::ActiveEnter => time(self.active_enter),
             P::ActiveExit => time(self.active_exit),
             P::InactiveEnter => time(self.inactive_enter),
+            P::InactiveExit if self.invocation != 0 => Value::Number(1),
             P::Invocation if self.invocation == 0 => Value::Nothing,
             P::Invocation => Value::Id(self.invocation),
             P::Job => time(self.job),

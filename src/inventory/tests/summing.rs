@@ -155,6 +155,8 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
                 UnitProperty::LoadState => Value::Text("loaded".into()),
                 UnitProperty::ActiveState => Value::Text("inactive".into()),
                 UnitProperty::IpAccounting | UnitProperty::Accept => Value::Flag(true),
+                // It was started once.
+                UnitProperty::InactiveExit => Value::Number(1),
                 _ => Value::Nothing,
             };
             inventory.answer(&name, property, Ok(value));

@@ -1,0 +1,185 @@
+//! What follows from answers, and is not asked.
+
+use super::*;
+use UnitProperty as P;
+
+/// What systemd says of a unit, and what of it is asked at the start.
+struct Case {
+    unit: &'static str,
+    state: ActiveState,
+    says: Vec<(UnitProperty, u64)>,
+}
+
+impl Case {
+    fn active(unit: &'static str, says: &[(UnitProperty, u64)]) -> Self {
+        Self { unit, state: ActiveState::Active, says: says.to_vec() }
+    }
+
+    fn listing(&self) -> Vec<ListedUnit> {
+        vec![ListedUnit {
+            name: name_of(self.unit),
+            load_state: LoadState::Loaded,
+            active_state: self.state.clone(),
+            sub_state: "exited".into(),
+        }]
+    }
+
+    fn answer(&self, inventory: &mut Inventory) -> PropertySet {
+        let mut asked = PropertySet::EMPTY;
+        while let Some((unit, property)) = inventory.next_question() {
+            asked = asked.with(property);
+            let said = self.says.iter().find(|(said, _)| *said == property);
+            let value = match property {
+                P::Invocation => Value::Id(7),
+                P::NeedDaemonReload => Value::Flag(false),
+                _ => said.map_or(Value::Nothing, |(_, value)| Value::Number(*value)),
+            };
+            inventory.answer(&unit, property, Ok(value));
+        }
+        assert!(inventory.is_complete(), "{asked:?}");
+        asked
+    }
+
+    fn asked(&self) -> PropertySet {
+        let mut inventory = inventory();
+        inventory.adopt(self.listing(), Extent::Everything, 0);
+        self.answer(&mut inventory)
+    }
+}
+
+/// Of a unit that systemd has never started there are no times, and no restarts and no exit of a
+/// main process.
+#[test]
+fn a_unit_that_was_never_started_is_not_asked_for_its_runs() {
+    let runs = PropertySet::of(&[
+        P::ActiveEnter,
+        P::ActiveExit,
+        P::InactiveEnter,
+        P::Restarts,
+        P::ExitTime,
+    ]);
+    for state in [ActiveState::Inactive, ActiveState::Failed] {
+        let never = Case { unit: "a.service", state: state.clone(), says: Vec::new() };
+        let asked = never.asked();
+        assert!(asked.has(P::InactiveExit) && asked.has(P::Invocation), "{asked:?}");
+        assert!(!asked.intersects(runs), "{asked:?}");
+        let once = Case { says: vec![(P::InactiveExit, 5)], ..never };
+        assert!(once.asked().contains(runs), "{state:?}");
+    }
+    // It was not stopped, so InactiveExitTimestamp tells nothing.
+    let active = Case::active("a.service", &[(P::InactiveEnter, 5)]);
+    assert!(active.asked().contains(runs));
+}
+
+/// Units but for services, mounts and swaps come to rest before they are started again.
+#[test]
+fn when_a_unit_ceased_to_be_active_is_asked_if_it_may_have() {
+    const SECOND: u64 = 1_000_000;
+    let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + SECOND)];
+    let long = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 11 * SECOND)];
+    let back = [(P::InactiveExit, 5 + SECOND), (P::ActiveEnter, 5)];
+    let with = |says: [(P, u64); 2], more: (P, u64)| [says[0], says[1], more];
+    for (case, is_asked) in [
+        (Case::active("a.service", &first), false),
+        (Case::active("a.service", &with(first, (P::Restarts, 1))), true),
+        (Case::active("a.service", &with(first, (P::InactiveEnter, 3))), true),
+        (Case::active("a.service", &long), true),
+        (Case::active("a.service", &back), true),
+        (Case::active("a.service", &[]), true),
+        (Case::active("a.target", &long), false),
+        (Case::active("a.socket", &with(long, (P::InactiveEnter, 3))), true),
+        (Case::active("a.mount", &first), true),
+        (Case::active("a.swap", &first), true),
+        (Case { state: ActiveState::Deactivating, ..Case::active("a.service", &first) }, true),
+        (Case { state: ActiveState::Deactivating, ..Case::active("a.target", &first) }, true),
+    ] {
+        let asked = case.asked();
+        let (unit, says) = (case.unit, &case.says);
+        assert_eq!(asked.has(P::ActiveExit), is_asked, "{unit} {says:?}");
+    }
+}
+
+/// A restart that skips the rest in between is counted until somebody resets the count. Then it
+/// is found out when somebody looks.
+#[test]
+fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
+    let mut case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
+    let mut inventory = inventory();
+    let exit = |inventory: &Inventory| inventory.snapshot(0).units[0].active_exit;
+    inventory.adopt(case.listing(), Extent::Everything, 0);
+    assert!(!case.answer(&mut inventory).has(P::ActiveExit));
+    assert_eq!(exit(&inventory), None);
+    case.says.push((P::ActiveExit, 6));
+    inventory.compare(case.listing(), 0);
+    assert!(case.answer(&mut inventory).has(P::ActiveExit));
+    assert_eq!(exit(&inventory), Some(6));
+    // And what was asked once is not asked each time.
+    inventory.compare(case.listing(), 0);
+    assert!(!case.answer(&mut inventory).has(P::ActiveExit));
+
+    // What is known from before may have been restarted in the gap.
+    inventory.adopt(case.listing(), Extent::Everything, 0);
+    assert!(case.answer(&mut inventory).has(P::ActiveExit));
+}
+
+/// A signal has all the times, and presumes nothing.
+#[test]
+fn what_was_signalled_is_not_looked_at() {
+    let case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
+    let mut inventory = inventory();
+    inventory.adopt(case.listing(), Extent::Everything, 0);
+    assert!(!case.answer(&mut inventory).has(P::ActiveExit));
+    let facts =
+        vec![(P::ActiveExit, Value::Number(6)), (P::ActiveState, Value::Text("active".into()))];
+    inventory.apply(Event::UnitChanged(name_of("a.service"), facts), 0);
+    inventory.compare(case.listing(), 0);
+    assert!(!case.answer(&mut inventory).has(P::ActiveExit));
+}
+
+/// Two questions less for each unit that is up when the exporter starts.
+#[test]
+fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
+    use ManagerProperty::{Stage, StageMonotonic};
+    use UnitProperty::{ActiveEnter, ActiveEnterMonotonic, InactiveExit};
+    const OFFSET: Usec = 1_000_000_000;
+    let up = Case::active("a.mount", &[]);
+    for (set_by, took, is_asked) in [
+        (0, 200, false),
+        (SMALLEST_STEP, 200, true),
+        // It was set and set back meanwhile.
+        (0, 86_400_000_000, true),
+    ] {
+        let mut inventory = inventory();
+        inventory.learn_manager(Stage("Userspace"), &Value::Number(OFFSET + 100));
+        inventory.learn_manager(StageMonotonic("Userspace"), &Value::Number(100));
+        inventory.note_clock(OFFSET + set_by);
+        inventory.adopt(up.listing(), Extent::Everything, 0);
+        let mut asked = PropertySet::EMPTY;
+        while let Some((unit, property)) = inventory.next_question() {
+            asked = asked.with(property);
+            let value = match property {
+                InactiveExit => Value::Number(OFFSET + 300),
+                ActiveEnter => Value::Number(OFFSET + 300 + took),
+                _ => Value::Nothing,
+            };
+            inventory.answer(&unit, property, Ok(value));
+        }
+        assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
+        let stamps = |inventory: &Inventory| {
+            let unit = &inventory.snapshot(0).units[0];
+            [unit.inactive_exit_monotonic, unit.active_enter_monotonic].map(|at| at.map(u64::from))
+        };
+        if !is_asked {
+            assert_eq!(stamps(&inventory), [Some(300), Some(500)]);
+        }
+        // A signal has both, and the clock may have been set before it.
+        let facts = vec![
+            (ActiveEnterMonotonic, Value::Number(900)),
+            (ActiveEnter, Value::Number(7)),
+            (UnitProperty::ActiveState, Value::Text("active".into())),
+        ];
+        let changed = Event::UnitChanged(UnitName::new("a.mount").unwrap(), facts);
+        inventory.apply(changed, 0);
+        assert_eq!(stamps(&inventory)[1], Some(900));
+    }
+}
