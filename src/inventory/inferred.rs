@@ -1,5 +1,5 @@
-//! What follows from what is known of a unit, and so is not asked: one question about each of a
-//! thousand services is a twelfth of what PID 1 has to do when the exporter starts.
+//! What follows from what is known of a unit, and so is not asked: each question is one for every
+//! unit when the exporter starts, and PID 1 answers them one by one.
 
 use super::{
     entry::Entry,
