@@ -138,8 +138,8 @@ fn write_units(machine: &Machine) {
     machine.must(&["daemon-reload"]);
 }
 
-/// Ends what an earlier test has left, and waits until systemd has forgotten all of it: from when a
-/// service ended, a timer reckons.
+/// Stops the units of an earlier test, and waits until systemd has unloaded them. A failed service
+/// stays loaded, and a timer of this test would count from the time when it ended.
 fn forget_units(machine: &Machine) {
     machine.systemctl(&["stop", "uw-*", "by-stander@*"]);
     machine.systemctl(&["reset-failed", "uw-*", "by-stander@*"]);
@@ -830,8 +830,8 @@ async fn restarts_are_all_counted_and_a_reset_does_not_lower_them() {
     machine.systemctl(&["stop", "uw-count.service"]);
 }
 
-/// With `RestartMode=direct` a service ceases to be active without coming to rest, and a reset takes
-/// away what else told of it.
+/// With `RestartMode=direct` a service is restarted without becoming inactive, and `reset-failed`
+/// sets NRestarts to 0, which showed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_service_ceased_to_be_active_before_a_reset_is_found_out() {
     let machine = Machine::start().await;

@@ -46,7 +46,7 @@ pub(super) struct Entry {
     /// What the stamps of the monotonic clock are derived with from those of the time of day, so
     /// that they need not be asked.
     pub(super) clock_offset: Option<Usec>,
-    /// That it has never ceased to be active is presumed.
+    /// That its ActiveExitTimestamp is 0 is presumed, and was not asked.
     pub(super) is_exit_presumed: bool,
     pub(super) run: Run,
     /// It has been inactive and in memory for long enough to be asked what wants it.
@@ -284,13 +284,12 @@ impl Entry {
 
     /// What is to be asked.
     pub(super) fn missing(&self) -> PropertySet {
-        self.wanted().without(self.held).without(self.refused).without(self.asked)
+        self.wanted().without(self.answered()).without(self.asked)
     }
 
     /// Takes in whether all that is wanted of it has been known once, or will never be.
     pub(super) fn note_read(&mut self) {
-        self.is_seed =
-            self.is_seed && !self.wanted().without(self.held).without(self.refused).is_empty();
+        self.is_seed = self.is_seed && !self.wanted().without(self.answered()).is_empty();
     }
 
     /// What is wanted of it.
@@ -450,7 +449,7 @@ impl Entry {
         self.held = self.held.union(one);
         self.refused = self.refused.without(one);
         self.take_for_known();
-        // What has been told is not presumed.
+        // A value that systemd has sent is no presumption.
         self.is_exit_presumed &= property != UnitProperty::ActiveExit;
         match property {
             UnitProperty::Invocation => {
@@ -500,7 +499,7 @@ impl Entry {
         }
     }
 
-    /// What systemd has told or would not tell.
+    /// What systemd has answered, with a value or with a refusal.
     pub(super) fn answered(&self) -> PropertySet {
         self.held.union(self.refused)
     }
@@ -537,7 +536,7 @@ impl Entry {
             .union(PropertySet::SIGNALLED_DETAILS)
             .with(UnitProperty::ActiveState)
             .with(UnitProperty::SubState);
-        if self.wanted().without(self.held).without(self.refused).intersects(run) {
+        if self.wanted().without(self.answered()).intersects(run) {
             return Counting::Nothing;
         }
         let invocation = self.held.has(UnitProperty::Invocation);
@@ -631,8 +630,8 @@ impl Entry {
     }
 
     fn count_unseen(&mut self, gain: &mut Gain) {
-        let told = self.answered().contains(PropertySet::RESTARTING);
-        if self.unseen > 0 && told {
+        let is_answered = self.answered().contains(PropertySet::RESTARTING);
+        if self.unseen > 0 && is_answered {
             let policy = self.held.contains(PropertySet::RESTARTING);
             if policy && self.run.after_failure && !self.run.forced {
                 gain.failures.add(&RunResult::Unknown, self.unseen);

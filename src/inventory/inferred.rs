@@ -1,5 +1,5 @@
-//! What follows from what is known of a unit, and so is not asked: each question is one for every
-//! unit when the exporter starts, and PID 1 answers them one by one.
+//! Values that follow from other values of the same unit, and so are not asked. When the exporter
+//! starts, each question is asked of every unit, and all of them cost PID 1 CPU time.
 
 use super::{
     entry::Entry,
@@ -11,8 +11,8 @@ use crate::systemd::{
     state::{ActiveState, RunResult},
 };
 
-/// How long a start may seem to have taken to be taken for a single one during which the clock was
-/// not set, in microseconds.
+/// The longest start, by the time of day, of which it is believed that the clock was not set during
+/// it and that it is a single start; in microseconds.
 const SHORT: Usec = 10_000_000;
 
 /// The stamps of a start by the time of day.
@@ -22,7 +22,7 @@ const START: PropertySet = PropertySet::of(&[
     UnitProperty::ActiveExit,
 ]);
 
-/// What only a unit has that has been started: systemd sets InactiveExitTimestamp before any of it.
+/// Properties that are 0 until a unit is started. systemd sets InactiveExitTimestamp first.
 const OF_RUNS: PropertySet = PropertySet::of(&[
     UnitProperty::ActiveEnter,
     UnitProperty::ActiveExit,
@@ -57,7 +57,7 @@ impl Entry {
         }
     }
 
-    /// Takes in what follows from the answers so far.
+    /// Fills in the values that follow from the answers so far.
     pub(super) fn infer(&mut self) {
         if self.was_never_started() {
             let unit_type = self.unit.name.unit_type();
@@ -66,14 +66,14 @@ impl Entry {
                 self.learn(property, &Value::Nothing);
             }
         }
-        if self.is_active_for_the_first_time() && !self.held.has(UnitProperty::ActiveExit) {
+        if !self.held.has(UnitProperty::ActiveExit) && self.is_active_for_the_first_time() {
             self.learn(UnitProperty::ActiveExit, &Value::Nothing);
             self.is_exit_presumed = self.unit.name.unit_type() == UnitType::Service;
         }
         self.derive_start();
     }
 
-    /// What may follow from what is yet to be answered.
+    /// Properties that may follow from answers that are still missing, and are not asked before.
     pub(super) fn may_follow(&self) -> PropertySet {
         let is_open = |some: PropertySet| !self.answered().contains(some);
         let started = PropertySet::of(&[UnitProperty::InactiveExit]);
@@ -86,7 +86,7 @@ impl Entry {
         }
     }
 
-    /// Has all that was presumed asked.
+    /// Takes everything that was presumed for unknown, so that it is asked.
     pub(super) fn doubt_presumed(&mut self) {
         self.doubt(PropertySet::PRESUMED);
         if self.is_exit_presumed {
@@ -113,14 +113,14 @@ impl Entry {
             || (self.run.restarts == 0 && start_time(&self.unit).is_some_and(|took| took <= SHORT))
     }
 
-    /// What tells whether it is active for the first time, if anything does.
+    /// The properties that show whether it is active for the first time; `None` if none do.
     fn evidence_of_first_time(&self) -> Option<PropertySet> {
         if self.unit.active_state != ActiveState::Active {
             return None;
         }
         let mut evidence = PropertySet::of(&[UnitProperty::InactiveEnter]);
         match self.unit.name.unit_type() {
-            // These come to rest before they are started again.
+            // These become inactive before they are started again.
             UnitType::Automount
             | UnitType::Path
             | UnitType::Scope
@@ -128,9 +128,9 @@ impl Entry {
             | UnitType::Socket
             | UnitType::Target
             | UnitType::Timer => Some(evidence),
-            // With `RestartMode=direct` it does not. Such restarts are counted until someone resets
-            // the count, so nothing of it is more than presumed, and that only of a unit that is met
-            // for the first time.
+            // With `RestartMode=direct` a service does not. NRestarts counts such restarts, but
+            // `systemctl reset-failed` sets it to 0: so the value is only presumed, and only of a
+            // service that this exporter has not seen before.
             UnitType::Service if self.is_seed && self.counted().is_blank() => {
                 evidence = evidence.with(UnitProperty::Restarts);
                 evidence = evidence.with(UnitProperty::InactiveExit);

@@ -1,9 +1,9 @@
-//! What follows from answers, and is not asked.
+//! Values that follow from answers, and are not asked.
 
 use super::*;
 use UnitProperty as P;
 
-/// What systemd says of a unit, and what of it is asked at the start.
+/// A unit as systemd lists it, and its values.
 struct Case {
     unit: &'static str,
     state: ActiveState,
@@ -47,8 +47,7 @@ impl Case {
     }
 }
 
-/// Of a unit that systemd has never started there are no times, and no restarts and no exit of a
-/// main process.
+/// A unit that systemd has never started has no times, no restarts and no exit of a main process.
 #[test]
 fn a_unit_that_was_never_started_is_not_asked_for_its_runs() {
     let runs = PropertySet::of(&[
@@ -66,12 +65,12 @@ fn a_unit_that_was_never_started_is_not_asked_for_its_runs() {
         let once = Case { says: vec![(P::InactiveExit, 5)], ..never };
         assert!(once.asked().contains(runs), "{state:?}");
     }
-    // It was not stopped, so InactiveExitTimestamp tells nothing.
+    // Of an active unit nothing follows from InactiveExitTimestamp.
     let active = Case::active("a.service", &[(P::InactiveEnter, 5)]);
     assert!(active.asked().contains(runs));
 }
 
-/// Units but for services, mounts and swaps come to rest before they are started again.
+/// All units except services, mounts and swaps become inactive before they are started again.
 #[test]
 fn when_a_unit_ceased_to_be_active_is_asked_if_it_may_have() {
     const SECOND: u64 = 1_000_000;
@@ -99,8 +98,8 @@ fn when_a_unit_ceased_to_be_active_is_asked_if_it_may_have() {
     }
 }
 
-/// A restart that skips the rest in between is counted until somebody resets the count. Then it
-/// is found out when somebody looks.
+/// NRestarts shows a restart with `RestartMode=direct` until it is reset. After that, only a later
+/// question for ActiveExitTimestamp shows it.
 #[test]
 fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
     let mut case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
@@ -113,16 +112,16 @@ fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
     inventory.compare(case.listing(), 0);
     assert!(case.answer(&mut inventory).has(P::ActiveExit));
     assert_eq!(exit(&inventory), Some(6));
-    // And what was asked once is not asked each time.
+    // It is asked once, and not at each comparison.
     inventory.compare(case.listing(), 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
 
-    // What is known from before may have been restarted in the gap.
+    // A service that was seen before may have been restarted in the gap.
     inventory.adopt(case.listing(), Extent::Everything, 0);
     assert!(case.answer(&mut inventory).has(P::ActiveExit));
 }
 
-/// A signal has all the times, and presumes nothing.
+/// A signal has all the times, so nothing is presumed after it.
 #[test]
 fn what_was_signalled_is_not_looked_at() {
     let case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
@@ -140,9 +139,7 @@ fn what_was_signalled_is_not_looked_at() {
 #[test]
 fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
     use ManagerProperty::{Stage, StageMonotonic};
-    use UnitProperty::{ActiveEnter, ActiveEnterMonotonic, InactiveExit};
     const OFFSET: Usec = 1_000_000_000;
-    let up = Case::active("a.mount", &[]);
     for (set_by, took, is_asked) in [
         (0, 200, false),
         (SMALLEST_STEP, 200, true),
@@ -153,17 +150,10 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
         inventory.learn_manager(Stage("Userspace"), &Value::Number(OFFSET + 100));
         inventory.learn_manager(StageMonotonic("Userspace"), &Value::Number(100));
         inventory.note_clock(OFFSET + set_by);
+        let start = [(P::InactiveExit, OFFSET + 300), (P::ActiveEnter, OFFSET + 300 + took)];
+        let up = Case::active("a.mount", &start);
         inventory.adopt(up.listing(), Extent::Everything, 0);
-        let mut asked = PropertySet::EMPTY;
-        while let Some((unit, property)) = inventory.next_question() {
-            asked = asked.with(property);
-            let value = match property {
-                InactiveExit => Value::Number(OFFSET + 300),
-                ActiveEnter => Value::Number(OFFSET + 300 + took),
-                _ => Value::Nothing,
-            };
-            inventory.answer(&unit, property, Ok(value));
-        }
+        let asked = up.answer(&mut inventory);
         assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
         let stamps = |inventory: &Inventory| {
             let unit = &inventory.snapshot(0).units[0];
@@ -174,12 +164,11 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
         }
         // A signal has both, and the clock may have been set before it.
         let facts = vec![
-            (ActiveEnterMonotonic, Value::Number(900)),
-            (ActiveEnter, Value::Number(7)),
-            (UnitProperty::ActiveState, Value::Text("active".into())),
+            (P::ActiveEnterMonotonic, Value::Number(900)),
+            (P::ActiveEnter, Value::Number(7)),
+            (P::ActiveState, Value::Text("active".into())),
         ];
-        let changed = Event::UnitChanged(UnitName::new("a.mount").unwrap(), facts);
-        inventory.apply(changed, 0);
+        inventory.apply(Event::UnitChanged(name_of("a.mount"), facts), 0);
         assert_eq!(stamps(&inventory)[1], Some(900));
     }
 }
