@@ -837,11 +837,12 @@ async fn when_a_service_ceased_to_be_active_before_a_reset_is_found_out() {
     let machine = Machine::start().await;
     machine.write(
         "uw-skips.service",
-        "[Service]\nRestart=always\nRestartMode=direct\nRestartSec=0\nExecStart=/bin/sleep infinity\n",
+        "[Service]\nRestart=always\nRestartMode=direct\nRestartSec=0\n\
+         ExecStart=/bin/sh -c 'mkdir %t/uw-skipped || exec sleep infinity'\n",
     );
     machine.must(&["daemon-reload"]);
+    let _ = fs::remove_dir(machine.runtime_dir().join("uw-skipped"));
     machine.must(&["start", "uw-skips.service"]);
-    machine.must(&["kill", "--signal=KILL", "uw-skips.service"]);
     let show = || show::units(&machine).remove("uw-skips.service").unwrap();
     until("it has been restarted", || {
         let unit = show();
