@@ -489,7 +489,7 @@ impl Inventory {
         {
             // Another manager: none of its units has done anything before it began.
             self.units.values_mut().for_each(Entry::begin_anew);
-            self.recalled.values_mut().for_each(|past| past.counted = Counted::fresh());
+            self.recalled.values_mut().for_each(|past| past.counted = Counted::fresh().into());
         }
         self.manager.learn(property, value);
     }
@@ -541,7 +541,7 @@ impl Inventory {
             return entry;
         }
         let past = self.departed.take(&name);
-        let mut entry = Entry::new(name, admitted, otherwise);
+        let mut entry = Entry::new(name, admitted, otherwise.into());
         entry.unneeded = unneeded;
         if let Some(past) = past {
             entry.succeed(past);

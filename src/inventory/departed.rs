@@ -24,7 +24,7 @@ pub(super) struct Departed {
 #[derive(Clone, Debug)]
 pub(super) struct Past {
     pub(super) history: Arc<History>,
-    pub(super) counted: Counted,
+    pub(super) counted: Arc<Counted>,
     /// Whether it passes the filter.
     pub(super) admitted: bool,
     /// The slice that it was in, as far as that is known.
@@ -87,7 +87,7 @@ mod tests {
         let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
             let history = Arc::new(History { starts: 7, ..History::default() });
-            let (counted, left) = (Counted::fresh(), number as u64);
+            let (counted, left) = (Arc::new(Counted::fresh()), number as u64);
             departed
                 .keep(&name(number), Past { history, counted, admitted: true, slice: None, left });
         }

@@ -58,8 +58,8 @@ pub(super) struct Entry {
     /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
     /// tells that no success is followed by one.
     unseen: u64,
-    /// On the heap: half the places of the table are free.
-    counted: Box<Counted>,
+    /// Shared with the records of it that are being written.
+    counted: Arc<Counted>,
     /// What has happened to it and is not in its sum: it is not known yet whether it passes the
     /// filters.
     pub(super) unsummed: Option<Box<History>>,
@@ -67,7 +67,7 @@ pub(super) struct Entry {
     confirming: Option<Box<Facts>>,
     /// What was counted of the unit of this name that left last: should this be the same one
     /// after all, counting goes on from there.
-    before: Option<Box<Counted>>,
+    before: Option<Arc<Counted>>,
     /// The slice that the unit of its name was in that left last, until its own is known.
     slice: Option<UnitName>,
     /// When the unit of its name left that it goes on from, as long as it is not known to be back.
@@ -126,7 +126,7 @@ pub(super) enum Counting {
 impl Entry {
     /// A unit of which nothing but its name is known, and what was counted of it, or of one of its
     /// name.
-    pub(super) fn new(name: UnitName, admitted: bool, counted: Counted) -> Self {
+    pub(super) fn new(name: UnitName, admitted: bool, counted: Arc<Counted>) -> Self {
         Self {
             unit: Arc::new(Unit::new(name)),
             admitted,
@@ -146,7 +146,7 @@ impl Entry {
             rest: None,
             after_gap: true,
             unseen: 0,
-            counted: Box::new(counted),
+            counted,
             unsummed: None,
             confirming: None,
             before: None,
@@ -163,7 +163,7 @@ impl Entry {
     /// Lets it go on from what is remembered of a unit of its name.
     pub(super) fn succeed(&mut self, past: Past) {
         Arc::make_mut(&mut self.unit).history = past.history;
-        self.before = Some(Box::new(past.counted));
+        self.before = Some(past.counted);
         self.slice = past.slice;
         self.left = Some(past.left);
     }
@@ -178,12 +178,12 @@ impl Entry {
 
     /// Takes it for a unit of a manager that has just begun.
     pub(super) fn begin_anew(&mut self) {
-        *self.counted = Counted::fresh();
+        self.counted = Counted::fresh().into();
         self.before = None;
     }
 
     /// What has been counted of it.
-    pub(super) fn counted(&self) -> &Counted {
+    pub(super) fn counted(&self) -> &Arc<Counted> {
         &self.counted
     }
 
@@ -191,7 +191,7 @@ impl Entry {
     pub(super) fn leave(&self, now: Usec) -> Past {
         Past {
             history: Arc::clone(&self.unit.history),
-            counted: Counted::clone(&self.counted),
+            counted: Arc::clone(&self.counted),
             admitted: self.admitted,
             slice: self.slice().cloned(),
             left: self.left.filter(|_| !self.known).unwrap_or(now),
@@ -267,7 +267,7 @@ impl Entry {
         let is_under_way = self.unit.active_state.is_reloading();
         let failed = matches!(result, JobResult::Failed | JobResult::Timeout);
         let Some(job) = NonZeroU32::new(job).filter(|_| failed) else { return gain };
-        if !self.counted.reloads.fail(job, is_under_way) {
+        if !Arc::make_mut(&mut self.counted).reloads.fail(job, is_under_way) {
             return gain;
         }
         let by_job = RunResult::from(result.as_str());
@@ -556,7 +556,9 @@ impl Entry {
         // Answers come one by one, and what tells that something has happened may be of two
         // moments, unless it is answered the same again. Of a unit that is met for the first time
         // nothing is counted that could be of two.
-        let tells = || !self.counted.is_blank() && !self.counted.clone().advance(&facts).is_empty();
+        let tells = || {
+            !self.counted.is_blank() && !Counted::clone(&self.counted).advance(&facts).is_empty()
+        };
         if self.after_gap
             && word == Word::Answer
             && self.confirming.as_deref() != Some(&facts)
@@ -571,7 +573,7 @@ impl Entry {
         }
         self.confirming = None;
         self.after_gap = false;
-        let mut gain = self.counted.advance(&facts);
+        let mut gain = Arc::make_mut(&mut self.counted).advance(&facts);
         self.unseen = self.unseen.saturating_add(std::mem::take(&mut gain.unseen));
         self.count_unseen(&mut gain);
         self.take_in(gain)

@@ -41,7 +41,7 @@ struct Kept {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct SumRecord {
     name: SumName,
-    history: History,
+    pub(super) history: Arc<History>,
     left: Usec,
 }
 
@@ -85,7 +85,7 @@ impl Summed {
     pub(super) fn record(&self) -> Vec<SumRecord> {
         let record = |(name, kept): (&SumName, &Kept)| SumRecord {
             name: name.clone(),
-            history: History::clone(&kept.history),
+            history: Arc::clone(&kept.history),
             left: kept.left,
         };
         self.kept.iter().map(record).collect()
