@@ -14,7 +14,7 @@ use std::{
     fs::File,
     net::SocketAddr,
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -23,6 +23,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     runtime,
+    sync::mpsc,
     time::timeout,
 };
 use tracing::{
@@ -57,7 +58,7 @@ impl Source for Silent {
 }
 
 /// Passes on the messages of the log.
-struct Tap(Mutex<mpsc::Sender<String>>);
+struct Tap(mpsc::UnboundedSender<String>);
 
 impl<S: Subscriber> Layer<S> for Tap {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -71,17 +72,17 @@ impl<S: Subscriber> Layer<S> for Tap {
         }
         let mut message = Message(String::new());
         event.record(&mut message);
-        let _ = self.0.lock().unwrap().send(message.0);
+        let _ = self.0.send(message.0);
     }
 }
 
 /// Runs one test at a time: the limit is the process', and the files of a runtime are closed only
-/// when it has ended.
+/// when it has ended. All of it runs in one thread, so that a connection whose answer has come waits
+/// for its client, and no thread that still ends closes a file later.
 fn alone(test: impl Future<Output = ()>) {
     static LIMIT: Mutex<()> = Mutex::new(());
     let _alone = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut runtime = runtime::Builder::new_multi_thread();
-    runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
+    runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
 }
 
 async fn serve() -> SocketAddr {
@@ -122,12 +123,12 @@ async fn answered(client: &mut TcpStream, limit: Duration) {
 #[test]
 fn connections_wait_until_there_are_files_again() {
     alone(async {
-        let (sender, log) = mpsc::channel();
-        let subscriber = tracing_subscriber::registry().with(Tap(Mutex::new(sender)));
+        let (sender, mut log) = mpsc::unbounded_channel();
+        let subscriber = tracing_subscriber::registry().with(Tap(sender));
         tracing::subscriber::set_global_default(subscriber).unwrap();
-        let next = |wanted: &str| {
+        let mut next = async |wanted: &str| {
             loop {
-                let message = log.recv_timeout(PATIENCE).unwrap();
+                let message: String = timeout(PATIENCE, log.recv()).await.unwrap().unwrap();
                 if message.contains("accept") {
                     assert_eq!(message, wanted);
                     break;
@@ -138,12 +139,12 @@ fn connections_wait_until_there_are_files_again() {
         let address = serve().await;
         let files = exhaust();
         let mut client = ask(address).await;
-        next("cannot accept connections");
+        next("cannot accept connections").await;
 
         // Said once, however often it was tried; and the waiting client has lost nothing.
         drop(files);
         answered(&mut client, PATIENCE).await;
-        next("accepts connections again");
+        next("accepts connections again").await;
     });
 }
 
