@@ -553,16 +553,16 @@ impl Entry {
             return self.take_in(gain);
         }
         let facts = self.facts();
-        // Answers come one by one, and what tells that something has happened may be of two
+        // Answers come one by one, and those that would be counted now may be of two
         // moments, unless it is answered the same again. Of a unit that is met for the first time
         // nothing is counted that could be of two.
-        let tells = || {
+        let would_count = || {
             !self.counted.is_blank() && !Counted::clone(&self.counted).advance(&facts).is_empty()
         };
         if self.after_gap
             && word == Word::Answer
             && self.confirming.as_deref() != Some(&facts)
-            && (self.is_ambiguous() || tells())
+            && (self.is_ambiguous() || would_count())
         {
             self.confirming = Some(Box::new(facts));
             self.doubt(run);
