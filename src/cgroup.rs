@@ -4,9 +4,9 @@
 //! through, and one that is called like a unit is that unit's. No other directory of a slice can
 //! have that name, and what lies below a service or a scope is not systemd's and counts to it.
 
-mod group;
 mod layout;
 pub mod resources;
+mod unit;
 
 use std::{
     collections::HashMap,
@@ -18,9 +18,9 @@ use std::{
 };
 
 use self::{
-    group::{Group, Room},
     layout::Hierarchy,
     resources::{KernelFile, Resources},
+    unit::{Room, UnitCgroup},
 };
 use crate::systemd::name::UnitName;
 
@@ -61,15 +61,15 @@ pub struct Cgroups {
 struct Known {
     /// The manager's own control group.
     root: String,
-    hierarchies: Vec<Groups>,
+    hierarchies: Vec<UnitCgroups>,
 }
 
 /// The control groups of units in one hierarchy.
 #[derive(Debug)]
-struct Groups {
+struct UnitCgroups {
     hierarchy: Hierarchy,
     /// With the number of the reading that last saw them.
-    groups: HashMap<UnitName, (Group, u64)>,
+    groups: HashMap<UnitName, (UnitCgroup, u64)>,
     reading: u64,
 }
 
@@ -114,7 +114,7 @@ impl Cgroups {
         if known.hierarchies.is_empty() || known.root != control_group {
             let hierarchies = self.layout.hierarchies(&self.mount, &self.files);
             control_group.clone_into(&mut known.root);
-            known.hierarchies = hierarchies.into_iter().map(Groups::new).collect();
+            known.hierarchies = hierarchies.into_iter().map(UnitCgroups::new).collect();
         }
         let mut kept = 0;
         for groups in &mut known.hierarchies {
@@ -130,9 +130,9 @@ impl Cgroups {
     }
 }
 
-// === impl Groups ===
+// === impl UnitCgroups ===
 
-impl Groups {
+impl UnitCgroups {
     fn new(hierarchy: Hierarchy) -> Self {
         Self { hierarchy, groups: HashMap::new(), reading: 0 }
     }
@@ -174,7 +174,7 @@ impl Groups {
         let files = self.hierarchy.files.iter().copied();
         let files = files.filter(|file| file.controller().is_none_or(has));
         let found = self.groups.entry(unit);
-        let (group, seen) = found.or_insert_with(|| (Group::new(directory.to_owned()), 0));
+        let (group, seen) = found.or_insert_with(|| (UnitCgroup::new(directory.to_owned()), 0));
         group.expect(directory, files);
         *seen = self.reading;
     }

@@ -83,7 +83,7 @@ pub struct Args {
     )]
     pub slice: Vec<String>,
 
-    /// Sum up units that are many of a kind, and give series to the sum and none to each of them:
+    /// Rollup up units that are many of a kind, and give series to the sum and none to each of them:
     /// instances sums up those of each template, under its name, and scopes those in each slice, as
     /// `user-1000.slice/*.scope`; with commas between, and may be given several times. A sum has how
     /// many are in each state, what happened to them, and their tasks and memory. The patterns and

@@ -4,15 +4,15 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
     cli::{Args, flag},
-    exporter,
-    filter::{Pattern, Slices, Types, UnitFilter},
     log::{self, Level},
     metrics::{
         StateSeries,
         group::{Group, Groups},
     },
-    sum::Sums,
-    systemd::way::Scope,
+    scrape,
+    selection::filter::{Pattern, Slices, Types, UnitFilter},
+    selection::rollup::Rollups,
+    systemd::address::ManagerScope,
     web::{ListenAddress, TelemetryPath},
 };
 
@@ -22,7 +22,7 @@ pub struct Config {
     /// Which units have series.
     pub units: UnitFilter,
     /// Which units are told of as one.
-    pub sums: Sums,
+    pub rollups: Rollups,
     /// Use systemd's private socket, without a D-Bus daemon.
     pub private: bool,
     /// Watch the user's manager instead of the system's.
@@ -73,13 +73,13 @@ const MAX_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Config {
     /// Whose manager is watched.
-    pub fn scope(&self) -> Scope {
-        if self.user { Scope::User } else { Scope::System }
+    pub fn scope(&self) -> ManagerScope {
+        if self.user { ManagerScope::User } else { ManagerScope::System }
     }
 
     /// What of all that is known is served.
-    pub fn served(&self) -> exporter::Settings {
-        exporter::Settings {
+    pub fn served(&self) -> scrape::ScrapeSettings {
+        scrape::ScrapeSettings {
             own_metrics: self.exporter_metrics,
             groups: self.groups,
             max_series: self.max_series,
@@ -103,7 +103,7 @@ impl TryFrom<Args> for Config {
                 types: checked.types()?,
                 slices: checked.slices()?,
             },
-            sums: checked.sums()?,
+            rollups: checked.rollups()?,
             private: checked.switch(flag::PRIVATE, &args.private)?,
             user: checked.switch(flag::USER, &args.user)?,
             reconcile_interval: checked.value(
@@ -134,7 +134,7 @@ impl TryFrom<Args> for Config {
                 format: checked.value(
                     flag::LOG_FORMAT,
                     &args.log_format,
-                    str::parse::<log::Format>,
+                    str::parse::<log::LogFormat>,
                 )?,
             },
         })
@@ -173,9 +173,9 @@ impl Checker<'_> {
         Slices::read(words).or_else(|(word, error)| self.value(flag::SLICE, word, |_| Err(error)))
     }
 
-    fn sums(&self) -> Result<Sums, Invalid> {
+    fn rollups(&self) -> Result<Rollups, Invalid> {
         let words = self.0.sum.iter().flat_map(|value| value.split(','));
-        Sums::read(words).or_else(|(word, error)| self.value(flag::SUM, word, |_| Err(error)))
+        Rollups::read(words).or_else(|(word, error)| self.value(flag::SUM, word, |_| Err(error)))
     }
 
     fn groups(&self) -> Result<Groups, Invalid> {
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(config.groups, Groups::default());
         assert_eq!(config.units.types, Types::all());
         assert!(config.units.slices.is_any());
-        assert!(config.sums.is_empty());
+        assert!(config.rollups.is_empty());
         assert_eq!(config.states, StateSeries::Stateset);
     }
 

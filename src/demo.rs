@@ -3,8 +3,8 @@
 //!
 //! The tests' harness is the same code ([`PrivateManager`]).
 
+mod directories;
 mod journal;
-mod layout;
 mod manager;
 mod owner;
 mod requirements;
@@ -21,7 +21,7 @@ use tokio::{
 };
 
 pub use self::{
-    layout::UnitFile,
+    directories::SampleUnit,
     manager::{BusError, PrivateManager, StartError, StopError},
     owner::NoOwner,
     requirements::Missing,

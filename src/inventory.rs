@@ -8,23 +8,23 @@
 //! A row also knows what is not known of it yet. [`Inventory::next_question`] hands that out
 //! piece by piece, and a signal that brings a value makes the question for it needless.
 
-mod asking;
-mod counted;
-mod departed;
+pub mod counters;
+pub mod counts;
+mod cursor;
 mod entry;
-pub mod history;
+mod gone;
 mod inferred;
 mod jobs;
 mod manager;
+pub mod needs;
+mod queue;
 pub mod record;
 mod reloads;
+mod rollups;
 pub mod snapshot;
-mod sums;
-pub mod tally;
 mod timers;
 pub mod unit;
-pub mod wanted;
-pub mod wants;
+pub mod wanted_inactive;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, btree_map},
@@ -32,19 +32,19 @@ use std::{
 };
 
 use self::{
-    asking::enqueue,
-    counted::Counted,
-    departed::{Departed, Past},
-    entry::{Counting, Entry, Word},
-    history::{Gain, Totals},
-    jobs::{Jobs, Standing},
-    sums::Summed,
+    counters::{Delta, HostCounters},
+    cursor::Cursor,
+    entry::{Counting, Entry, Trigger},
+    gone::{GoneUnit, GoneUnits},
+    jobs::{Jobs, UnitView},
+    needs::Needs,
+    queue::enqueue,
+    rollups::RollupTable,
     unit::Usec,
-    wanted::Activatable,
-    wants::Wants,
+    wanted_inactive::Activatable,
 };
-use crate::filter::Slices;
-use crate::sum::{Sums, Told};
+use crate::selection::filter::Slices;
+use crate::selection::rollup::{Placement, Rollups};
 use crate::systemd::{
     event::Event,
     name::{UnitName, UnitType},
@@ -81,31 +81,31 @@ pub struct Inventory {
     /// Units that are to be asked about later: see [`Entry::defer`].
     deferred: BTreeSet<UnitName>,
     /// What this version of systemd has no such property of, and is not asked of other units.
-    lacking: PropertySet,
+    unknown_properties: PropertySet,
     /// Inactive units that only inactive units want.
     unwanted: BTreeSet<UnitName>,
     /// Units to count after a pause, should no signal make it clearer what happened to them.
     uncounted: Vec<UnitName>,
     /// The same, with the pause all but over.
     overdue: Vec<UnitName>,
-    departed: Departed,
+    gone: GoneUnits,
     /// What has happened to units that are told of as one.
-    summed: Summed,
+    rollups: RollupTable,
     /// The names that the bus starts services for; `None` where no bus has said.
     activatable: Option<Activatable>,
     /// The unit files, as they were listed.
     files: Vec<ListedFile>,
     /// The unit files have been listed, or will not be.
-    files_told: bool,
-    wants: Wants,
+    files_listed: bool,
+    wants: Needs,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
-    recalled: BTreeMap<UnitName, Past>,
+    recalled: BTreeMap<UnitName, GoneUnit>,
     /// What systemd refuses to list: only units that it has signalled are known of these.
     refused: BTreeSet<Listing>,
     /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
     /// table before was loaded since.
-    seen_all: bool,
-    totals: Totals,
+    all_listed: bool,
+    totals: HostCounters,
     jobs: Jobs,
     manager: snapshot::Manager,
     /// How far the time of day is ahead of the monotonic clock, if that is what it was when the
@@ -120,7 +120,7 @@ pub struct Inventory {
     /// Rises with everything that is counted.
     generation: u64,
     /// Up to which unit it has been asked whether files have changed, in the round under way.
-    looked_at: Option<UnitName>,
+    files_checked_up_to: Option<UnitName>,
 }
 
 /// Of what a listing is the whole truth.
@@ -134,16 +134,16 @@ pub enum Extent {
 
 /// Which units a listing is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ListedTypes {
     /// All.
     All,
     /// Those of one type.
     Type(UnitType),
 }
 
-// === impl Scope ===
+// === impl ListedTypes ===
 
-impl Scope {
+impl ListedTypes {
     /// Whether it is of units of this type.
     pub fn has(self, unit_type: UnitType) -> bool {
         self == Self::All || self == Self::Type(unit_type)
@@ -155,28 +155,28 @@ impl Scope {
 impl Inventory {
     /// An empty table that exports the units that `admits` lets through, the counters of those
     /// that have left for `retention` microseconds, and of all else what is wanted.
-    pub fn new(admits: Admits, retention: Usec, wants: Wants) -> Self {
+    pub fn new(admits: Admits, retention: Usec, wants: Needs) -> Self {
         Self {
             admits,
             slices: Slices::default(),
             retention,
             activatable: None,
             files: Vec::new(),
-            files_told: false,
+            files_listed: false,
             wants,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
             deferred: BTreeSet::new(),
-            lacking: PropertySet::EMPTY,
+            unknown_properties: PropertySet::EMPTY,
             unwanted: BTreeSet::new(),
             uncounted: Vec::new(),
             overdue: Vec::new(),
-            departed: Departed::default(),
-            summed: Summed::default(),
+            gone: GoneUnits::default(),
+            rollups: RollupTable::default(),
             recalled: BTreeMap::new(),
             refused: BTreeSet::new(),
-            seen_all: false,
-            totals: Totals::default(),
+            all_listed: false,
+            totals: HostCounters::default(),
             jobs: Jobs::default(),
             manager: snapshot::Manager::default(),
             clock_offset: None,
@@ -184,7 +184,7 @@ impl Inventory {
             lag: 0,
             reloading: false,
             generation: 0,
-            looked_at: None,
+            files_checked_up_to: None,
         }
     }
 
@@ -193,16 +193,16 @@ impl Inventory {
     #[must_use]
     pub fn only_in(self, slices: Slices) -> Self {
         let slices_wanted = self.wants.slices || !slices.is_any();
-        let wants = Wants { slices: slices_wanted, ..self.wants };
+        let wants = Needs { slices: slices_wanted, ..self.wants };
         Self { slices, wants, ..self }
     }
 
     /// Tells of these units as one, with what happens to each of them counted as before.
     #[must_use]
-    pub fn summing(self, sums: Sums) -> Self {
-        let scope_slices = self.wants.scope_slices || sums.scopes;
-        let wants = Wants { scope_slices, ..self.wants };
-        Self { summed: Summed::new(sums), wants, ..self }
+    pub fn rolling_up(self, rules: Rollups) -> Self {
+        let scope_slices = self.wants.scope_slices || rules.scopes;
+        let wants = Needs { scope_slices, ..self.wants };
+        Self { rollups: RollupTable::new(rules), wants, ..self }
     }
 
     /// Takes in how long the next event has waited for its turn, in microseconds: what it announces
@@ -216,7 +216,7 @@ impl Inventory {
         if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
             &event
         {
-            self.stir(name);
+            self.mark_changed(name);
         }
         match event {
             // During a reload every unit goes and comes back. The listing that follows the end of
@@ -227,7 +227,7 @@ impl Inventory {
             Event::UnitRemoved(name) => self.remove(&name, now),
             Event::UnitChanged(name, facts) => self.change(&name, facts, now),
             Event::JobNew { id, unit } => {
-                let before = self.standing(&unit);
+                let before = self.view(&unit);
                 // Its job keeps it in memory.
                 self.settle(&unit, now, |_| false);
                 self.jobs.add(id, unit, before, now);
@@ -261,19 +261,19 @@ impl Inventory {
             Ok(value) => {
                 entry.learn(property, &value);
                 entry.infer();
-                self.summed.settle(entry, &self.slices);
-                self.conclude_rest(name, property);
+                self.rollups.settle(entry, &self.slices);
+                self.update_inactive_facts(name, property);
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
-                entry.has_stirred = true;
+                entry.may_have_changed = true;
                 self.deferred.insert(name.clone());
             }
             Err(error) => {
                 if error.is_unknown_property() {
-                    self.lacking = self.lacking.union(one);
+                    self.unknown_properties = self.unknown_properties.union(one);
                 }
-                self.refuse_value(name, property);
+                self.mark_unavailable(name, property);
             }
         }
     }
@@ -284,13 +284,13 @@ impl Inventory {
         if !self.reloading {
             self.ask_deferred(now);
         }
-        self.see_unwanted();
+        self.recheck_unwanted();
         // Each waits for one pause at least.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {
             // If no signal has told meanwhile.
             if self.units.get(&name).is_some_and(Entry::is_uncounted) {
-                self.count(&name, Word::Silence);
+                self.count(&name, Trigger::Silence);
             }
         }
     }
@@ -304,7 +304,7 @@ impl Inventory {
             }
             entry.note_lasting();
             enqueue(&mut self.unread, &name, entry);
-            self.see_wanted(&name);
+            self.recheck_wanted(&name);
         }
     }
 
@@ -315,26 +315,26 @@ impl Inventory {
         for entry in self.units.values_mut() {
             entry.asked = PropertySet::EMPTY;
         }
-        self.doubt_everything();
+        self.invalidate_all();
     }
 
     /// Holds nothing for certain from now on, because signals have been missed. What is signalled
     /// before everything has been read anew already counts as what follows a gap.
-    pub fn doubt_everything(&mut self) {
+    pub fn invalidate_all(&mut self) {
         // It may be another version since.
-        self.lacking = PropertySet::EMPTY;
+        self.unknown_properties = PropertySet::EMPTY;
         for (name, entry) in &mut self.units {
-            entry.doubt_everything();
+            entry.invalidate_all();
             enqueue(&mut self.unread, name, entry);
         }
     }
 
     /// Takes a listing of some of the units for the whole truth, and makes unknown what may have changed
     /// unheard: after a reload, or a time during which nothing was heard. The others stay as they are.
-    /// After the last part [`Self::see_all`] is to be called.
-    pub fn adopt_part(
+    /// After the last part [`Self::note_all_listed`] is to be called.
+    pub fn resync_part(
         &mut self,
-        scope: Scope,
+        scope: ListedTypes,
         listing: Vec<ListedUnit>,
         extent: Extent,
         now: Usec,
@@ -347,57 +347,62 @@ impl Inventory {
             recalled.partition(|(name, _)| scope.has(name.unit_type()));
         self.recalled = others.into_iter().collect();
         for (name, past) in gone {
-            self.depart(&name, Past { left: now, ..past });
+            self.depart(&name, GoneUnit { left: now, ..past });
         }
         let names: Vec<_> =
             self.units.keys().filter(|name| scope.has(name.unit_type())).cloned().collect();
         for name in &names {
             let Some(entry) = self.units.get_mut(name) else { continue };
-            entry.suspects.clear();
+            entry.drift_candidates.clear();
             match extent {
                 Extent::Everything => {
-                    entry.doubt_everything();
+                    entry.invalidate_all();
                     entry.is_seed = true;
                     entry.set_clock_offset(self.clock_offset);
                     entry.note_lasting();
                 }
                 Extent::Settings => {
-                    entry.doubt(PropertySet::changed_by_reload(name.unit_type()));
+                    entry.invalidate(PropertySet::changed_by_reload(name.unit_type()));
                 }
             }
             if entry.unit.need_daemon_reload {
-                entry.doubt(PropertySet::PRESUMED);
+                entry.invalidate(PropertySet::PRESUMED);
             }
-            entry.hold_listed();
-            self.note_rest(name);
+            entry.confirm_listed();
+            self.note_inactive(name);
             self.count_after_gap(name);
         }
     }
 
     /// Takes in that everything has been listed that systemd does not refuse to list: what is new
     /// from now on has just been loaded.
-    pub fn see_all(&mut self) {
-        self.seen_all = true;
+    pub fn note_all_listed(&mut self) {
+        self.all_listed = true;
     }
 
     /// Compares the table with a listing of some of the units and corrects it, remembering what had to
     /// be corrected until a signal explains it: systemd may answer before it has sent the signal of a
     /// change. Returns how many units are gone without a signal; that signal is never late. After the
-    /// last part [`Self::look_at_files`] is to be called.
-    pub fn compare_part(&mut self, scope: Scope, listing: Vec<ListedUnit>, now: Usec) -> usize {
-        let suspect = |entry: &mut Entry, field| entry.suspects.push(field);
+    /// last part [`Self::check_files`] is to be called.
+    pub fn compare_part(
+        &mut self,
+        scope: ListedTypes,
+        listing: Vec<ListedUnit>,
+        now: Usec,
+    ) -> usize {
+        let suspect = |entry: &mut Entry, field| entry.drift_candidates.push(field);
         let gone = self.place(scope, listing, now, false, suspect);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
-                entry.doubt(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
-                entry.doubt(PropertySet::RELATIONS);
-                if entry.note_rest() {
+                entry.invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                entry.invalidate(PropertySet::RELATIONS);
+                if entry.note_inactive() {
                     self.deferred.insert(name.clone());
                 }
                 // Whatever else may have been.
-                entry.has_stirred = true;
+                entry.may_have_changed = true;
                 if entry.unit.need_daemon_reload {
-                    entry.doubt(PropertySet::PRESUMED);
+                    entry.invalidate(PropertySet::PRESUMED);
                 }
                 enqueue(&mut self.unread, name, entry);
             }
@@ -407,10 +412,10 @@ impl Inventory {
 
     /// Makes unknown what a reload changes without a signal, also which of these units it has
     /// dropped: for those that are not listed after it.
-    pub fn doubt_settings(&mut self, scope: Scope) {
+    pub fn invalidate_settings(&mut self, scope: ListedTypes) {
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) {
-                entry.doubt(
+                entry.invalidate(
                     PropertySet::STATE.union(PropertySet::changed_by_reload(name.unit_type())),
                 );
                 enqueue(&mut self.unread, name, entry);
@@ -428,23 +433,23 @@ impl Inventory {
 
     /// The fields that a comparison corrected and that no signal has explained since: drift. What
     /// else is known of such a unit may be wrong as well, and is read anew.
-    pub fn take_suspects(&mut self) -> Vec<&'static str> {
-        let mut suspects = Vec::new();
+    pub fn take_drift(&mut self) -> Vec<&'static str> {
+        let mut drift_candidates = Vec::new();
         for (name, entry) in &mut self.units {
-            if !entry.suspects.is_empty() {
-                suspects.append(&mut entry.suspects);
-                entry.doubt_everything();
-                entry.hold_listed();
+            if !entry.drift_candidates.is_empty() {
+                drift_candidates.append(&mut entry.drift_candidates);
+                entry.invalidate_all();
+                entry.confirm_listed();
                 enqueue(&mut self.unread, name, entry);
             }
         }
-        suspects
+        drift_candidates
     }
 
     /// Takes a listing for the whole truth about the job queue. Returns how many jobs had left
     /// without a signal.
-    pub fn adopt_jobs(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
-        self.jobs.adopt(listing, now)
+    pub fn replace_jobs(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
+        self.jobs.resync(listing, now)
     }
 
     /// Counts a daemon-reload that is over.
@@ -454,8 +459,8 @@ impl Inventory {
     }
 
     /// Takes a listing for the whole truth about unit files.
-    pub fn adopt_files(&mut self, listing: Vec<ListedFile>) {
-        self.files_told = true;
+    pub fn replace_files(&mut self, listing: Vec<ListedFile>) {
+        self.files_listed = true;
         self.files = listing;
         self.files.retain(|file| (self.admits)(file.name.as_str()));
         self.files.sort_by(|one, other| one.name.cmp(&other.name));
@@ -463,17 +468,17 @@ impl Inventory {
     }
 
     /// Takes in that systemd does not report a value.
-    fn refuse_value(&mut self, name: &UnitName, property: UnitProperty) {
+    fn mark_unavailable(&mut self, name: &UnitName, property: UnitProperty) {
         if let Some(entry) = self.units.get_mut(name) {
-            entry.refuse(property);
-            self.conclude_rest(name, property);
+            entry.mark_unavailable(property);
+            self.update_inactive_facts(name, property);
             self.count_after_gap(name);
         }
     }
 
     /// Takes in that systemd does not list its unit files.
-    pub fn lack_files(&mut self) {
-        self.files_told = true;
+    pub fn note_no_files(&mut self) {
+        self.files_listed = true;
     }
 
     /// Whether a job has been queued of which only its number is known.
@@ -488,8 +493,8 @@ impl Inventory {
             && self.instance.replace(began).is_some_and(|before| before != began)
         {
             // Another manager: none of its units has done anything before it began.
-            self.units.values_mut().for_each(Entry::begin_anew);
-            self.recalled.values_mut().for_each(|past| past.counted = Counted::fresh().into());
+            self.units.values_mut().for_each(Entry::restart_counting);
+            self.recalled.values_mut().for_each(|past| past.cursor = Cursor::fresh().into());
         }
         self.manager.learn(property, value);
     }
@@ -504,7 +509,7 @@ impl Inventory {
     }
 
     /// What is wanted besides what is always read.
-    pub fn wants(&self) -> Wants {
+    pub fn wants(&self) -> Needs {
         self.wants
     }
 
@@ -526,13 +531,13 @@ impl Inventory {
 
     /// A row for a unit that systemd has just loaded.
     fn loaded(&mut self, name: UnitName) -> Entry {
-        self.entry(name, Counted::fresh())
+        self.entry(name, Cursor::fresh())
     }
 
-    fn entry(&mut self, name: UnitName, otherwise: Counted) -> Entry {
+    fn entry(&mut self, name: UnitName, otherwise: Cursor) -> Entry {
         let admitted = (self.admits)(name.as_str());
-        let unneeded = match self.summed.sums.place(&name, None) {
-            Told::Alone => self.wants.unneeded(),
+        let unneeded = match self.rollups.rules.place(&name, None) {
+            Placement::Own => self.wants.unneeded(),
             _ => self.wants.unneeded_of_member(name.unit_type()),
         };
         if let Some(past) = self.recalled.remove(&name) {
@@ -540,7 +545,7 @@ impl Inventory {
             entry.unneeded = unneeded;
             return entry;
         }
-        let past = self.departed.take(&name);
+        let past = self.gone.take(&name);
         let mut entry = Entry::new(name, admitted, otherwise.into());
         entry.unneeded = unneeded;
         if let Some(past) = past {
@@ -551,11 +556,11 @@ impl Inventory {
 
     fn add(&mut self, name: UnitName, now: Usec) {
         if let Some(entry) = self.units.get_mut(&name) {
-            entry.suspects.clear();
+            entry.drift_candidates.clear();
             entry.announced = true;
             // A listing had it before systemd announced it, and what it did in between was never
             // signalled.
-            entry.doubt_everything();
+            entry.invalidate_all();
         } else {
             let entry = self.loaded(name.clone());
             self.units.insert(name.clone(), entry);
@@ -578,41 +583,41 @@ impl Inventory {
 
     fn remove(&mut self, name: &UnitName, now: Usec) {
         // No further signal will tell more.
-        self.count(name, Word::Silence);
+        self.count(name, Trigger::Silence);
         if let Some(entry) = self.units.remove(name) {
             self.depart(name, entry.leave(now));
         }
     }
 
-    fn depart(&mut self, name: &UnitName, past: Past) {
-        self.summed.leave(name, past.slice.as_ref(), past.left);
-        self.departed.keep(name, past);
+    fn depart(&mut self, name: &UnitName, past: GoneUnit) {
+        self.rollups.leave(name, past.slice.as_ref(), past.left);
+        self.gone.keep(name, past);
     }
 
     fn finish_job(&mut self, id: u32, unit: &UnitName, result: &JobResult, now: Usec) {
-        let finished = self.jobs.remove(id, result, self.standing(unit), now);
+        let finished = self.jobs.remove(id, result, self.view(unit), now);
         let is_reload = finished.job_type == JobType::Reload;
         self.totals.add_job(finished.job_type, result, finished.took);
         self.generation += 1;
         // Its job kept it in memory.
         self.settle(unit, now, |entry| entry.unit.active_state.is_at_rest());
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let gain = if finished.refused {
+        let delta = if finished.refused {
             entry.count_refusal()
         } else if is_reload {
             entry.count_reload_job(id, result)
         } else {
             return;
         };
-        if !gain.is_empty() {
-            self.add_up(unit, &gain);
+        if !delta.is_empty() {
+            self.add_up(unit, &delta);
         }
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
         if self.is_unlisted(name) && !self.units.contains_key(name) {
             // It was there before, and no listing has named it.
-            let entry = self.entry(name.clone(), Counted::default());
+            let entry = self.entry(name.clone(), Cursor::default());
             self.units.insert(name.clone(), entry);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
@@ -624,31 +629,31 @@ impl Inventory {
         // The signal of the unit follows the one of its type, and the two belong together.
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
-            entry.suspects.clear();
+            entry.drift_candidates.clear();
             // A unit can be loaded after all, for example when a missing file has come; systemd
             // signals that it changed, but not to what.
             if entry.unit.load_state != LoadState::Loaded {
-                entry.doubt(PropertySet::of(&[UnitProperty::LoadState]));
+                entry.invalidate(PropertySet::of(&[UnitProperty::LoadState]));
             }
             if entry.unit.active_state.is_reloading() {
-                self.jobs.see_reloading(name);
+                self.jobs.note_reloading(name);
             }
-            entry.conclude_rest();
+            entry.update_inactive_facts();
             entry.note_read();
             self.settle(name, now, Entry::may_leave);
-            self.note_rest(name);
-            self.count(name, Word::Signal);
+            self.note_inactive(name);
+            self.count(name, Trigger::Signal);
         }
     }
 
     /// Counts what has happened to a unit, and asks for what is missing for that.
-    fn count(&mut self, name: &UnitName, word: Word) {
+    fn count(&mut self, name: &UnitName, word: Trigger) {
         let Some(entry) = self.units.get_mut(name) else { return };
         let counting = entry.count(word);
         enqueue(&mut self.unread, name, entry);
         match counting {
             Counting::Nothing => {}
-            Counting::Gain(gain) => self.add_up(name, &gain),
+            Counting::Delta(delta) => self.add_up(name, &delta),
             Counting::Later => self.uncounted.push(name.clone()),
         }
     }
@@ -659,17 +664,17 @@ impl Inventory {
         let Some(entry) = self.units.get_mut(name) else { return };
         entry.note_read();
         if entry.is_after_gap() {
-            self.count(name, Word::Answer);
+            self.count(name, Trigger::Answer);
         } else {
             enqueue(&mut self.unread, name, entry);
         }
     }
 
-    fn add_up(&mut self, name: &UnitName, gain: &Gain) {
-        self.totals.add(name.unit_type(), gain);
+    fn add_up(&mut self, name: &UnitName, delta: &Delta) {
+        self.totals.add(name.unit_type(), delta);
         self.generation += 1;
         if let Some(entry) = self.units.get_mut(name) {
-            self.summed.add(entry, gain, &self.slices);
+            self.rollups.add(entry, delta, &self.slices);
         }
     }
 
@@ -682,8 +687,8 @@ impl Inventory {
         self.units.get(name).is_some_and(|entry| entry.announced)
     }
 
-    fn standing(&self, unit: &UnitName) -> Option<Standing> {
-        self.units.get(unit).map(Entry::standing)
+    fn view(&self, unit: &UnitName) -> Option<UnitView> {
+        self.units.get(unit).map(Entry::view)
     }
 
     /// Puts the states of a listing into the table, saying which were others before, and returns
@@ -691,14 +696,14 @@ impl Inventory {
     /// to the table are not new to the world. What was not listed before is not corrected.
     fn place(
         &mut self,
-        scope: Scope,
+        scope: ListedTypes,
         listing: Vec<ListedUnit>,
         now: Usec,
         announced: bool,
         mut corrected: impl FnMut(&mut Entry, &'static str),
     ) -> usize {
         let mut before = std::mem::take(&mut self.units);
-        if scope != Scope::All {
+        if scope != ListedTypes::All {
             let others;
             (before, others) =
                 before.into_iter().partition(|(name, _)| scope.has(name.unit_type()));
@@ -709,8 +714,8 @@ impl Inventory {
             let known = before.remove(&name);
             let was_known = known.is_some();
             // Of what was there before anybody looked nothing is known to have happened.
-            let seen = self.seen_all && !self.is_unlisted(&name);
-            let new = if seen { Counted::fresh() } else { Counted::default() };
+            let seen = self.all_listed && !self.is_unlisted(&name);
+            let new = if seen { Cursor::fresh() } else { Cursor::default() };
             let mut entry = known.unwrap_or_else(|| {
                 let mut entry = self.entry(name.clone(), new);
                 entry.announced = announced;
@@ -742,9 +747,9 @@ impl Inventory {
         let missed = |(name, _): &(&UnitName, &Entry)| !self.is_unlisted(name);
         let gone = before.iter().filter(missed).count();
         for (name, mut entry) in before {
-            if let Counting::Gain(gain) = entry.count(Word::Silence) {
-                self.add_up(&name, &gain);
-                self.summed.add(&mut entry, &gain, &self.slices);
+            if let Counting::Delta(delta) = entry.count(Trigger::Silence) {
+                self.add_up(&name, &delta);
+                self.rollups.add(&mut entry, &delta, &self.slices);
             }
             self.depart(&name, entry.leave(now));
         }

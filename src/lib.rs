@@ -24,25 +24,26 @@
 
 #![forbid(unsafe_code)]
 
-pub mod build;
 pub mod cgroup;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
-pub mod exporter;
-pub mod filter;
+pub mod scrape;
+pub mod version;
+
 pub mod histogram;
 pub mod inventory;
-pub mod keeper;
+
 pub mod log;
 pub mod metrics;
-pub mod notify;
 pub mod process;
+pub mod readiness;
 pub mod series;
 pub mod signals;
-pub mod state;
-pub mod sum;
+
+pub mod selection;
+pub mod store;
 pub mod systemd;
 pub mod telemetry;
 pub mod unit_file;

@@ -11,7 +11,7 @@ pub struct Options {
     /// The least grave level that is logged.
     pub level: Level,
     /// How a line looks.
-    pub format: Format,
+    pub format: LogFormat,
 }
 
 /// How grave an event is.
@@ -26,7 +26,7 @@ pub enum Level {
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     /// `key=value` pairs.
     Logfmt,
     /// One flat JSON object.
@@ -53,12 +53,12 @@ pub fn start(options: Options) {
     // A line that cannot be written is lost: telling stderr of it would panic, as stderr is what
     // is gone.
     let layer = match options.format {
-        Format::Logfmt => tracing_logfmt::builder()
+        LogFormat::Logfmt => tracing_logfmt::builder()
             .layer()
             .with_writer(io::stderr)
             .log_internal_errors(false)
             .boxed(),
-        Format::Json => tracing_subscriber::fmt::layer()
+        LogFormat::Json => tracing_subscriber::fmt::layer()
             .json()
             .flatten_event(true)
             .with_writer(io::stderr)
@@ -97,9 +97,9 @@ impl From<Level> for LevelFilter {
     }
 }
 
-// === impl Format ===
+// === impl LogFormat ===
 
-impl FromStr for Format {
+impl FromStr for LogFormat {
     type Err = UnknownFormat;
 
     fn from_str(word: &str) -> Result<Self, UnknownFormat> {

@@ -12,21 +12,22 @@ use std::{
 use futures_util::future::OptionFuture;
 use tokio::{sync::oneshot, task::JoinSet};
 use unitwatch::{
-    build, cgroup,
+    cgroup,
     cli::{Args, Command},
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
-    exporter::Exporter,
     inventory::record::Record,
-    keeper::{self, Keeper},
-    log, notify,
+    log, readiness,
+    scrape::Exporter,
     series::{self, SeriesError},
     signals::Signals,
-    systemd::way::Way,
+    store::{self, Store},
+    systemd::address::Address,
     telemetry::Telemetry,
     unit_file::{self, UnitFileError},
+    version,
     watch::{self, Watch},
-    web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, Settings},
+    web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, WebSettings},
 };
 
 /// Bad usage.
@@ -100,15 +101,15 @@ fn main() -> ExitCode {
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
     let bound = Bound::bind(&config.listen).await?;
-    let ways = Way::to(config.scope(), config.private);
+    let addresses = Address::to(config.scope(), config.private);
     let (stop, stopped) = oneshot::channel();
-    let (file, record) = keeper::open(config.scope().as_str()).unzip();
+    let (file, record) = store::open(config.scope().as_str()).unzip();
     let Started { server, watch, telemetry, mut watching } =
-        start(bound, ways, Path::new(cgroup::MOUNT), config, record.flatten());
+        start(bound, addresses, Path::new(cgroup::MOUNT), config, record.flatten());
     // Whoever connects from now on is answered, and nothing else is waited for: a service manager
     // that nobody can reach must not make the start fail.
-    watching.spawn(notify::ready());
-    let mut keeper = file.map(|file| Keeper::new(file, watch, telemetry));
+    watching.spawn(readiness::ready());
+    let mut keeper = file.map(|file| Store::new(file, watch, telemetry));
     let serving = server.run(async {
         // A sender that is gone is the end as well.
         let _ = stopped.await;
@@ -116,7 +117,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     tokio::pin!(serving);
 
     let signal = {
-        let keeping = OptionFuture::from(keeper.as_mut().map(Keeper::run));
+        let keeping = OptionFuture::from(keeper.as_mut().map(Store::run));
         tokio::select! {
             signal = signals.next() => signal,
             _ = &mut serving => return Ok(ExitCode::SUCCESS),
@@ -158,9 +159,10 @@ async fn demonstrate(config: Config) -> Result<ExitCode, Failure> {
             other => other.to_string(),
         });
         announce.ready(&url.unwrap_or_default())?;
-        let ways = Way::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
+        let addresses =
+            Address::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
         let Started { server, watching: _watching, .. } =
-            start(bound, ways, manager.cgroup_root(), config, None);
+            start(bound, addresses, manager.cgroup_root(), config, None);
         server.run(std::future::pending()).await;
         Ok(())
     };
@@ -231,25 +233,25 @@ struct Started {
 /// Begins to watch systemd, with the sockets open, and goes on from what was kept.
 fn start(
     bound: Bound,
-    ways: Vec<Way>,
+    addresses: Vec<Address>,
     cgroups: &Path,
     config: Config,
     record: Option<Record>,
 ) -> Started {
-    tracing::info!(version = build::VERSION, revision = build::REVISION, "starting");
+    tracing::info!(version = version::VERSION, revision = version::REVISION, "starting");
     for address in bound.local_addrs() {
         tracing::info!(%address, "listening");
     }
     let served = config.served();
     let settings =
-        Settings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
+        WebSettings { telemetry_path: config.telemetry_path, max_requests: config.max_requests };
     let telemetry = Arc::new(Telemetry::default());
     let (watch, watcher) = watch::watch(
-        watch::Settings {
-            ways,
+        watch::WatchSettings {
+            addresses,
             slices: config.units.slices.clone(),
             admits: Box::new(move |name| config.units.admits(name)),
-            sums: config.sums,
+            rollups: config.rollups,
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
             wants: config.groups.wants(),

@@ -18,13 +18,13 @@ use prometheus_client::{
 
 use crate::{
     cgroup::resources::Resources,
-    inventory::{snapshot::Snapshot, tally::MAX_WORDS, unit::Usec},
+    inventory::{counts::MAX_KEYS, snapshot::Snapshot, unit::Usec},
     process::Process,
     systemd::name::UnitName,
-    telemetry::Totals,
+    telemetry::OwnCounters,
 };
 use cap::Cut;
-use family::{Exposition, Tally, families};
+use family::{Exposition, SeriesCounts, families};
 use format::Format;
 use group::{Group, Groups};
 use units::Row;
@@ -32,23 +32,23 @@ use units::Row;
 mod boot;
 mod cap;
 mod events;
-mod exporter;
 mod family;
 pub mod format;
 pub mod group;
-mod history;
 mod jobs;
 mod manager;
 mod node_exporter;
+mod own;
 mod process;
 mod resources;
+mod rollups;
 mod services;
 mod sockets;
-mod sums;
 mod timers;
+mod unit_events;
 mod units;
 
-pub use family::{Family, Kind};
+pub use family::{Family, FamilyType};
 pub use units::StateSeries;
 
 /// Everything that one scrape tells.
@@ -63,7 +63,7 @@ pub struct Scrape {
     /// What each unit uses that has a control group.
     pub resources: HashMap<UnitName, Resources>,
     /// What the exporter counted; `None` where its own metrics are switched off.
-    pub telemetry: Option<Totals>,
+    pub telemetry: Option<OwnCounters>,
     /// What the exporter's process uses; `None` where its own metrics are switched off.
     pub process: Option<Process>,
     /// The most series that a family with some for each unit may have; `None` sets no limit.
@@ -76,7 +76,7 @@ pub struct Scrape {
 
 /// A scrape in writing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
+pub struct EncodedScrape {
     /// The whole document.
     pub text: String,
     /// How many units are left out because there would be too many series; `None` where the units
@@ -113,14 +113,14 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
         boot::ALL,
         events::ALL,
         units::ALL,
-        sums::ALL,
-        history::ALL,
+        rollups::ALL,
+        unit_events::ALL,
         services::ALL,
         resources::ALL,
         sockets::ALL,
         timers::ALL,
         node_exporter::ALL,
-        exporter::ALL,
+        own::ALL,
         process::ALL,
     ]
     .into_iter()
@@ -159,17 +159,17 @@ pub fn write(
 ///
 /// # Errors
 /// None that is known: writing to a string does not fail.
-pub fn encode(scrape: Scrape, format: Format) -> Result<Page, fmt::Error> {
+pub fn encode(scrape: Scrape, format: Format) -> Result<EncodedScrape, fmt::Error> {
     let mut text = String::with_capacity(bytes(&scrape));
     let dropped = write(scrape, format, &mut text)?;
-    Ok(Page { text, dropped })
+    Ok(EncodedScrape { text, dropped })
 }
 
 /// How long a scrape is in writing, roughly.
 pub fn bytes(scrape: &Scrape) -> usize {
     let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
-        let told = snapshot.units.len() + snapshot.sums.len();
-        told * BYTES_PER_UNIT + snapshot.departed.len() * BYTES_PER_DEPARTED
+        let told = snapshot.units.len() + snapshot.rollups.len();
+        told * BYTES_PER_UNIT + snapshot.gone.len() * BYTES_PER_DEPARTED
     });
     FIXED_BYTES + units
 }
@@ -179,9 +179,9 @@ pub fn bytes(scrape: &Scrape) -> usize {
 /// # Errors
 /// None that is known: counting does not fail.
 pub fn count(scrape: &Scrape) -> Result<BTreeMap<&'static str, u64>, fmt::Error> {
-    let mut tally = Tally::new();
-    tell(scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
-    Ok(tally)
+    let mut counts = SeriesCounts::new();
+    tell(scrape, &mut Exposition::counts(&mut counts, scrape.groups))?;
+    Ok(counts)
 }
 
 /// What to reserve for the families that do not grow with the units.
@@ -195,7 +195,7 @@ const BYTES_PER_DEPARTED: usize = 700;
 
 /// The most series that a unit has in one family: one for each word that something is counted by,
 /// and nothing else has as many.
-const MOST_OF_A_UNIT: usize = MAX_WORDS;
+const MOST_OF_A_UNIT: usize = MAX_KEYS;
 
 /// A scrape on its way to paper.
 #[derive(Debug)]
@@ -223,9 +223,9 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
     if let Some(snapshot) = &scrape.snapshot {
         let rows = units::rows(snapshot, &scrape.resources);
         let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MOST_OF_A_UNIT, |rows| {
-            let mut tally = Tally::new();
-            per_unit(rows, scrape, &mut Exposition::tally(&mut tally, scrape.groups))?;
-            Ok(tally)
+            let mut counts = SeriesCounts::new();
+            per_unit(rows, scrape, &mut Exposition::counts(&mut counts, scrape.groups))?;
+            Ok(counts)
         })?;
         let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
         left_out = Some(dropped.len());
@@ -247,9 +247,9 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
             node_exporter::encode(snapshot, out)?;
         }
     }
-    exporter::encode_build(out)?;
+    own::encode_build(out)?;
     if let Some(totals) = &scrape.telemetry {
-        exporter::encode(totals, out)?;
+        own::encode(totals, out)?;
     }
     if let Some(process) = &scrape.process {
         process::encode(process, out)?;
@@ -261,8 +261,8 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
 /// else, because this is also what the cap counts.
 fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
     units::encode(rows, scrape.states, out)?;
-    sums::encode(rows, scrape.states, out)?;
-    history::encode(rows, out)?;
+    rollups::encode(rows, scrape.states, out)?;
+    unit_events::encode(rows, out)?;
     services::encode(rows, out)?;
     resources::encode(rows, out)?;
     sockets::encode(rows, out)?;

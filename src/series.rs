@@ -14,18 +14,18 @@ use tokio::{task::JoinError, time::timeout};
 use crate::{
     cgroup,
     config::Config,
-    exporter::{self, Exporter},
-    filter::{Slices, UnitFilter},
-    inventory::{snapshot::Snapshot, unit::Unit, wants::Wants},
+    inventory::{needs::Needs, snapshot::Snapshot, unit::Unit},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
-    sum::Sums,
-    systemd::{name::UnitName, way::Way},
+    scrape::{self, Exporter},
+    selection::filter::{Slices, UnitFilter},
+    selection::rollup::Rollups,
+    systemd::{address::Address, name::UnitName},
     telemetry::Telemetry,
-    watch::{self, Standing, Watch},
+    watch::{self, SyncState, Watch},
 };
 
 /// How long it may take until everything has been read.
@@ -67,7 +67,7 @@ pub enum SeriesError {
     #[error("{0}")]
     Ended(String),
     /// The table was not in step in time.
-    #[error("not in step with systemd after {} s: {why}", DEADLINE.as_secs())]
+    #[error("not in sync with systemd after {} s: {why}", DEADLINE.as_secs())]
     Late {
         /// What was amiss then.
         why: String,
@@ -92,9 +92,9 @@ pub struct Choice<'a> {
     /// The units that have series.
     pub units: &'a UnitFilter,
     /// Which of them are told of as one.
-    pub sums: Sums,
+    pub rollups: Rollups,
     /// The rest.
-    pub served: exporter::Settings,
+    pub served: scrape::ScrapeSettings,
 }
 
 /// Reads systemd once and counts.
@@ -105,19 +105,19 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
     let telemetry = Arc::new(Telemetry::default());
     // All units are read, and those that the flags leave are picked out afterwards.
     let (watch, watcher) = watch::watch(
-        watch::Settings {
-            ways: Way::to(config.scope(), config.private),
+        watch::WatchSettings {
+            addresses: Address::to(config.scope(), config.private),
             admits: Box::new(|_| true),
             slices: Slices::default(),
-            sums: Sums::default(),
+            rollups: Rollups::default(),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
-            wants: Wants::EVERYTHING,
+            wants: Needs::EVERYTHING,
             record: None,
         },
         Arc::clone(&telemetry),
     );
-    let everything = exporter::Settings {
+    let everything = scrape::ScrapeSettings {
         own_metrics: true,
         groups: Groups::all(),
         max_series: None,
@@ -129,15 +129,15 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, exporter) => scrape?,
     };
-    let choice = Choice { units: &config.units, sums: config.sums, served: config.served() };
+    let choice = Choice { units: &config.units, rollups: config.rollups, served: config.served() };
     compare(scrape, choice)
 }
 
 async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, SeriesError> {
-    if timeout(DEADLINE, watch.until_in_step()).await.is_err() {
-        let why = match watch.standing() {
-            Standing::OutOfStep { why, .. } => why,
-            Standing::InStep { .. } => "only just now".to_owned(),
+    if timeout(DEADLINE, watch.until_in_sync()).await.is_err() {
+        let why = match watch.sync_state() {
+            SyncState::OutOfSync { why, .. } => why,
+            SyncState::InSync { .. } => "only just now".to_owned(),
         };
         return Err(SeriesError::Late { why });
     }
@@ -153,10 +153,10 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
 /// # Errors
 /// None that is known: writing to a string does not fail.
 pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesError> {
-    let exporter::Settings { own_metrics, groups, max_series, states } = choice.served;
+    let scrape::ScrapeSettings { own_metrics, groups, max_series, states } = choice.served;
     let admitted = |snapshot: &Arc<Snapshot>| {
         let mut snapshot = admit(snapshot, choice.units);
-        snapshot.sum_up(choice.sums);
+        snapshot.roll_up(choice.rollups);
         Arc::new(snapshot)
     };
     let given = Scrape {
@@ -181,7 +181,7 @@ fn admit(snapshot: &Snapshot, units: &UnitFilter) -> Snapshot {
     let admits = |name: &UnitName| {
         units.admits(name.as_str()) && (units.slices.is_any() || here.contains(name))
     };
-    snapshot.departed.retain(|(name, _)| admits(name));
+    snapshot.gone.retain(|(name, _)| admits(name));
     snapshot.files.retain(|file| admits(&file.name));
     snapshot
 }

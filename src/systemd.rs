@@ -9,6 +9,7 @@
 //! heard can not let a late reply overwrite a newer signal. Nothing here may reorder messages:
 //! replies are not handed to waiting callers but taken from the same stream as signals.
 
+pub mod address;
 pub mod decode;
 pub mod event;
 pub mod link;
@@ -17,4 +18,3 @@ pub mod private;
 pub mod property;
 pub mod question;
 pub mod state;
-pub mod way;

@@ -4,7 +4,7 @@
 //! applied as it comes, by one task that never waits for an answer.
 
 mod backoff;
-mod pulse;
+mod refresh;
 mod session;
 
 use std::{
@@ -20,15 +20,15 @@ use tracing::{debug, info, warn};
 
 use self::{
     backoff::Backoff,
-    session::{Reason, Session},
+    session::{ResyncReason, Session},
 };
 use crate::{
     clock,
-    filter::Slices,
-    inventory::{Admits, Inventory, record::Record, snapshot::Snapshot, wants::Wants},
-    sum::Sums,
-    systemd::{link::Link, way::Way},
-    telemetry::{Telemetry, Word},
+    inventory::{Admits, Inventory, needs::Needs, record::Record, snapshot::Snapshot},
+    selection::filter::Slices,
+    selection::rollup::Rollups,
+    systemd::{address::Address, link::Link},
+    telemetry::{LabelValue, Telemetry},
 };
 
 /// How long what is known is still served after the exporter fell out of step with systemd: long
@@ -39,7 +39,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const STEADY: Duration = Duration::from_secs(30);
 
 /// How often whoever waits for the table to be known looks at it.
-const GLANCE: Duration = Duration::from_millis(50);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Scrapes that wait for one and the same round of questions.
 const MAX_WAITING: usize = 1024;
@@ -48,21 +48,21 @@ const MAX_WAITING: usize = 1024;
 const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence", "sub_state"];
 
 /// What to watch, and how.
-pub struct Settings {
+pub struct WatchSettings {
     /// The ways to the manager, tried in this order.
-    pub ways: Vec<Way>,
+    pub addresses: Vec<Address>,
     /// Which units are exported.
     pub admits: Admits,
     /// In which slices they have to be.
     pub slices: Slices,
     /// Which units are told of as one.
-    pub sums: Sums,
+    pub rollups: Rollups,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
     /// How long the counters of a unit that has left are served.
     pub retention: Duration,
     /// What is wanted besides what is always read.
-    pub wants: Wants,
+    pub wants: Needs,
     /// What an earlier life of the exporter has kept.
     pub record: Option<Record>,
 }
@@ -79,65 +79,67 @@ pub struct Watch {
 pub struct Watcher {
     shared: Arc<Shared>,
     requests: mpsc::Receiver<oneshot::Sender<()>>,
-    ways: Vec<Way>,
+    addresses: Vec<Address>,
     reconcile_interval: Duration,
 }
 
-/// Whether the table is in step with systemd.
+/// Whether the table is in sync with systemd.
 #[derive(Clone, Debug)]
-pub enum Standing {
+pub enum SyncState {
     /// Connected, subscribed and everything read.
-    InStep {
+    InSync {
         /// The way in.
-        way: String,
+        address: String,
     },
     /// Not so.
-    OutOfStep {
+    OutOfSync {
         /// When that began.
         since: Instant,
         /// What is amiss and, where there is something, what to do.
         why: String,
         /// Whether the table was true before.
-        was_in_step: bool,
+        was_in_sync: bool,
     },
 }
 
 #[derive(Debug)]
 struct Shared {
     inventory: Mutex<Inventory>,
-    standing: Mutex<Standing>,
+    sync_state: Mutex<SyncState>,
     telemetry: Arc<Telemetry>,
 }
 
 /// Makes the two sides of a watch; nothing is watched until [`Watcher::run`] runs.
-pub fn watch(settings: Settings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
+pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
     {
         // From zero, so that the first of each shows as an increase.
         let mut totals = telemetry.totals();
-        totals.resyncs.extend(Reason::ALL.map(|reason| (Word::Borrowed(reason.as_str()), 0)));
-        totals.drift.extend(DRIFT_FIELDS.map(|field| (Word::Borrowed(field), 0)));
+        totals
+            .resyncs
+            .extend(ResyncReason::ALL.map(|reason| (LabelValue::Borrowed(reason.as_str()), 0)));
+        totals.drift.extend(DRIFT_FIELDS.map(|field| (LabelValue::Borrowed(field), 0)));
     }
-    let standing = Standing::OutOfStep {
+    let sync_state = SyncState::OutOfSync {
         since: Instant::now(),
         why: "starting".to_owned(),
-        was_in_step: false,
+        was_in_sync: false,
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
     let inventory = Inventory::new(settings.admits, retention, settings.wants);
-    let mut inventory = inventory.only_in(settings.slices).summing(settings.sums);
+    let mut inventory = inventory.only_in(settings.slices).rolling_up(settings.rollups);
     if let Some(record) = settings.record {
         inventory.recall(record);
     }
     let shared = Arc::new(Shared {
         inventory: Mutex::new(inventory),
-        standing: Mutex::new(standing),
+        sync_state: Mutex::new(sync_state),
         telemetry,
     });
     let (asking, requests) = mpsc::channel(MAX_WAITING);
     let watcher = Watcher {
         shared: Arc::clone(&shared),
         requests,
-        ways: settings.ways,
+        addresses: settings.addresses,
         reconcile_interval: settings.reconcile_interval,
     };
     (Watch { shared, requests: asking }, watcher)
@@ -149,7 +151,7 @@ impl Watch {
     /// Asks systemd what it never signals, together with everyone else who asks at that time.
     /// Returns whether it answered before the deadline.
     pub async fn refresh(&self, deadline: Instant) -> bool {
-        if !self.standing().is_in_step() {
+        if !self.sync_state().is_in_sync() {
             return false;
         }
         let (done, answered) = oneshot::channel();
@@ -159,23 +161,23 @@ impl Watch {
         matches!(timeout_at(deadline.into(), answered).await, Ok(Ok(())))
     }
 
-    /// Waits until the table is in step with systemd.
-    pub async fn until_in_step(&self) {
-        while !self.standing().is_in_step() {
-            sleep(GLANCE).await;
+    /// Waits until the table is in sync with systemd.
+    pub async fn until_in_sync(&self) {
+        while !self.sync_state().is_in_sync() {
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Waits until also that is known which nothing waits for otherwise.
     pub async fn until_settled(&self) {
         while !lock(&self.shared.inventory).is_settled() {
-            sleep(GLANCE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Whether the table is in step with systemd.
-    pub fn standing(&self) -> Standing {
-        lock(&self.shared.standing).clone()
+    /// Whether the table is in sync with systemd.
+    pub fn sync_state(&self) -> SyncState {
+        lock(&self.shared.sync_state).clone()
     }
 
     /// What is to be kept beyond this life of the exporter, and its generation; `None` if nothing
@@ -186,10 +188,10 @@ impl Watch {
 
     /// All that is known, unless it has not been true for longer than the grace time.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let servable = match &*lock(&self.shared.standing) {
-            Standing::InStep { .. } => true,
-            Standing::OutOfStep { since, was_in_step, .. } => {
-                *was_in_step && since.elapsed() < GRACE
+        let servable = match &*lock(&self.shared.sync_state) {
+            SyncState::InSync { .. } => true,
+            SyncState::OutOfSync { since, was_in_sync, .. } => {
+                *was_in_sync && since.elapsed() < GRACE
             }
         };
         servable.then(|| lock(&self.shared.inventory).snapshot(clock::monotonic()))
@@ -202,10 +204,10 @@ impl Watcher {
     /// Watches for as long as it is polled. Whatever goes wrong is waited out and tried again.
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
-        let mut reason = Reason::Connect;
+        let mut reason = ResyncReason::Connect;
         loop {
             let why = self.connect(&mut backoff, &mut reason).await;
-            self.shared.out_of_step(why);
+            self.shared.out_of_sync(why);
             let pause = backoff.next();
             debug!(?pause, "trying again after a pause");
             sleep(pause).await;
@@ -214,39 +216,40 @@ impl Watcher {
 
     /// Watches until the connection ends, or says at once that there is none.
     pub async fn run_once(mut self) -> String {
-        self.connect(&mut Backoff::default(), &mut Reason::Connect).await
+        self.connect(&mut Backoff::default(), &mut ResyncReason::Connect).await
     }
 
     /// Goes through the ways in until one of them has led to a table that was true, and says how
     /// each ended.
-    async fn connect(&mut self, backoff: &mut Backoff, reason: &mut Reason) -> String {
+    async fn connect(&mut self, backoff: &mut Backoff, reason: &mut ResyncReason) -> String {
         let began = Instant::now();
         let mut failures = Vec::new();
-        for way in &self.ways {
-            let link = match Link::open(way).await {
+        for address in &self.addresses {
+            let link = match Link::open(address).await {
                 Ok(link) => link,
                 Err(error) => {
-                    failures.push(format!("over {way}: {error}"));
+                    failures.push(format!("over {address}: {error}"));
                     continue;
                 }
             };
             if !failures.is_empty() {
-                debug!(%way, failed = failures.join("; "), "trying another way in");
+                debug!(%address, failed = failures.join("; "), "trying another way in");
             }
-            let mut session = Session::new(link, &self.shared, way.to_string(), &failures, *reason);
+            let mut session =
+                Session::new(link, &self.shared, address.to_string(), &failures, *reason);
             let end = session.run(&mut self.requests, self.reconcile_interval).await;
             // Whoever still waits would wait in vain.
             while self.requests.try_recv().is_ok() {}
-            let (was_in_step, was_reloading) = session.ended();
-            *reason = match (was_reloading, was_in_step) {
-                (true, _) => Reason::Reexec,
-                (false, true) => Reason::Connect,
+            let (was_in_sync, was_reloading) = session.ended();
+            *reason = match (was_reloading, was_in_sync) {
+                (true, _) => ResyncReason::Reexec,
+                (false, true) => ResyncReason::Connect,
                 // Nothing was read, so that is still to be done for the same reason.
                 (false, false) => *reason,
             };
             lock(&self.shared.inventory).disconnect();
-            failures.push(format!("over {way}: {end}"));
-            if was_in_step {
+            failures.push(format!("over {address}: {end}"));
+            if was_in_sync {
                 // One that fails again and again soon after is not asked in haste.
                 if began.elapsed() > STEADY {
                     *backoff = Backoff::default();
@@ -258,36 +261,36 @@ impl Watcher {
     }
 }
 
-// === impl Standing ===
+// === impl SyncState ===
 
-impl Standing {
+impl SyncState {
     /// Whether it is.
-    pub fn is_in_step(&self) -> bool {
-        matches!(self, Self::InStep { .. })
+    pub fn is_in_sync(&self) -> bool {
+        matches!(self, Self::InSync { .. })
     }
 }
 
 // === impl Shared ===
 
 impl Shared {
-    fn in_step(&self, way: &str) {
-        let mut standing = lock(&self.standing);
-        if !standing.is_in_step() {
-            info!(way, "in step with systemd");
-            *standing = Standing::InStep { way: way.to_owned() };
+    fn in_sync(&self, address: &str) {
+        let mut sync_state = lock(&self.sync_state);
+        if !sync_state.is_in_sync() {
+            info!(address, "in sync with systemd");
+            *sync_state = SyncState::InSync { address: address.to_owned() };
         }
     }
 
     /// Says once for each change what is amiss.
-    fn out_of_step(&self, now: String) {
-        let mut standing = lock(&self.standing);
-        let (since, was_in_step) = match &*standing {
-            Standing::OutOfStep { why, .. } if *why == now => return,
-            Standing::OutOfStep { since, was_in_step, .. } => (*since, *was_in_step),
-            Standing::InStep { .. } => (Instant::now(), true),
+    fn out_of_sync(&self, now: String) {
+        let mut sync_state = lock(&self.sync_state);
+        let (since, was_in_sync) = match &*sync_state {
+            SyncState::OutOfSync { why, .. } if *why == now => return,
+            SyncState::OutOfSync { since, was_in_sync, .. } => (*since, *was_in_sync),
+            SyncState::InSync { .. } => (Instant::now(), true),
         };
-        warn!("out of step with systemd: {now}");
-        *standing = Standing::OutOfStep { since, why: now, was_in_step };
+        warn!("out of sync with systemd: {now}");
+        *sync_state = SyncState::OutOfSync { since, why: now, was_in_sync };
     }
 }
 

@@ -10,11 +10,11 @@ mod body;
 mod landing;
 mod negotiate;
 mod path;
-mod places;
 mod respond;
 mod routes;
 mod scrape;
 mod serve;
+mod slots;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Instant};
 
@@ -39,7 +39,7 @@ pub trait Source: Send + Sync + 'static {
         deadline: Instant,
     ) -> impl Future<Output = Writing> + Send;
 
-    /// Whether what is served is in step with systemd; the error says what is amiss.
+    /// Whether what is served is in sync with systemd; the error says what is amiss.
     fn ready(&self) -> Result<(), String>;
 
     /// What the landing page shows.
@@ -65,7 +65,7 @@ pub struct Overview {
 
 /// What the user may choose.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct WebSettings {
     /// Where the metrics are.
     pub telemetry_path: TelemetryPath,
     /// How many scrapes are answered at a time; one more is refused with status 503.

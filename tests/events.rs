@@ -21,17 +21,17 @@ use harness::{Exporter, Machine, exposition::Exposition, until};
 
 /// What a unit has been through.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Past {
+struct GoneUnit {
     starts: f64,
     restarts: f64,
     failures: BTreeMap<String, f64>,
 }
 
-fn past(scrape: &Exposition, name: &str) -> Past {
+fn past(scrape: &Exposition, name: &str) -> GoneUnit {
     let unit_type = name.rsplit('.').next().unwrap();
     let labels = [("name", name), ("type", unit_type)];
     let failures = scrape.of("systemd_unit_failures_total").filter(|(it, _)| it["name"] == name);
-    Past {
+    GoneUnit {
         starts: scrape.value("systemd_unit_starts_total", &labels).unwrap_or(0.0),
         restarts: scrape.value("systemd_service_restart_total", &labels[..1]).unwrap_or(0.0),
         failures: failures.map(|(labels, count)| (labels["result"].clone(), count)).collect(),
@@ -47,7 +47,7 @@ fn counts(counts: &[(&str, f64)]) -> BTreeMap<String, f64> {
     counts.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 
-fn until_been_through(exporter: &Exporter, name: &str, wanted: &Past) {
+fn until_been_through(exporter: &Exporter, name: &str, wanted: &GoneUnit) {
     until(&format!("{name} has been through all of it"), || {
         let past = past(&exporter.scrape(), name);
         if past == *wanted { Ok(()) } else { Err((past, wanted.clone())) }
@@ -101,7 +101,7 @@ async fn every_way_to_fail_is_counted() {
             continue;
         }
         let failures = counts(&[(result, 3.0)]);
-        until_been_through(&exporter, name, &Past { starts: 4.0, restarts: 3.0, failures });
+        until_been_through(&exporter, name, &GoneUnit { starts: 4.0, restarts: 3.0, failures });
     }
     // Without the file that it wants it never gets as far as a process.
     until("it has failed for want of a file", || {
@@ -110,7 +110,7 @@ async fn every_way_to_fail_is_counted() {
         if failed && past.failures.len() == 1 { Ok(()) } else { Err(past) }
     });
     let failures = counts(&[("watchdog", 1.0)]);
-    let wanted = Past { starts: 1.0, restarts: 0.0, failures };
+    let wanted = GoneUnit { starts: 1.0, restarts: 0.0, failures };
     until_been_through(&exporter, "ue-watchdog.service", &wanted);
 
     // What a unit has been through, and how it last ended, shows.
@@ -126,7 +126,7 @@ async fn every_way_to_fail_is_counted() {
 
     machine.systemctl(&[&["stop"][..], &names].concat());
     let failures = counts(&[("exit-code", 3.0)]);
-    let wanted = Past { starts: 4.0, restarts: 3.0, failures };
+    let wanted = GoneUnit { starts: 4.0, restarts: 3.0, failures };
     until_been_through(&exporter, "ue-exit.service", &wanted);
     assert_eq!(exporter.scrape().sum("systemd_exporter_drift_total"), 0.0);
 }
@@ -181,7 +181,7 @@ async fn what_is_collected_as_it_ends_is_counted() {
         let left = machine.must(&["list-units", "--all", "--no-legend", "ue-gone*"]);
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    let wanted = Past { starts: 1.0, restarts: 0.0, failures: counts(&[("exit-code", 1.0)]) };
+    let wanted = GoneUnit { starts: 1.0, restarts: 0.0, failures: counts(&[("exit-code", 1.0)]) };
     for number in 0..UNITS {
         until_been_through(&exporter, &format!("ue-gone{number}.service"), &wanted);
     }
@@ -272,7 +272,7 @@ async fn jobs_are_counted_by_what_they_did() {
         jobs.are(wanted);
     }
     let failures = counts(&[("exit-code", 3.0), ("start-limit-hit", 2.0)]);
-    let wanted = Past { starts: 3.0, restarts: 3.0, failures };
+    let wanted = GoneUnit { starts: 3.0, restarts: 3.0, failures };
     until_been_through(&exporter, "uj-limit.service", &wanted);
 
     let scrape = exporter.scrape();

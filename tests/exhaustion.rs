@@ -36,7 +36,7 @@ use tracing_subscriber::{
 };
 use unitwatch::{
     metrics::format::Format,
-    web::{Bound, Limits, LocalAddress, Overview, Settings, Source, Writing},
+    web::{Bound, Limits, LocalAddress, Overview, Source, WebSettings, Writing},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -90,7 +90,7 @@ async fn serve() -> SocketAddr {
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
         panic!("not a TCP address");
     };
-    let settings = Settings {
+    let settings = WebSettings {
         telemetry_path: "/metrics".parse().unwrap(),
         max_requests: NonZeroUsize::new(1),
     };

@@ -12,12 +12,12 @@ use std::{
 use futures_util::StreamExt;
 use tokio::time::timeout;
 use unitwatch::systemd::{
+    address::Address,
     event::Event,
     link::{CALL_DEADLINE, Heard, Link, Lost},
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
     question::{Answer, CallError, Question},
-    way::Way,
 };
 use zbus::{Connection, Guid, Message, MessageStream, Variant, connection::Builder};
 
@@ -46,7 +46,7 @@ impl Peer {
             let builder = Builder::unix_stream(accepting.await.unwrap());
             builder.server(Guid::generate()).p2p().build().await.unwrap()
         };
-        let way = Way::Private(path);
+        let way = Address::Private(path);
         let (connection, link) = futures_util::future::join(serving, Link::open(&way)).await;
         let calls = MessageStream::from(&connection);
         (Self { connection, calls, _directory: directory }, link.unwrap())

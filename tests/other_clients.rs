@@ -24,12 +24,12 @@ use std::{
 use harness::{Exporter, Machine};
 use tokio::time::timeout_at;
 use unitwatch::systemd::{
+    address::{Address, ManagerScope},
     event::Event,
     link::{Heard, Link},
     name::UnitName,
     property::UnitProperty,
     question::{MATCH_RULES, Question},
-    way::{Scope, Way},
 };
 
 /// How many idle units are shown.
@@ -56,9 +56,9 @@ impl Monitor {
     async fn start(machine: &Machine) -> Self {
         let way = match machine {
             Machine::Private(manager) => {
-                Way::Bus { scope: Scope::User, address: manager.bus_address() }
+                Address::Bus { scope: ManagerScope::User, address: manager.bus_address() }
             }
-            Machine::System(_) => Way::to(Scope::System, false).remove(0),
+            Machine::System(_) => Address::to(ManagerScope::System, false).remove(0),
         };
         let mut link = Link::open(&way).await.expect("a connection");
         for rule in MATCH_RULES {

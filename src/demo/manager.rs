@@ -18,10 +18,10 @@ use tokio::{
 };
 
 use super::{
+    directories::{Directories, SampleUnit},
     journal::{self, Journal},
-    layout::{Layout, UnitFile},
     owner::{self, NoOwner},
-    requirements::{Cgroup2, Missing, Programs, Way},
+    requirements::{Cgroup2, Isolation, Missing, Programs},
     shell::Shell,
     sweep,
 };
@@ -39,7 +39,7 @@ const BUS_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct PrivateManager {
     shell: Shell,
-    layout: Layout,
+    directories: Directories,
     systemctl: PathBuf,
     path: String,
     runtime_dir: PathBuf,
@@ -120,7 +120,7 @@ enum Unready {
 impl PrivateManager {
     /// Starts a manager that finds `units` in its unit directory, and waits until it has reached
     /// `basic.target` and owns its name on its bus. Takes a minute at most.
-    pub async fn start(units: &[UnitFile<'_>]) -> Result<Self, StartError> {
+    pub async fn start(units: &[SampleUnit<'_>]) -> Result<Self, StartError> {
         Self::start_in(&[], units).await
     }
 
@@ -128,20 +128,22 @@ impl PrivateManager {
     /// preload a library.
     pub async fn start_in(
         environment: &[(&str, &str)],
-        units: &[UnitFile<'_>],
+        units: &[SampleUnit<'_>],
     ) -> Result<Self, StartError> {
         let (programs, cgroup2) = (Programs::find()?, Cgroup2::find()?);
-        let (made, layout) = Layout::create(&programs, units).map_err(StartError::Directory)?;
+        let (made, directories) =
+            Directories::create(&programs, units).map_err(StartError::Directory)?;
         let open = || {
-            let opened = OpenOptions::new().create(true).append(true).read(true).open(layout.log());
+            let opened =
+                OpenOptions::new().create(true).append(true).read(true).open(directories.log());
             opened.map_err(StartError::Directory)
         };
         let log = open()?;
-        let notify = UnixDatagram::bind(layout.notify_socket()).map_err(StartError::Hear)?;
-        let journal = Journal::listen(&layout.journal_socket(), open()?);
+        let notify = UnixDatagram::bind(directories.notify_socket()).map_err(StartError::Hear)?;
+        let journal = Journal::listen(&directories.journal_socket(), open()?);
         let journal = journal.map_err(StartError::Hear)?;
 
-        let mut command = command(&programs, &cgroup2, &layout, environment);
+        let mut command = command(&programs, &cgroup2, &directories, environment);
         command.stderr(Stdio::from(open()?));
         let program = command.get_program().to_string_lossy().into_owned();
         let (shell, output) =
@@ -150,7 +152,7 @@ impl PrivateManager {
         let _ = made.keep();
 
         let mut said = Said::default();
-        let ready = said.wait_until_ready(output, &notify, layout.bus_address());
+        let ready = said.wait_until_ready(output, &notify, directories.bus_address());
         let outcome = tokio::select! {
             outcome = time::timeout(START_DEADLINE, ready) => outcome,
             () = shell.ended() => Ok(Err(Unready::Ended)),
@@ -160,12 +162,12 @@ impl PrivateManager {
                 shell,
                 systemctl: programs.systemctl,
                 path: programs.path,
-                runtime_dir: layout.runtime_dir(),
-                unit_dir: layout.unit_dir(),
-                layout,
+                runtime_dir: directories.runtime_dir(),
+                unit_dir: directories.unit_dir(),
+                directories,
                 cgroup_root: match programs.way {
-                    Way::Namespaces => cgroup.clone(),
-                    Way::Delegated => cgroup2.mounted_at,
+                    Isolation::Namespaces => cgroup.clone(),
+                    Isolation::Delegated => cgroup2.mounted_at,
                 },
                 cgroup,
                 pid,
@@ -175,7 +177,7 @@ impl PrivateManager {
             (outcome, said) => {
                 shell.stop().await;
                 // What is wrong is known; what cannot be removed on top of it would hide that.
-                let _ = sweep::sweep(said.cgroup.as_deref(), layout.root()).await;
+                let _ = sweep::sweep(said.cgroup.as_deref(), directories.root()).await;
                 let tail = journal::tail(&log);
                 Err(match outcome {
                     Err(_) => StartError::Deadline(tail),
@@ -190,10 +192,10 @@ impl PrivateManager {
     /// Ends the manager and everything it runs, and removes all that is left of it. Takes twenty
     /// seconds at most, a tenth of one usually.
     pub async fn stop(self) -> Result<(), StopError> {
-        let Self { shell, layout, cgroup, .. } = self;
+        let Self { shell, directories, cgroup, .. } = self;
         shell.stop().await;
         // Usually finds nothing; but somebody may have killed the shell.
-        sweep::sweep(Some(&cgroup), layout.root()).await.map_err(StopError)
+        sweep::sweep(Some(&cgroup), directories.root()).await.map_err(StopError)
     }
 
     /// Waits until the manager has ended by itself, which it should not, and returns the last
@@ -210,7 +212,7 @@ impl PrivateManager {
 
     /// The D-Bus address of its bus.
     pub fn bus_address(&self) -> String {
-        self.layout.bus_address()
+        self.directories.bus_address()
     }
 
     /// Where its unit files go; it reads new ones after a `daemon-reload`.
@@ -257,7 +259,7 @@ impl PrivateManager {
     /// touch the files themselves where systemd did not boot the machine.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", &self.path).envs(self.layout.environment());
+        command.env_clear().env("PATH", &self.path).envs(self.directories.environment());
         command.stdin(Stdio::null());
         command
     }
@@ -312,12 +314,12 @@ impl Said {
 fn command(
     programs: &Programs,
     cgroup2: &Cgroup2,
-    layout: &Layout,
+    directories: &Directories,
     environment: &[(&str, &str)],
 ) -> Command {
     let mut command = match programs.way {
-        Way::Namespaces => Command::new("env"),
-        Way::Delegated => {
+        Isolation::Namespaces => Command::new("env"),
+        Isolation::Delegated => {
             let mut command = Command::new("systemd-run");
             command.args(["--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes"]);
             command.args(["--description=unitwatch demo", "env"]);
@@ -326,13 +328,14 @@ fn command(
     };
     // Nothing of our own environment gets into the units of the manager.
     command.arg("-i").arg(format!("PATH={}", programs.path));
-    command.args(layout.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
-    command.arg(format!("NOTIFY_SOCKET={}", layout.notify_socket().display()));
+    command
+        .args(directories.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
+    command.arg(format!("NOTIFY_SOCKET={}", directories.notify_socket().display()));
     command.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
     command
         .arg("/bin/sh")
-        .arg(layout.script())
-        .arg(layout.root())
+        .arg(directories.script())
+        .arg(directories.root())
         .arg(&cgroup2.mounted_at)
         .arg(&cgroup2.mounted);
     command.arg(&programs.systemd).arg(programs.way.as_str());

@@ -1,10 +1,10 @@
 //! Waits for the manager's name on its bus: it says it is ready before it has asked for the name.
 
 use crate::systemd::{
+    address::{Address, ManagerScope},
     event::Event,
     link::{Heard, Link, Lost, OpenError},
     question::{CallError, MATCH_RULES, Question},
-    way::{Scope, Way},
 };
 
 /// Why nobody owns systemd's name on a bus.
@@ -23,7 +23,7 @@ pub enum NoOwner {
 
 /// Returns once somebody on the bus at `address` owns systemd's name. The caller sets the time.
 pub(super) async fn of_systemd(address: String) -> Result<(), NoOwner> {
-    let mut link = Link::open(&Way::Bus { scope: Scope::User, address }).await?;
+    let mut link = Link::open(&Address::Bus { scope: ManagerScope::User, address }).await?;
     // Listening first and asking then misses no change in between.
     for rule in MATCH_RULES {
         link.ask(Question::Match(rule))?;

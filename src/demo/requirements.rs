@@ -53,7 +53,7 @@ pub enum Missing {
 
 /// How a private manager is kept apart from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Isolation {
     /// With namespaces and a control group of our own making. Takes root.
     Namespaces,
     /// In a control group that the user's systemd delegates to us.
@@ -69,7 +69,7 @@ pub(super) struct Programs {
     pub(super) systemctl: PathBuf,
     /// What `PATH` is inside.
     pub(super) path: String,
-    pub(super) way: Way,
+    pub(super) way: Isolation,
 }
 
 /// The unified control group hierarchy.
@@ -111,12 +111,12 @@ impl Programs {
         let way = if rustix::process::geteuid().is_root() {
             find("unshare", "util-linux", "util-linux")?;
             find("mount", "mount", "util-linux")?;
-            Way::Namespaces
+            Isolation::Namespaces
         } else if Path::new("/run/systemd/system").is_dir()
             && env::var_os("XDG_RUNTIME_DIR").is_some()
         {
             find("systemd-run", "systemd", "systemd")?;
-            Way::Delegated
+            Isolation::Delegated
         } else {
             return Err(Missing::Root);
         };
@@ -124,9 +124,9 @@ impl Programs {
     }
 }
 
-// === impl Way ===
+// === impl Isolation ===
 
-impl Way {
+impl Isolation {
     /// The word for it in `manager.sh`.
     pub(super) fn as_str(self) -> &'static str {
         match self {

@@ -1,13 +1,13 @@
 //! The units that the demo shows, one for each thing that units do, and what to look for.
 
-use super::layout::UnitFile;
+use super::directories::SampleUnit;
 
 /// The sample socket, in the runtime directory.
 pub(super) const SOCKET: &str = "demo-echo";
 
 /// The sample units. All are pulled in by `default.target`; none needs more than a shell and
 /// coreutils, and none needs the network.
-pub(super) const UNITS: &[UnitFile<'static>] = &[
+pub(super) const UNITS: &[SampleUnit<'static>] = &[
     (
         "default.target.d/demo.conf",
         "[Unit]\n\

@@ -3,13 +3,13 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
-    counted::{Between, Counted, Facts},
-    departed::Past,
-    history::{Exit, Gain, History},
-    jobs::Standing,
+    counters::{Counters, Delta, Exit},
+    cursor::{Between, Cursor, Facts},
+    gone::GoneUnit,
+    jobs::UnitView,
     reloads::Reload,
     unit::{Details, IpCounters, Unit, Usec},
-    wanted::Rest,
+    wanted_inactive::InactiveFacts,
 };
 use crate::systemd::{
     name::{UnitName, UnitType},
@@ -32,9 +32,9 @@ pub(super) struct Entry {
     /// Its state has been known at least once; until then it is not shown.
     pub(super) known: bool,
     /// What is known of it and certainly still true.
-    pub(super) held: PropertySet,
+    pub(super) current: PropertySet,
     /// What systemd would not tell; asking again would be idle.
-    pub(super) refused: PropertySet,
+    pub(super) unavailable: PropertySet,
     /// What nobody wants to be told.
     pub(super) unneeded: PropertySet,
     /// What of it has been asked for and not answered.
@@ -52,34 +52,34 @@ pub(super) struct Entry {
     /// It has been inactive and in memory for long enough to be asked what wants it.
     pub(super) lasts: bool,
     /// What decides whether it should run while it is inactive.
-    pub(super) rest: Option<Box<Rest>>,
+    pub(super) rest: Option<Box<InactiveFacts>>,
     /// Signals may have been missed since it was last counted.
     after_gap: bool,
     /// Runs that ended while nobody looked: failures, if what the unit's file says of restarts
     /// tells that no success is followed by one.
     unseen: u64,
     /// Shared with the records of it that are being written.
-    counted: Arc<Counted>,
+    cursor: Arc<Cursor>,
     /// What has happened to it and is not in its sum: it is not known yet whether it passes the
     /// filters.
-    pub(super) unsummed: Option<Box<History>>,
+    pub(super) not_rolled_up: Option<Box<Counters>>,
     /// What was answered of its runs after a gap, to be answered again before it is counted.
     confirming: Option<Box<Facts>>,
     /// What was counted of the unit of this name that left last: should this be the same one
     /// after all, counting goes on from there.
-    before: Option<Arc<Counted>>,
+    before: Option<Arc<Cursor>>,
     /// The slice that the unit of its name was in that left last, until its own is known.
     slice: Option<UnitName>,
     /// When the unit of its name left that it goes on from, as long as it is not known to be back.
     left: Option<Usec>,
     pub(super) accepts_connections: bool,
     /// Something has been heard since its connections were asked for that may have changed them.
-    pub(super) has_stirred: bool,
+    pub(super) may_have_changed: bool,
     pub(super) counts_ip: bool,
     /// It has to tell systemd again and again that it lives.
     has_watchdog: bool,
     /// Fields that a comparison had to correct, until a signal explains why.
-    pub(super) suspects: Vec<&'static str>,
+    pub(super) drift_candidates: Vec<&'static str>,
 }
 
 /// What is known of a unit's runs and not shown as it is.
@@ -101,7 +101,7 @@ pub(super) struct Run {
 
 /// What makes a unit be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Trigger {
     /// A signal: everything in it is of one moment.
     Signal,
     /// An answer, or a listing.
@@ -116,7 +116,7 @@ pub(super) enum Counting {
     /// Nothing has happened, or not enough is known.
     Nothing,
     /// This has happened.
-    Gain(Gain),
+    Delta(Delta),
     /// What is known can be read in two ways: the next signal tells, or that none comes.
     Later,
 }
@@ -126,15 +126,15 @@ pub(super) enum Counting {
 impl Entry {
     /// A unit of which nothing but its name is known, and what was counted of it, or of one of its
     /// name.
-    pub(super) fn new(name: UnitName, admitted: bool, counted: Arc<Counted>) -> Self {
+    pub(super) fn new(name: UnitName, admitted: bool, cursor: Arc<Cursor>) -> Self {
         Self {
             unit: Arc::new(Unit::new(name)),
             admitted,
             announced: true,
             is_seed: false,
             known: false,
-            held: PropertySet::PRESUMED,
-            refused: PropertySet::EMPTY,
+            current: PropertySet::PRESUMED,
+            unavailable: PropertySet::EMPTY,
             unneeded: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
@@ -146,52 +146,52 @@ impl Entry {
             rest: None,
             after_gap: true,
             unseen: 0,
-            counted,
-            unsummed: None,
+            cursor,
+            not_rolled_up: None,
             confirming: None,
             before: None,
             slice: None,
             left: None,
             accepts_connections: false,
-            has_stirred: true,
+            may_have_changed: true,
             counts_ip: false,
             has_watchdog: false,
-            suspects: Vec::new(),
+            drift_candidates: Vec::new(),
         }
     }
 
     /// Lets it go on from what is remembered of a unit of its name.
-    pub(super) fn succeed(&mut self, past: Past) {
-        Arc::make_mut(&mut self.unit).history = past.history;
-        self.before = Some(past.counted);
+    pub(super) fn succeed(&mut self, past: GoneUnit) {
+        Arc::make_mut(&mut self.unit).counters = past.counters;
+        self.before = Some(past.cursor);
         self.slice = past.slice;
         self.left = Some(past.left);
     }
 
     /// A unit that an earlier life of the exporter knew, and what was counted of it then.
-    pub(super) fn recalled(name: UnitName, admitted: bool, past: Past) -> Self {
-        let mut entry = Self::new(name, admitted, past.counted);
+    pub(super) fn recalled(name: UnitName, admitted: bool, past: GoneUnit) -> Self {
+        let mut entry = Self::new(name, admitted, past.cursor);
         entry.slice = past.slice;
-        Arc::make_mut(&mut entry.unit).history = past.history;
+        Arc::make_mut(&mut entry.unit).counters = past.counters;
         entry
     }
 
     /// Takes it for a unit of a manager that has just begun.
-    pub(super) fn begin_anew(&mut self) {
-        self.counted = Counted::fresh().into();
+    pub(super) fn restart_counting(&mut self) {
+        self.cursor = Cursor::fresh().into();
         self.before = None;
     }
 
     /// What has been counted of it.
-    pub(super) fn counted(&self) -> &Arc<Counted> {
-        &self.counted
+    pub(super) fn cursor(&self) -> &Arc<Cursor> {
+        &self.cursor
     }
 
     /// What is to be remembered of it when it leaves.
-    pub(super) fn leave(&self, now: Usec) -> Past {
-        Past {
-            history: Arc::clone(&self.unit.history),
-            counted: Arc::clone(&self.counted),
+    pub(super) fn leave(&self, now: Usec) -> GoneUnit {
+        GoneUnit {
+            counters: Arc::clone(&self.unit.counters),
+            cursor: Arc::clone(&self.cursor),
             admitted: self.admitted,
             slice: self.slice().cloned(),
             left: self.left.filter(|_| !self.known).unwrap_or(now),
@@ -208,8 +208,8 @@ impl Entry {
     }
 
     /// How it stands, as far as that tells what a job does to it.
-    pub(super) fn standing(&self) -> Standing {
-        Standing {
+    pub(super) fn view(&self) -> UnitView {
+        UnitView {
             state: self.unit.active_state.clone(),
             // A restart of its own, since version 254, is a start.
             restarting: &*self.unit.sub_state == "auto-restart",
@@ -221,11 +221,11 @@ impl Entry {
 
     /// Counts a start that was refused because there were too many: systemd tells that of the
     /// unit only if it had not failed before.
-    pub(super) fn count_refusal(&mut self) -> Gain {
-        let mut gain = Gain::default();
-        gain.failures.add(&RunResult::StartLimitHit, 1);
-        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
-        gain
+    pub(super) fn count_refusal(&mut self) -> Delta {
+        let mut delta = Delta::default();
+        delta.failures.add(&RunResult::StartLimitHit, 1);
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).counters).add(&delta);
+        delta
     }
 
     /// Whether systemd may drop it at any moment: nothing of it runs, and no job is queued for it.
@@ -248,7 +248,7 @@ impl Entry {
     pub(super) fn is_due(&mut self, now: Usec) -> bool {
         self.not_before.take_if(|at| *at <= now);
         let is_due = self.not_before.is_none();
-        self.known |= is_due && self.held.contains(PropertySet::STATE);
+        self.known |= is_due && self.current.contains(PropertySet::STATE);
         is_due
     }
 
@@ -262,19 +262,19 @@ impl Entry {
     }
 
     /// Counts a failed reload by its job, unless it has been counted by its result.
-    pub(super) fn count_reload_job(&mut self, job: u32, result: &JobResult) -> Gain {
-        let mut gain = Gain::default();
+    pub(super) fn count_reload_job(&mut self, job: u32, result: &JobResult) -> Delta {
+        let mut delta = Delta::default();
         let is_under_way = self.unit.active_state.is_reloading();
         let failed = matches!(result, JobResult::Failed | JobResult::Timeout);
-        let Some(job) = NonZeroU32::new(job).filter(|_| failed) else { return gain };
-        if !Arc::make_mut(&mut self.counted).reloads.fail(job, is_under_way) {
-            return gain;
+        let Some(job) = NonZeroU32::new(job).filter(|_| failed) else { return delta };
+        if !Arc::make_mut(&mut self.cursor).reloads.fail(job, is_under_way) {
+            return delta;
         }
         let by_job = RunResult::from(result.as_str());
         let why = self.failed_reload().filter(|_| !is_under_way).cloned().unwrap_or(by_job);
-        gain.reload_failures.add(&why, 1);
-        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
-        gain
+        delta.reload_failures.add(&why, 1);
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).counters).add(&delta);
+        delta
     }
 
     /// `ReloadResult`, if it is known and a failure.
@@ -297,7 +297,7 @@ impl Entry {
         let mut wanted = PropertySet::STATE;
         let failed_to_load =
             matches!(self.unit.load_state, LoadState::Error | LoadState::BadSetting);
-        if self.admitted && failed_to_load && self.held.has(UnitProperty::LoadState) {
+        if self.admitted && failed_to_load && self.current.has(UnitProperty::LoadState) {
             wanted = wanted.with(UnitProperty::LoadError);
         }
         if !self.is_exported() {
@@ -319,9 +319,9 @@ impl Entry {
             wanted = wanted.with(UnitProperty::Freezer);
         }
         if self.lasts {
-            let nothing = Rest::default();
+            let nothing = InactiveFacts::default();
             let rest = self.rest.as_deref().unwrap_or(&nothing);
-            wanted = wanted.union(rest.wanted(&self.unit, self.held));
+            wanted = wanted.union(rest.wanted(&self.unit, self.current));
         }
         wanted.without(self.unneeded)
     }
@@ -346,7 +346,7 @@ impl Entry {
         // Told by each signal, and of interest only where one was missed.
         let stopped = self.unit.active_state == ActiveState::Inactive;
         if &*self.unit.sub_state == "auto-restart"
-            || (self.after_gap && stopped && self.counted.is_behind(self.run.restarts))
+            || (self.after_gap && stopped && self.cursor.is_behind(self.run.restarts))
         {
             wanted = wanted.with(UnitProperty::Job);
         }
@@ -368,7 +368,7 @@ impl Entry {
             Details::Socket(socket) if self.accepts_connections => {
                 // What was refused was refused because of others that were open, or the socket
                 // itself was about to change.
-                let rests = socket.connections == Some(0) && !self.has_stirred;
+                let rests = socket.connections == Some(0) && !self.may_have_changed;
                 if !rests {
                     wanted = PropertySet::CONNECTION_COUNTERS;
                 }
@@ -398,19 +398,19 @@ impl Entry {
     }
 
     /// Holds nothing for true any longer: signals may have been missed.
-    pub(super) fn doubt_everything(&mut self) {
+    pub(super) fn invalidate_all(&mut self) {
         self.confirming = None;
         self.run.reload_result = None;
-        self.held = PropertySet::PRESUMED;
-        self.refused = PropertySet::EMPTY;
+        self.current = PropertySet::PRESUMED;
+        self.unavailable = PropertySet::EMPTY;
         self.after_gap = true;
-        self.has_stirred = true;
+        self.may_have_changed = true;
     }
 
     /// Holds nothing for true that may have changed without a signal.
-    pub(super) fn doubt(&mut self, some: PropertySet) {
-        self.held = self.held.without(some);
-        self.refused = self.refused.without(some);
+    pub(super) fn invalidate(&mut self, some: PropertySet) {
+        self.current = self.current.without(some);
+        self.unavailable = self.unavailable.without(some);
     }
 
     /// Takes a row of a listing; returns the fields that were others before.
@@ -435,9 +435,9 @@ impl Entry {
         }
         // How it was before it was visible is not known.
         if !was_exported && self.is_exported() {
-            self.doubt_everything();
+            self.invalidate_all();
         }
-        self.hold_listed();
+        self.confirm_listed();
         // What is deferred is shown when the rest of it is known as well.
         self.known |= self.not_before.is_none();
         changed
@@ -446,8 +446,8 @@ impl Entry {
     /// Takes one value.
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         let one = PropertySet::of(&[property]);
-        self.held = self.held.union(one);
-        self.refused = self.refused.without(one);
+        self.current = self.current.union(one);
+        self.unavailable = self.unavailable.without(one);
         self.take_for_known();
         // A value that systemd has sent is no presumption.
         self.is_exit_presumed &= property != UnitProperty::ActiveExit;
@@ -501,28 +501,28 @@ impl Entry {
 
     /// What systemd has answered, with a value or with a refusal.
     pub(super) fn answered(&self) -> PropertySet {
-        self.held.union(self.refused)
+        self.current.union(self.unavailable)
     }
 
     /// Takes in whether all that decides about its rest is known.
-    pub(super) fn conclude_rest(&mut self) {
+    pub(super) fn update_inactive_facts(&mut self) {
         let answered = self.answered();
         if let Some(rest) = &mut self.rest {
-            rest.conclude(&self.unit, self.held, answered);
+            rest.conclude(&self.unit, self.current, answered);
         }
     }
 
     /// A unit is known with its active state; what else systemd refuses is absent.
     fn take_for_known(&mut self) {
         let answered = self.answered().contains(PropertySet::STATE);
-        self.known |= answered && self.held.has(UnitProperty::ActiveState);
+        self.known |= answered && self.current.has(UnitProperty::ActiveState);
     }
 
     /// Takes in that systemd refuses a value. A unit whose active state it refuses stays
     /// hidden; anything else is then absent.
-    pub(super) fn refuse(&mut self, property: UnitProperty) {
+    pub(super) fn mark_unavailable(&mut self, property: UnitProperty) {
         let one = PropertySet::of(&[property]);
-        self.refused = self.refused.union(one);
+        self.unavailable = self.unavailable.union(one);
         self.take_for_known();
         if !one.intersects(PropertySet::STATE) && !self.unit.holds(property, &Value::Nothing) {
             Arc::make_mut(&mut self.unit).set(property, &Value::Nothing);
@@ -531,7 +531,7 @@ impl Entry {
 
     /// Counts what has happened since the last time, if enough is known for it. The facts of one
     /// moment belong together: those of a run that a lost signal told of are waited for.
-    pub(super) fn count(&mut self, word: Word) -> Counting {
+    pub(super) fn count(&mut self, word: Trigger) -> Counting {
         let run = PropertySet::run_of(self.unit.name.unit_type())
             .union(PropertySet::SIGNALLED_DETAILS)
             .with(UnitProperty::ActiveState)
@@ -539,56 +539,55 @@ impl Entry {
         if self.wanted().without(self.answered()).intersects(run) {
             return Counting::Nothing;
         }
-        let invocation = self.held.has(UnitProperty::Invocation);
+        let invocation = self.current.has(UnitProperty::Invocation);
         if let Some(before) = self.before.take_if(|_| invocation)
             && before.is_of(self.run.invocation)
         {
-            self.counted = before;
+            self.cursor = before;
         }
-        if !self.after_gap && word == Word::Answer {
+        if !self.after_gap && word == Trigger::Answer {
             // An answer may be ahead of the signal that counts, and then is not of the moment of
             // what was signalled last: a restart counted with it would be owed once more.
-            let mut gain = Gain::default();
-            self.count_unseen(&mut gain);
-            return self.take_in(gain);
+            let mut delta = Delta::default();
+            self.count_unseen(&mut delta);
+            return self.take_in(delta);
         }
         let facts = self.facts();
         // Answers come one by one, and those that would be counted now may be of two
         // moments, unless it is answered the same again. Of a unit that is met for the first time
         // nothing is counted that could be of two.
-        let would_count = || {
-            !self.counted.is_blank() && !Counted::clone(&self.counted).advance(&facts).is_empty()
-        };
+        let would_count =
+            || !self.cursor.is_blank() && !Cursor::clone(&self.cursor).advance(&facts).is_empty();
         if self.after_gap
-            && word == Word::Answer
+            && word == Trigger::Answer
             && self.confirming.as_deref() != Some(&facts)
             && (self.is_ambiguous() || would_count())
         {
             self.confirming = Some(Box::new(facts));
-            self.doubt(run);
+            self.invalidate(run);
             return Counting::Nothing;
         }
-        if self.after_gap && word != Word::Silence && self.is_ambiguous() {
+        if self.after_gap && word != Trigger::Silence && self.is_ambiguous() {
             return Counting::Later;
         }
         self.confirming = None;
         self.after_gap = false;
-        let mut gain = Arc::make_mut(&mut self.counted).advance(&facts);
-        self.unseen = self.unseen.saturating_add(std::mem::take(&mut gain.unseen));
-        self.count_unseen(&mut gain);
-        self.take_in(gain)
+        let mut delta = Arc::make_mut(&mut self.cursor).advance(&facts);
+        self.unseen = self.unseen.saturating_add(std::mem::take(&mut delta.unseen));
+        self.count_unseen(&mut delta);
+        self.take_in(delta)
     }
 
-    fn take_in(&mut self, gain: Gain) -> Counting {
-        if gain.is_empty() {
+    fn take_in(&mut self, delta: Delta) -> Counting {
+        if delta.is_empty() {
             return Counting::Nothing;
         }
-        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).history).add(&gain);
-        Counting::Gain(gain)
+        Arc::make_mut(&mut Arc::make_mut(&mut self.unit).counters).add(&delta);
+        Counting::Delta(delta)
     }
 
     fn facts(&self) -> Facts {
-        let known = |property| self.held.has(property);
+        let known = |property| self.current.has(property);
         let time = |property, time: Option<Usec>| known(property).then_some(time.unwrap_or(0));
         let unit = &self.unit;
         let exit = self.run.exit_time.zip(self.run.exit_code.clone());
@@ -599,7 +598,7 @@ impl Entry {
             active_exit: time(UnitProperty::ActiveExit, unit.active_exit),
             inactive_enter: time(UnitProperty::InactiveEnter, unit.inactive_enter),
             invocation: known(UnitProperty::Invocation).then_some(self.run.invocation),
-            result: unit.result.clone().filter(|_| self.held.intersects(result)),
+            result: unit.result.clone().filter(|_| self.current.intersects(result)),
             restarts: known(UnitProperty::Restarts).then_some(self.run.restarts),
             exit: exit
                 .map(|(at, code)| Exit { at, code, status: self.run.exit_status })
@@ -626,21 +625,21 @@ impl Entry {
             Between::Queued => !failed,
             Between::Waiting => false,
             Between::No => {
-                self.unit.active_state.is_at_rest() && self.counted.is_behind(self.run.restarts)
+                self.unit.active_state.is_at_rest() && self.cursor.is_behind(self.run.restarts)
             }
         }
     }
 
-    fn count_unseen(&mut self, gain: &mut Gain) {
+    fn count_unseen(&mut self, delta: &mut Delta) {
         let is_answered = self.answered().contains(PropertySet::RESTARTING);
         if self.unseen > 0 && is_answered {
-            let policy = self.held.contains(PropertySet::RESTARTING);
+            let policy = self.current.contains(PropertySet::RESTARTING);
             if policy && self.run.after_failure && !self.run.forced {
-                gain.failures.add(&RunResult::Unknown, self.unseen);
+                delta.failures.add(&RunResult::Unknown, self.unseen);
             }
             self.unseen = 0;
             // To be asked anew should it matter again: a reload may change it.
-            self.doubt(PropertySet::RESTARTING);
+            self.invalidate(PropertySet::RESTARTING);
         }
     }
 

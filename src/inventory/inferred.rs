@@ -35,23 +35,23 @@ const OF_RUNS: PropertySet = PropertySet::of(&[
 
 impl Entry {
     /// Holds for true what has just been listed, and what follows from it.
-    pub(super) fn hold_listed(&mut self) {
-        self.held = self.held.union(PropertySet::STATE);
-        self.refused = self.refused.without(PropertySet::STATE);
+    pub(super) fn confirm_listed(&mut self) {
+        self.current = self.current.union(PropertySet::STATE);
+        self.unavailable = self.unavailable.without(PropertySet::STATE);
         let unit = &self.unit;
         let unit_type = unit.name.unit_type();
         if unit.active_state != ActiveState::Active || !self.is_exported() {
             return;
         }
         // Each start begins with a success, and a failure ends it.
-        let result = PropertySet::result_of(unit_type).without(self.held);
+        let result = PropertySet::result_of(unit_type).without(self.current);
         for property in result.iter() {
             self.learn(property, &Value::Text(RunResult::Success.as_str().into()));
         }
         // A start also forgets how the main process ended before, and this one has not.
         if unit_type == UnitType::Service
             && &*self.unit.sub_state == "running"
-            && !self.held.has(UnitProperty::ExitTime)
+            && !self.current.has(UnitProperty::ExitTime)
         {
             self.learn(UnitProperty::ExitTime, &Value::Nothing);
         }
@@ -61,12 +61,12 @@ impl Entry {
     pub(super) fn infer(&mut self) {
         if self.was_never_started() {
             let unit_type = self.unit.name.unit_type();
-            let open = PropertySet::run_of(unit_type).without(self.held);
+            let open = PropertySet::run_of(unit_type).without(self.current);
             for property in OF_RUNS.iter().filter(|it| open.has(*it)) {
                 self.learn(property, &Value::Nothing);
             }
         }
-        if !self.held.has(UnitProperty::ActiveExit) && self.is_active_for_the_first_time() {
+        if !self.current.has(UnitProperty::ActiveExit) && self.is_active_for_the_first_time() {
             self.learn(UnitProperty::ActiveExit, &Value::Nothing);
             self.is_exit_presumed = self.unit.name.unit_type() == UnitType::Service;
         }
@@ -87,18 +87,18 @@ impl Entry {
     }
 
     /// Takes everything that was presumed for unknown, so that it is asked.
-    pub(super) fn doubt_presumed(&mut self) {
-        self.doubt(PropertySet::PRESUMED);
+    pub(super) fn invalidate_presumed(&mut self) {
+        self.invalidate(PropertySet::PRESUMED);
         if self.is_exit_presumed {
             self.is_exit_presumed = false;
-            self.doubt(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));
+            self.invalidate(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));
         }
     }
 
     fn was_never_started(&self) -> bool {
         let unit = &self.unit;
         unit.active_state.is_at_rest()
-            && self.held.has(UnitProperty::InactiveExit)
+            && self.current.has(UnitProperty::InactiveExit)
             && unit.inactive_exit.is_none()
     }
 
@@ -106,7 +106,7 @@ impl Entry {
     fn is_active_for_the_first_time(&self) -> bool {
         let evidence = self.evidence_of_first_time();
         let came_to_rest = self.unit.inactive_enter.is_some();
-        if came_to_rest || evidence.is_none_or(|it| !self.held.contains(it)) {
+        if came_to_rest || evidence.is_none_or(|it| !self.current.contains(it)) {
             return false;
         }
         self.unit.name.unit_type() != UnitType::Service
@@ -131,7 +131,7 @@ impl Entry {
             // With `RestartMode=direct` a service does not. NRestarts counts such restarts, but
             // `systemctl reset-failed` sets it to 0: so the value is only presumed, and only of a
             // service that this exporter has not seen before.
-            UnitType::Service if self.is_seed && self.counted().is_blank() => {
+            UnitType::Service if self.is_seed && self.cursor().is_blank() => {
                 evidence = evidence.with(UnitProperty::Restarts);
                 evidence = evidence.with(UnitProperty::InactiveExit);
                 Some(evidence.with(UnitProperty::ActiveEnter))
@@ -149,8 +149,8 @@ impl Entry {
     /// Derives them once those of the time of day are known. A start that seems to have taken long, or
     /// less than no time, may have seen the clock set and set back: it is asked about.
     fn derive_start(&mut self) {
-        let is_known = self.held.has(UnitProperty::ActiveEnterMonotonic);
-        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.held.contains(START))
+        let is_known = self.current.has(UnitProperty::ActiveEnterMonotonic);
+        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.current.contains(START))
         else {
             return;
         };
@@ -175,7 +175,7 @@ impl Entry {
         let unit = &self.unit;
         let is_unneeded = self.unneeded.has(UnitProperty::ActiveEnterMonotonic);
         // They may follow from those.
-        let awaits = self.clock_offset.is_some() && !self.held.contains(START);
+        let awaits = self.clock_offset.is_some() && !self.current.contains(START);
         if is_unneeded || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }

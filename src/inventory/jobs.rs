@@ -31,14 +31,14 @@ struct Job {
     /// What a listing said first: a restart goes on as a start once its unit has stopped.
     first: Option<JobType>,
     /// How its unit was when the job was queued.
-    before: Option<Standing>,
+    before: Option<UnitView>,
     /// Its unit has been reloading since.
     reloaded: bool,
 }
 
 /// How a unit stands, as far as it tells what a job does to it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Standing {
+pub(super) struct UnitView {
     pub(super) state: ActiveState,
     /// It waits for its automatic restart.
     pub(super) restarting: bool,
@@ -69,7 +69,7 @@ const UNKNOWN: &str = "unknown";
 // === impl Jobs ===
 
 impl Jobs {
-    pub(super) fn add(&mut self, id: u32, unit: UnitName, before: Option<Standing>, now: Usec) {
+    pub(super) fn add(&mut self, id: u32, unit: UnitName, before: Option<UnitView>, now: Usec) {
         // A listing may have named it before its signal was sent.
         let job = self.0.entry(id).or_insert_with(|| Job::new(unit, now));
         job.before = job.before.take().or(before);
@@ -80,7 +80,7 @@ impl Jobs {
         &mut self,
         id: u32,
         result: &JobResult,
-        after: Option<Standing>,
+        after: Option<UnitView>,
         now: Usec,
     ) -> Finished {
         let Some(job) = self.0.remove(&id) else {
@@ -100,14 +100,14 @@ impl Jobs {
     }
 
     /// Takes in that a unit is reloading.
-    pub(super) fn see_reloading(&mut self, unit: &UnitName) {
+    pub(super) fn note_reloading(&mut self, unit: &UnitName) {
         for job in self.0.values_mut().filter(|job| job.unit == *unit) {
             job.reloaded = true;
         }
     }
 
     /// Takes a listing for the whole truth; returns how many jobs were gone without a signal.
-    pub(super) fn adopt(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
+    pub(super) fn resync(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
         let mut before = std::mem::take(&mut self.0);
         for listed in listing {
             let job = before.remove(&listed.id);
@@ -150,7 +150,7 @@ impl Job {
     }
 
     /// What it did, now that it is over.
-    fn did(&self, result: &JobResult, after: Option<&Standing>) -> JobType {
+    fn did(&self, result: &JobResult, after: Option<&UnitView>) -> JobType {
         let both = self.before.as_ref().zip(after);
         let seen = both.and_then(|(before, after)| self.deduce(before, after, result));
         match (&self.first, seen) {
@@ -161,7 +161,7 @@ impl Job {
         }
     }
 
-    fn deduce(&self, before: &Standing, after: &Standing, result: &JobResult) -> Option<JobType> {
+    fn deduce(&self, before: &UnitView, after: &UnitView, result: &JobResult) -> Option<JobType> {
         use ActiveState as S;
         let is_up = |state: &S| !state.is_at_rest() && *state != S::Activating;
         // Every run is begun by a job, and nothing but a start or a restart begins one.
@@ -201,7 +201,7 @@ impl Job {
         }
     }
 
-    fn tested(&self, before: &Standing, after: &Standing) -> bool {
+    fn tested(&self, before: &UnitView, after: &UnitView) -> bool {
         match (before.tested, after.tested) {
             (Some(before), Some(after)) => before != after,
             (None, Some(after)) => after.saturating_add(LATENCY) > self.since,
@@ -210,7 +210,7 @@ impl Job {
     }
 
     /// Whether it failed before a run began: nothing but the start limit makes a unit fail so.
-    fn refused(&self, after: Option<&Standing>) -> bool {
+    fn refused(&self, after: Option<&UnitView>) -> bool {
         let Some((before, after)) = self.before.as_ref().zip(after) else { return false };
         after.state == ActiveState::Failed && after.invocation == before.invocation
     }

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Inventory,
-    counted::Counted,
-    departed::Past,
-    history::{History, JobTotals, Totals},
-    sums::SumRecord,
-    tally::Tally,
+    counters::{Counters, HostCounters, JobTotals},
+    counts::Counts,
+    cursor::Cursor,
+    gone::GoneUnit,
+    rollups::RollupRecord,
     unit::Usec,
 };
 use crate::{
@@ -32,16 +32,17 @@ pub struct Record {
     instance: Option<Usec>,
     units: Vec<UnitRecord>,
     /// In the order in which they left.
-    departed: Vec<DepartedRecord>,
-    transitions: Vec<(UnitType, Tally<ActiveState>)>,
-    failures: Vec<(UnitType, Tally<RunResult>)>,
+    #[serde(rename = "departed")]
+    gone: Vec<GoneRecord>,
+    transitions: Vec<(UnitType, Counts<ActiveState>)>,
+    failures: Vec<(UnitType, Counts<RunResult>)>,
     jobs: Vec<JobRecord>,
     /// Absent from older files.
     #[serde(default)]
     restarts: u64,
     reloads: u64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    sums: Vec<SumRecord>,
+    #[serde(rename = "sums", default, skip_serializing_if = "Vec::is_empty")]
+    rollups: Vec<RollupRecord>,
     /// The unit types that systemd refused to list: of a unit that it lists later nothing is known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unlisted: Vec<UnitType>,
@@ -50,18 +51,19 @@ pub struct Record {
 #[derive(Debug, Serialize, Deserialize)]
 struct UnitRecord {
     name: UnitName,
-    counted: Arc<Counted>,
-    #[serde(default, skip_serializing_if = "History::is_empty")]
-    history: Arc<History>,
+    #[serde(rename = "counted")]
+    cursor: Arc<Cursor>,
+    #[serde(rename = "history", default, skip_serializing_if = "Counters::is_empty")]
+    counters: Arc<Counters>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slice: Option<UnitName>,
 }
 
 /// What is kept of a unit: its name, what was counted and came of it, and its slice.
-type Kept<'a> = (&'a UnitName, &'a Arc<Counted>, &'a Arc<History>, Option<&'a UnitName>);
+type RecordedUnit<'a> = (&'a UnitName, &'a Arc<Cursor>, &'a Arc<Counters>, Option<&'a UnitName>);
 
 #[derive(Debug, Serialize, Deserialize)]
-struct DepartedRecord {
+struct GoneRecord {
     unit: UnitRecord,
     /// In microseconds since boot.
     left: Usec,
@@ -71,7 +73,7 @@ struct DepartedRecord {
 struct JobRecord {
     #[serde(rename = "type")]
     job_type: JobType,
-    completed: Tally<JobResult>,
+    completed: Counts<JobResult>,
     durations: Vec<u64>,
     duration_sum: f64,
 }
@@ -82,14 +84,14 @@ impl Inventory {
     /// What is to be kept, and the generation that it is of; `None` if nothing has been counted
     /// since that generation, or nothing was ever known.
     pub fn record(&self, since: Option<u64>) -> Option<(Record, u64)> {
-        if since == Some(self.generation) || !self.seen_all {
+        if since == Some(self.generation) || !self.all_listed {
             return None;
         }
-        let fresh = Counted::fresh();
+        let fresh = Cursor::fresh();
         let here = self.units.iter();
         let here =
-            here.map(|(name, entry)| (name, entry.counted(), &entry.unit.history, entry.slice()));
-        let here = here.filter(|(_, counted, past, _)| !past.is_empty() || ***counted != fresh);
+            here.map(|(name, entry)| (name, entry.cursor(), &entry.unit.counters, entry.slice()));
+        let here = here.filter(|(_, cursor, past, _)| !past.is_empty() || ***cursor != fresh);
         let recalled = self.recalled.iter();
         let recalled = recalled.map(|(name, past)| past.of(name));
         let jobs = self.totals.jobs.iter().map(|(job_type, jobs)| JobRecord {
@@ -98,12 +100,12 @@ impl Inventory {
             durations: jobs.durations.buckets().map(|(_, count)| count).collect(),
             duration_sum: jobs.durations.sum(),
         });
-        let departed = self.departed.iter();
+        let gone = self.gone.iter();
         let record = Record {
             instance: self.instance,
             units: here.chain(recalled).map(UnitRecord::new).collect(),
-            departed: departed
-                .map(|(name, past)| DepartedRecord {
+            gone: gone
+                .map(|(name, past)| GoneRecord {
                     unit: UnitRecord::new(past.of(name)),
                     left: past.left,
                 })
@@ -113,7 +115,7 @@ impl Inventory {
             jobs: jobs.collect(),
             restarts: self.totals.restarts,
             reloads: self.totals.reloads,
-            sums: self.summed.record(),
+            rollups: self.rollups.record(),
             unlisted: self.refused.iter().filter_map(|it| it.unit_type()).collect(),
         };
         Some((record, self.generation))
@@ -123,29 +125,29 @@ impl Inventory {
     /// called before anything else.
     pub fn recall(&mut self, record: Record) {
         self.instance = record.instance;
-        self.seen_all = true;
+        self.all_listed = true;
         self.refused = record.unlisted.into_iter().map(Listing::Units).collect();
         let admits = |name: &UnitName| (self.admits)(name.as_str());
         for unit in record.units {
             let (name, past) = unit.past(0, &admits);
             self.recalled.insert(name, past);
         }
-        for DepartedRecord { unit, left } in record.departed {
+        for GoneRecord { unit, left } in record.gone {
             let (name, past) = unit.past(left, &admits);
-            self.departed.keep(&name, past);
+            self.gone.keep(&name, past);
         }
-        let recalled = self.recalled.iter().chain(self.departed.iter());
-        let told = |(name, past): &(&UnitName, &Past)| {
+        let recalled = self.recalled.iter().chain(self.gone.iter());
+        let told = |(name, past): &(&UnitName, &GoneUnit)| {
             past.admitted && self.slices.admit(name, past.slice.as_ref())
         };
         let told = recalled.filter(told);
-        self.summed.recall(record.sums, told);
+        self.rollups.recall(record.rollups, told);
         let jobs = record.jobs.into_iter().map(|it| {
             let durations = Histogram::restore(LONG, it.durations, it.duration_sum);
             let durations = durations.unwrap_or_else(|| Histogram::new(LONG));
             (it.job_type, JobTotals { completed: it.completed, durations })
         });
-        self.totals = Totals {
+        self.totals = HostCounters {
             transitions: record.transitions.into_iter().collect(),
             failures: record.failures.into_iter().collect(),
             jobs: jobs.collect::<BTreeMap<_, _>>(),
@@ -155,26 +157,26 @@ impl Inventory {
     }
 }
 
-// === impl Past ===
+// === impl GoneUnit ===
 
-impl Past {
-    fn of<'a>(&'a self, name: &'a UnitName) -> Kept<'a> {
-        (name, &self.counted, &self.history, self.slice.as_ref())
+impl GoneUnit {
+    fn of<'a>(&'a self, name: &'a UnitName) -> RecordedUnit<'a> {
+        (name, &self.cursor, &self.counters, self.slice.as_ref())
     }
 }
 
 // === impl UnitRecord ===
 
 impl UnitRecord {
-    fn new((name, counted, history, slice): Kept<'_>) -> Self {
+    fn new((name, cursor, counters, slice): RecordedUnit<'_>) -> Self {
         let (name, slice) = (name.clone(), slice.cloned());
-        Self { name, counted: Arc::clone(counted), history: Arc::clone(history), slice }
+        Self { name, cursor: Arc::clone(cursor), counters: Arc::clone(counters), slice }
     }
 
-    fn past(self, left: Usec, admits: &impl Fn(&UnitName) -> bool) -> (UnitName, Past) {
+    fn past(self, left: Usec, admits: &impl Fn(&UnitName) -> bool) -> (UnitName, GoneUnit) {
         let admitted = admits(&self.name);
-        let Self { name, counted, history, slice } = self;
-        (name, Past { history, counted, admitted, slice, left })
+        let Self { name, cursor, counters, slice } = self;
+        (name, GoneUnit { counters, cursor, admitted, slice, left })
     }
 }
 
@@ -182,16 +184,16 @@ impl UnitRecord {
 mod tests {
     use super::*;
     use crate::{
-        inventory::{Extent, ListedUnit, Wants},
-        sum::Sums,
+        inventory::{Extent, ListedUnit, Needs},
+        selection::rollup::Rollups,
         systemd::state::LoadState,
     };
 
     fn unit(name: &str) -> UnitRecord {
         UnitRecord {
             name: UnitName::new(name).unwrap(),
-            counted: Arc::new(Counted::fresh()),
-            history: Arc::new(History { starts: 3, ..History::default() }),
+            cursor: Arc::new(Cursor::fresh()),
+            counters: Arc::new(Counters { starts: 3, ..Counters::default() }),
             slice: None,
         }
     }
@@ -199,27 +201,27 @@ mod tests {
     /// How many units and sums a record holds, all of it shared with the inventory.
     fn shared(inventory: &Inventory) -> (usize, usize, usize) {
         let (record, _) = inventory.record(None).unwrap();
-        let departed = record.departed.iter().map(|it| &it.unit);
-        for UnitRecord { name, counted, history, .. } in record.units.iter().chain(departed) {
-            assert!(Arc::strong_count(counted) > 1, "what was counted of {name:?} is a copy");
-            assert!(Arc::strong_count(history) > 1, "the history of {name:?} is a copy");
+        let gone = record.gone.iter().map(|it| &it.unit);
+        for UnitRecord { name, cursor, counters, .. } in record.units.iter().chain(gone) {
+            assert!(Arc::strong_count(cursor) > 1, "what was counted of {name:?} is a copy");
+            assert!(Arc::strong_count(counters) > 1, "the history of {name:?} is a copy");
         }
-        for SumRecord { history, .. } in &record.sums {
-            assert!(Arc::strong_count(history) > 1, "the history of a sum is a copy");
+        for RollupRecord { counters, .. } in &record.rollups {
+            assert!(Arc::strong_count(counters) > 1, "the history of a sum is a copy");
         }
-        (record.units.len(), record.departed.len(), record.sums.len())
+        (record.units.len(), record.gone.len(), record.rollups.len())
     }
 
     /// Each thread that writes a record keeps the memory that this took, and with ten thousand
     /// units that was 6 MiB for each.
     #[test]
     fn a_record_copies_nothing_that_was_counted() {
-        let mut inventory = Inventory::new(Box::new(|_| true), 60_000_000, Wants::EVERYTHING)
-            .summing(Sums::read(["instances"]).unwrap());
-        inventory.seen_all = true;
+        let mut inventory = Inventory::new(Box::new(|_| true), 60_000_000, Needs::EVERYTHING)
+            .rolling_up(Rollups::read(["instances"]).unwrap());
+        inventory.all_listed = true;
         let mut record = inventory.record(None).unwrap().0;
         record.units = vec![unit("a.service"), unit("b@1.service")];
-        record.departed = vec![DepartedRecord { unit: unit("c.service"), left: 1 }];
+        record.gone = vec![GoneRecord { unit: unit("c.service"), left: 1 }];
         inventory.recall(record);
         assert_eq!(shared(&inventory), (2, 1, 1));
 
@@ -229,7 +231,7 @@ mod tests {
             active_state: ActiveState::Active,
             sub_state: "running".into(),
         };
-        inventory.adopt(vec![listed], Extent::Everything, 2);
+        inventory.resync(vec![listed], Extent::Everything, 2);
         assert!(inventory.units.len() == 1 && inventory.recalled.is_empty());
         assert_eq!(shared(&inventory), (1, 2, 1));
     }

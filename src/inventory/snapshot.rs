@@ -7,13 +7,13 @@ use std::{
 
 use super::{
     Inventory,
+    counters::{Counters, HostCounters},
     entry::Entry,
-    history::{History, Totals},
     unit::{Unit, Usec},
-    wanted::Reason,
+    wanted_inactive::InactiveReason,
 };
 use crate::{
-    sum::{SumName, Sums, Told},
+    selection::rollup::{Placement, RollupName, Rollups},
     systemd::{
         name::{UnitName, UnitType},
         question::{ListedFile, Listing},
@@ -28,18 +28,18 @@ pub struct Snapshot {
     /// told of as one.
     pub units: Vec<Arc<Unit>>,
     /// Those that are told of as one, by the name of all.
-    pub sums: Vec<Sum>,
+    pub rollups: Vec<Rollup>,
     /// The units that have left, or of which it is not known whether they are there, with what
     /// happened to them.
-    pub departed: Vec<(UnitName, Arc<History>)>,
+    pub gone: Vec<(UnitName, Arc<Counters>)>,
     /// The unit files by name, of units in systemd's memory or not, where their states are wanted.
     pub files: Vec<ListedFile>,
     /// The inactive units that should run, and why they do not.
-    pub wanted_inactive: Vec<(UnitName, Reason)>,
+    pub wanted_inactive: Vec<(UnitName, InactiveReason)>,
     /// The timers among `units` that are active and will not elapse again.
     pub stuck_timers: BTreeSet<UnitName>,
     /// What has happened on the whole host.
-    pub totals: Totals,
+    pub totals: HostCounters,
     /// Visible units by type and active state, also those that the filter hides.
     pub by_state: BTreeMap<(UnitType, ActiveState), u64>,
     /// Units in memory that are not loaded, by load and active state, also those that the filter
@@ -57,14 +57,14 @@ pub struct Snapshot {
 
 /// Units that are told of as one.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sum {
+pub struct Rollup {
     /// The name for all of them.
-    pub name: SumName,
+    pub name: RollupName,
     /// Those that pass the filter, by name, whatever their load state; perhaps all have left.
     pub members: Vec<Arc<Unit>>,
     /// What has happened to all of them, also to those that have left, but for how each of them
     /// last ended.
-    pub history: Arc<History>,
+    pub counters: Arc<Counters>,
 }
 
 /// What the manager says of itself (`org.freedesktop.systemd1.Manager`).
@@ -125,53 +125,53 @@ impl Snapshot {
 
     /// The visible units that are in a sum, by name.
     pub fn members(&self) -> HashMap<&str, &Unit> {
-        let visible = self.sums.iter().flat_map(Sum::visible);
+        let visible = self.rollups.iter().flat_map(Rollup::visible);
         visible.map(|unit| (unit.name.as_str(), unit)).collect()
     }
 
     /// How many units that pass the filter are visible.
     pub fn visible_units(&self) -> usize {
-        let members = self.sums.iter().map(|sum| sum.visible().count()).sum::<usize>();
+        let members = self.rollups.iter().map(|sum| sum.visible().count()).sum::<usize>();
         self.units.iter().filter(|unit| unit.is_visible()).count() + members
     }
 
     /// Tells of these units as one, with what has happened to those that are known.
-    pub fn sum_up(&mut self, sums: Sums) {
-        if sums.is_empty() {
+    pub fn roll_up(&mut self, rollups: Rollups) {
+        if rollups.is_empty() {
             return;
         }
-        let mut histories = BTreeMap::<SumName, Arc<History>>::new();
-        let units = self.units.iter().map(|unit| (&unit.name, unit.slice.as_ref(), &unit.history));
-        let departed = self.departed.iter().map(|(name, history)| (name, None, history));
-        for (name, slice, history) in units.chain(departed) {
-            if let Told::With(sum) = sums.place(name, slice) {
-                Arc::make_mut(histories.entry(sum).or_default()).merge(history);
+        let mut histories = BTreeMap::<RollupName, Arc<Counters>>::new();
+        let units = self.units.iter().map(|unit| (&unit.name, unit.slice.as_ref(), &unit.counters));
+        let gone = self.gone.iter().map(|(name, counters)| (name, None, counters));
+        for (name, slice, counters) in units.chain(gone) {
+            if let Placement::RolledUp(sum) = rollups.place(name, slice) {
+                Arc::make_mut(histories.entry(sum).or_default()).merge(counters);
             }
         }
-        let mut members = self.take_members(sums);
-        let sum = |(name, history)| {
+        let mut members = self.take_members(rollups);
+        let sum = |(name, counters)| {
             let members = members.remove(&name).unwrap_or_default();
-            Sum { name, members, history }
+            Rollup { name, members, counters }
         };
-        self.sums = histories.into_iter().map(sum).collect();
+        self.rollups = histories.into_iter().map(sum).collect();
     }
 
     /// Takes out all that would be told of each of these units.
-    fn take_members(&mut self, sums: Sums) -> BTreeMap<SumName, Vec<Arc<Unit>>> {
+    fn take_members(&mut self, rollups: Rollups) -> BTreeMap<RollupName, Vec<Arc<Unit>>> {
         let mut members = BTreeMap::<_, Vec<_>>::new();
-        if sums.is_empty() {
+        if rollups.is_empty() {
             return members;
         }
         self.units.retain(|unit| {
-            let told = sums.place(&unit.name, unit.slice.as_ref());
-            let alone = told == Told::Alone;
-            if let Told::With(sum) = told {
+            let told = rollups.place(&unit.name, unit.slice.as_ref());
+            let alone = told == Placement::Own;
+            if let Placement::RolledUp(sum) = told {
                 members.entry(sum).or_default().push(Arc::clone(unit));
             }
             alone
         });
-        let is_alone = |name: &UnitName| sums.place(name, None) == Told::Alone;
-        self.departed.retain(|(name, _)| is_alone(name));
+        let is_alone = |name: &UnitName| rollups.place(name, None) == Placement::Own;
+        self.gone.retain(|(name, _)| is_alone(name));
         // The file of a template is that of none of its instances.
         self.files.retain(|file| file.name.is_template() || is_alone(&file.name));
         self.wanted_inactive.retain(|(name, _)| is_alone(name));
@@ -179,9 +179,9 @@ impl Snapshot {
     }
 }
 
-// === impl Sum ===
+// === impl Rollup ===
 
-impl Sum {
+impl Rollup {
     /// Those of its units that are visible.
     pub fn visible(&self) -> impl Iterator<Item = &Unit> {
         let members = self.members.iter().map(AsRef::as_ref);
@@ -217,7 +217,7 @@ impl Inventory {
     /// Everything at this moment.
     pub fn snapshot(&self, now: Usec) -> Snapshot {
         let mut snapshot = self.each(now);
-        self.sum_up(&mut snapshot, now);
+        self.roll_up(&mut snapshot, now);
         snapshot
     }
 
@@ -235,8 +235,8 @@ impl Inventory {
             let unit = &entry.unit;
             if !entry.known {
                 // It may have left already; what happened to it did happen.
-                if self.is_served(entry) && !unit.history.is_empty() {
-                    snapshot.departed.push((unit.name.clone(), Arc::clone(&unit.history)));
+                if self.is_served(entry) && !unit.counters.is_empty() {
+                    snapshot.gone.push((unit.name.clone(), Arc::clone(&unit.counters)));
                 }
                 continue;
             }
@@ -260,33 +260,31 @@ impl Inventory {
         snapshot.files = self.unit_files();
         // Nothing left before the machine booted.
         let since = now.checked_sub(self.retention);
-        let served = self.departed.served_since(since.unwrap_or(0), &self.slices);
+        let served = self.gone.served_since(since.unwrap_or(0), &self.slices);
         let served = served.filter(|_| self.retention > 0);
-        snapshot
-            .departed
-            .extend(served.map(|(name, past)| (name.clone(), Arc::clone(&past.history))));
+        snapshot.gone.extend(served.map(|(name, past)| (name.clone(), Arc::clone(&past.counters))));
         snapshot
     }
 
     /// Tells of those units as one that are to be, with what was counted of them together.
-    fn sum_up(&self, snapshot: &mut Snapshot, now: Usec) {
+    fn roll_up(&self, snapshot: &mut Snapshot, now: Usec) {
         let since = now.saturating_sub(self.retention);
-        let mut members = snapshot.take_members(self.summed.sums);
-        for (name, history, left) in self.summed.iter() {
+        let mut members = snapshot.take_members(self.rollups.rules);
+        for (name, counters, left) in self.rollups.iter() {
             let here = members.remove(name);
             if here.is_some() || (left > since && self.retention > 0) {
-                let (members, history) = (here.unwrap_or_default(), Arc::clone(history));
-                snapshot.sums.push(Sum { name: name.clone(), members, history });
+                let (members, counters) = (here.unwrap_or_default(), Arc::clone(counters));
+                snapshot.rollups.push(Rollup { name: name.clone(), members, counters });
             }
         }
         // To these nothing has happened.
-        let others = members.into_iter().map(|(name, members)| Sum {
+        let others = members.into_iter().map(|(name, members)| Rollup {
             name,
             members,
-            history: Arc::default(),
+            counters: Arc::default(),
         });
-        snapshot.sums.extend(others);
-        snapshot.sums.sort_by(|one, other| one.name.cmp(&other.name));
+        snapshot.rollups.extend(others);
+        snapshot.rollups.sort_by(|one, other| one.name.cmp(&other.name));
     }
 
     fn unit_files(&self) -> Vec<ListedFile> {

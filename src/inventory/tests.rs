@@ -2,11 +2,11 @@
 //! as the real one does, with every delay that the real one may have, and events that no systemd
 //! would send.
 
-mod asking;
 mod counting;
 mod inferred;
+mod queue;
 mod reloads;
-mod summing;
+mod rollups;
 
 use std::{
     cell::RefCell,
@@ -27,15 +27,15 @@ const NAMES: [&str; 6] =
 
 impl Inventory {
     /// Adopts a listing of all units.
-    pub(super) fn adopt(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
-        self.adopt_part(Scope::All, listing, extent, now);
-        self.see_all();
+    pub(super) fn resync(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
+        self.resync_part(ListedTypes::All, listing, extent, now);
+        self.note_all_listed();
     }
 
     /// Compares the table with a listing of all units.
     pub(super) fn compare(&mut self, listing: Vec<ListedUnit>, now: Usec) -> usize {
-        let gone = self.compare_part(Scope::All, listing, now);
-        self.look_at_files();
+        let gone = self.compare_part(ListedTypes::All, listing, now);
+        self.check_files();
         gone
     }
 }
@@ -303,7 +303,7 @@ impl Systemd {
                 Some(Message::Answer(name, property, answer)) => {
                     inventory.answer(&name, property, answer);
                 }
-                Some(Message::Adopt(listing)) => inventory.adopt(listing, Extent::Settings, 0),
+                Some(Message::Adopt(listing)) => inventory.resync(listing, Extent::Settings, 0),
                 Some(Message::Compare(listing)) => {
                     assert_eq!(inventory.compare(listing, 0), 0, "a unit went without a signal");
                 }
@@ -354,7 +354,7 @@ impl Real {
 }
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, Wants::EVERYTHING)
+    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, Needs::EVERYTHING)
 }
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {
@@ -396,9 +396,9 @@ fn compare_with(systemd: &Systemd, inventory: &mut Inventory) {
     let counted: u64 = inventory.snapshot(0).by_state.values().sum();
     assert_eq!(counted, visible as u64, "hidden units are counted too");
 
-    inventory.take_suspects();
+    inventory.take_drift();
     assert_eq!(inventory.compare(systemd.list(), 0), 0);
-    assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+    assert_eq!(inventory.take_drift(), Vec::<&str>::new());
 }
 
 /// A unit that changes after a listing named it and before its `UnitNew` is sent: the change is
@@ -468,8 +468,8 @@ fn value() -> impl Strategy<Value = Value> {
 /// Everything that is counted by unit, and for the host.
 fn counters(inventory: &Inventory) -> BTreeMap<String, u64> {
     let snapshot = inventory.snapshot(0);
-    let units = snapshot.units.iter().map(|unit| (&unit.name, &unit.history));
-    let departed = snapshot.departed.iter().map(|(name, history)| (name, history));
+    let units = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters));
+    let departed = snapshot.gone.iter().map(|(name, history)| (name, history));
     let mut counters = BTreeMap::new();
     for (name, history) in units.chain(departed) {
         counters.insert(format!("{name} starts"), history.starts);
@@ -527,7 +527,7 @@ fn survive(history: Vec<Nonsense>) -> Result<BTreeMap<String, u64>, TestCaseErro
         active_state: ActiveState::Failed,
         sub_state: "failed".into(),
     };
-    inventory.adopt(vec![listed], Extent::Everything, 0);
+    inventory.resync(vec![listed], Extent::Everything, 0);
     let shown = shown(&inventory);
     prop_assert_eq!(shown.len(), 1);
     prop_assert_eq!(&shown[&name(0)].1, &ActiveState::Failed);
@@ -613,14 +613,14 @@ fn a_correction_that_no_signal_explains_is_drift() {
         active_state,
         sub_state: "dead".into(),
     };
-    inventory.adopt(vec![listed(ActiveState::Inactive)], Extent::Everything, 0);
+    inventory.resync(vec![listed(ActiveState::Inactive)], Extent::Everything, 0);
     assert_eq!(inventory.compare(vec![listed(ActiveState::Failed)], 0), 0);
     let facts = vec![(UnitProperty::ActiveState, Value::Text("failed".into()))];
     inventory.apply(Event::UnitChanged(name(0), facts), 0);
-    assert_eq!(inventory.take_suspects(), Vec::<&str>::new(), "its signal was only late");
+    assert_eq!(inventory.take_drift(), Vec::<&str>::new(), "its signal was only late");
 
     assert_eq!(inventory.compare(vec![listed(ActiveState::Active)], 0), 0);
-    assert_eq!(inventory.take_suspects(), ["active_state"]);
+    assert_eq!(inventory.take_drift(), ["active_state"]);
     assert_eq!(inventory.compare(Vec::new(), 0), 1, "gone without a signal");
 }
 
@@ -632,13 +632,13 @@ fn a_queued_job_is_counted_once_its_type_is_known() {
     assert!(inventory.snapshot(0).jobs.is_empty());
     let state = crate::systemd::state::JobState::Waiting;
     let job = ListedJob { id: 7, unit: name(0), job_type: JobType::Stop, state: state.clone() };
-    assert_eq!(inventory.adopt_jobs(vec![job], 0), 0);
+    assert_eq!(inventory.replace_jobs(vec![job], 0), 0);
     assert!(!inventory.has_unknown_jobs());
     assert_eq!(inventory.snapshot(0).jobs, [((JobType::Stop, state), 1)].into());
     inventory.apply(Event::JobChanged { id: 7, state: "running".into() }, 0);
     let counted = inventory.snapshot(0).jobs.into_keys().next();
     assert_eq!(counted.map(|(_, state)| state.to_string()).as_deref(), Some("running"));
-    assert_eq!(inventory.adopt_jobs(Vec::new(), 0), 1, "gone without a signal");
+    assert_eq!(inventory.replace_jobs(Vec::new(), 0), 1, "gone without a signal");
 }
 
 /// systemd lists as failed what it has no file of any more, and goes on with what runs.
@@ -653,7 +653,7 @@ fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
     for load_state in LoadState::ALL {
         for active_state in ActiveState::ALL {
             let mut inventory = inventory();
-            inventory.adopt(vec![listed(load_state, active_state)], Extent::Everything, 0);
+            inventory.resync(vec![listed(load_state, active_state)], Extent::Everything, 0);
             let mut asked = Vec::new();
             while let Some((unit, property)) = inventory.next_question() {
                 asked.push(property);
@@ -715,13 +715,14 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
         active_state,
         sub_state: "whatever".into(),
     };
-    let (service, mount) = (Scope::Type(UnitType::Service), Scope::Type(UnitType::Mount));
+    let (service, mount) =
+        (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let refused = Listing::Units(UnitType::Mount);
     let mut inventory = inventory();
     let a = || listed("a.service", ActiveState::Active);
     // What is not of the type that was asked for is not believed.
     let more = vec![a(), listed("x.mount", ActiveState::Active)];
-    inventory.adopt_part(service, more, Extent::Everything, 0);
+    inventory.resync_part(service, more, Extent::Everything, 0);
     assert!(inventory.refuse(refused, true));
     assert!(!inventory.refuse(refused, true), "no news");
     assert_eq!(inventory.snapshot(0).refused, [refused].into());
@@ -737,7 +738,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
         let answer = if property == UnitProperty::LoadState { loaded } else { Ok(Value::Nothing) };
         inventory.answer(&unit, property, answer);
     }
-    inventory.adopt_part(service, vec![a()], Extent::Settings, 0);
+    inventory.resync_part(service, vec![a()], Extent::Settings, 0);
     assert_eq!(inventory.compare_part(service, vec![a()], 0), 0);
     let all = ["a.service", "b.mount", "c.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
@@ -747,7 +748,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
         vec![listed("b.mount", ActiveState::Failed), listed("d.mount", ActiveState::Active)];
     assert_eq!(inventory.compare_part(mount, mounts, 0), 0);
     assert!(inventory.refuse(refused, false));
-    assert_eq!(inventory.take_suspects(), Vec::<&str>::new());
+    assert_eq!(inventory.take_drift(), Vec::<&str>::new());
     let all = ["a.service", "b.mount", "d.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
     // From now on it is.
@@ -765,10 +766,10 @@ fn what_a_listing_by_type_finds_has_not_just_come() {
     };
     let mut inventory = inventory();
     for (unit_type, name) in [(UnitType::Service, "a.service"), (UnitType::Socket, "c.socket")] {
-        let scope = Scope::Type(unit_type);
-        inventory.adopt_part(scope, vec![listed(name)], Extent::Everything, 0);
+        let scope = ListedTypes::Type(unit_type);
+        inventory.resync_part(scope, vec![listed(name)], Extent::Everything, 0);
     }
-    inventory.see_all();
+    inventory.note_all_listed();
     while let Some((unit, property)) = inventory.next_question() {
         let value = match property {
             UnitProperty::Invocation => Value::Id(7),
@@ -778,18 +779,19 @@ fn what_a_listing_by_type_finds_has_not_just_come() {
         inventory.answer(&unit, property, Ok(value));
     }
     for unit in inventory.snapshot(0).units {
-        assert!(unit.history.is_empty(), "{unit:?}");
+        assert!(unit.counters.is_empty(), "{unit:?}");
     }
 }
 
 /// Nor what it finds in the next life of the exporter.
 #[test]
 fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
-    let (service, mount) = (Scope::Type(UnitType::Service), Scope::Type(UnitType::Mount));
+    let (service, mount) =
+        (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let mut first = inventory();
-    first.adopt_part(service, Vec::new(), Extent::Everything, 0);
+    first.resync_part(service, Vec::new(), Extent::Everything, 0);
     assert!(first.refuse(Listing::Units(UnitType::Mount), true));
-    first.see_all();
+    first.note_all_listed();
     let (record, _) = first.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
 
@@ -801,9 +803,9 @@ fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
         active_state: ActiveState::Failed,
         sub_state: "failed".into(),
     };
-    next.adopt_part(mount, vec![failed], Extent::Everything, 0);
+    next.resync_part(mount, vec![failed], Extent::Everything, 0);
     next.refuse(Listing::Units(UnitType::Mount), false);
-    next.see_all();
+    next.note_all_listed();
     while let Some((unit, property)) = next.next_question() {
         let value = match property {
             UnitProperty::Invocation => Value::Id(7),
@@ -813,5 +815,5 @@ fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
         next.answer(&unit, property, Ok(value));
     }
     assert_eq!(next.snapshot(0).totals.failures, BTreeMap::new());
-    assert!(next.snapshot(0).units[0].history.is_empty());
+    assert!(next.snapshot(0).units[0].counters.is_empty());
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use super::history::History;
+use super::counters::Counters;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{UnitProperty, Value},
@@ -54,7 +54,7 @@ pub struct Unit {
     /// What only units of its type have.
     pub details: Details,
     /// What has happened to it.
-    pub history: Arc<History>,
+    pub counters: Arc<Counters>,
 }
 
 /// What only units of one type have.
@@ -132,7 +132,7 @@ pub struct Mount {
 }
 
 /// The history of every unit to which nothing has happened yet.
-static NO_HISTORY: LazyLock<Arc<History>> = LazyLock::new(Arc::default);
+static NO_COUNTERS: LazyLock<Arc<Counters>> = LazyLock::new(Arc::default);
 
 /// What a row holds of one property.
 #[derive(PartialEq)]
@@ -168,7 +168,7 @@ impl Unit {
             is_frozen: false,
             slice: None,
             details,
-            history: Arc::clone(&NO_HISTORY),
+            counters: Arc::clone(&NO_COUNTERS),
         }
     }
 

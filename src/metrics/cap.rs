@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroUsize};
 
-use super::family::Tally;
+use super::family::SeriesCounts;
 
 /// What is told under the cap, and what is not.
 #[derive(Debug, PartialEq)]
@@ -11,7 +11,7 @@ pub(super) struct Cut {
     /// How many rows are told, counted from the first.
     pub(super) kept: usize,
     /// The series that are withheld, by family: every family that has one for each row is named.
-    pub(super) withheld: Tally,
+    pub(super) withheld: SeriesCounts,
 }
 
 /// Finds how many rows can be told before a family has more than `max` series.
@@ -22,28 +22,28 @@ pub(super) fn cut<R>(
     rows: &[R],
     max: Option<NonZeroUsize>,
     most: usize,
-    count: impl Fn(&[R]) -> Result<Tally, fmt::Error>,
+    count: impl Fn(&[R]) -> Result<SeriesCounts, fmt::Error>,
 ) -> Result<Cut, fmt::Error> {
     let max = max.filter(|max| rows.len().saturating_mul(most) > max.get());
     // On most hosts there is nothing to count.
     let Some(max) = max.and_then(|max| u64::try_from(max.get()).ok()) else {
         return Ok(Cut { kept: rows.len(), withheld: count(&[])? });
     };
-    let fits = |tally: &Tally| tally.values().all(|series| *series <= max);
+    let fits = |counts: &SeriesCounts| counts.values().all(|series| *series <= max);
     let mut withheld = count(rows)?;
     let (mut kept, mut told) =
-        if fits(&withheld) { (rows.len(), withheld.clone()) } else { (0, Tally::new()) };
+        if fits(&withheld) { (rows.len(), withheld.clone()) } else { (0, SeriesCounts::new()) };
     // The first `kept` rows fit and the first `beyond` do not. Only what lies between is counted,
     // and is halved each time: that is all of them once more, not once for each step.
     let mut beyond = rows.len();
     while beyond - kept > 1 {
         let middle = kept.midpoint(beyond);
-        let mut tally = count(rows.get(kept..middle).unwrap_or_default())?;
+        let mut counts = count(rows.get(kept..middle).unwrap_or_default())?;
         for (family, series) in &told {
-            *tally.entry(family).or_default() += series;
+            *counts.entry(family).or_default() += series;
         }
-        if fits(&tally) {
-            (kept, told) = (middle, tally);
+        if fits(&counts) {
+            (kept, told) = (middle, counts);
         } else {
             beyond = middle;
         }
@@ -66,7 +66,7 @@ mod tests {
     type Row = [u64; 3];
 
     #[allow(clippy::unnecessary_wraps, reason = "as the real one")]
-    fn count(rows: &[Row]) -> Result<Tally, fmt::Error> {
+    fn count(rows: &[Row]) -> Result<SeriesCounts, fmt::Error> {
         let of = |at: usize| rows.iter().map(|row| row[at]).sum();
         Ok(FAMILIES.into_iter().enumerate().map(|(at, family)| (family, of(at))).collect())
     }
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn of_nothing_nothing_is_withheld() {
-        let withheld: Tally = FAMILIES.into_iter().map(|family| (family, 0)).collect();
+        let withheld: SeriesCounts = FAMILIES.into_iter().map(|family| (family, 0)).collect();
         for max in [0, 1] {
             let nothing = Cut { kept: 0, withheld: withheld.clone() };
             assert_eq!(cut(&[], limit(max), 5, count), Ok(nothing));

@@ -7,7 +7,7 @@ use super::{
     from_zero,
 };
 use crate::{
-    inventory::{history::Totals, tally::Tally},
+    inventory::{counters::HostCounters, counts::Counts},
     systemd::{
         name::UnitType,
         state::{ActiveState, RunResult},
@@ -25,7 +25,7 @@ families! {
         "Times that systemd reloaded its configuration, as at systemctl daemon-reload; from its signal Reloading.";
 }
 
-pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
+pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Result {
     let usual = UnitType::ALL.into_iter().flat_map(|unit_type| {
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
     });
@@ -46,9 +46,9 @@ pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
 
 /// The counts of a table of the host, by type of unit and word.
 fn by_word<W: AsRef<str>>(
-    counts: &BTreeMap<UnitType, Tally<W>>,
+    counts: &BTreeMap<UnitType, Counts<W>>,
 ) -> impl Iterator<Item = ((UnitType, &str), u64)> {
-    counts.iter().flat_map(|(unit_type, tally)| {
-        tally.iter().map(|(word, count)| ((*unit_type, word.as_ref()), count))
+    counts.iter().flat_map(|(unit_type, counts)| {
+        counts.iter().map(|(word, count)| ((*unit_type, word.as_ref()), count))
     })
 }

@@ -22,7 +22,7 @@ pub struct Family {
     /// The name that the samples carry; for a histogram, before `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
     /// What kind of number it is.
-    pub kind: Kind,
+    pub kind: FamilyType,
     /// The names of the labels of every sample, in order; `le` of histograms is not named.
     pub labels: &'static [&'static str],
     /// The group that it is switched on and off with; `None` where it is always served.
@@ -34,7 +34,7 @@ pub struct Family {
 
 /// What kind of number a family holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FamilyType {
     /// Goes up and down.
     Gauge,
     /// Only rises; the name ends in `_total`.
@@ -65,7 +65,7 @@ macro_rules! families {
             static $constant: $crate::metrics::family::FamilyOf<{ <[&str]>::len(&[$($label),*]) }> =
                 $crate::metrics::family::FamilyOf($crate::metrics::family::Family {
                     name: $name,
-                    kind: $crate::metrics::family::Kind::$kind,
+                    kind: $crate::metrics::family::FamilyType::$kind,
                     labels: &[$($label),*],
                     group: $crate::metrics::family::group!($group),
                     help: $help,
@@ -91,35 +91,35 @@ pub(super) use group;
 
 /// The document being written, or a count of what would be in it.
 pub(super) struct Exposition<'e> {
-    medium: Medium<'e>,
+    medium: Output<'e>,
     groups: Groups,
 }
 
-enum Medium<'e> {
-    Paper { encoder: DescriptorEncoder<'e>, format: Format },
-    Tally(&'e mut Tally),
+enum Output<'e> {
+    TextFamily { encoder: DescriptorEncoder<'e>, format: Format },
+    SeriesCounts(&'e mut SeriesCounts),
 }
 
 /// Series by the name of their family; 0 for a family that was begun and has none.
-pub(super) type Tally = BTreeMap<&'static str, u64>;
+pub(super) type SeriesCounts = BTreeMap<&'static str, u64>;
 
 /// One family being written or counted.
 pub(super) struct Samples<'s, 'e, const N: usize> {
     family: &'static Family,
-    place: Place<'s, 'e>,
+    place: Sink<'s, 'e>,
 }
 
 /// Where the samples of one family go.
-enum Place<'s, 'e> {
-    Paper(Paper<'s, 'e>),
-    Tally(&'s mut u64),
+enum Sink<'s, 'e> {
+    TextFamily(TextFamily<'s, 'e>),
+    SeriesCounts(&'s mut u64),
     /// Nowhere: the family's group is switched off.
     Nowhere,
 }
 
 /// One family on paper: its metadata comes with its first sample, so that a family without
 /// samples leaves no trace.
-struct Paper<'s, 'e> {
+struct TextFamily<'s, 'e> {
     format: Format,
     waiting: Option<&'s mut DescriptorEncoder<'e>>,
     open: Option<MetricEncoder<'s>>,
@@ -137,9 +137,9 @@ struct Pairs<'a, L, const N: usize> {
     values: &'a L,
 }
 
-// === impl Kind ===
+// === impl FamilyType ===
 
-impl Kind {
+impl FamilyType {
     /// The type's name in OpenMetrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -162,11 +162,13 @@ impl Family {
     fn descriptor(&self, format: Format) -> (&'static str, MetricType) {
         let without = |suffix| self.name.strip_suffix(suffix).unwrap_or(self.name);
         match (self.kind, format) {
-            (Kind::Counter, Format::OpenMetrics) => (without("_total"), MetricType::Counter),
-            (Kind::Counter, Format::Text) => (self.name, MetricType::Counter),
-            (Kind::Info, Format::OpenMetrics) => (without("_info"), MetricType::Info),
-            (Kind::Info, Format::Text) | (Kind::Gauge, _) => (self.name, MetricType::Gauge),
-            (Kind::Histogram, _) => (self.name, MetricType::Histogram),
+            (FamilyType::Counter, Format::OpenMetrics) => (without("_total"), MetricType::Counter),
+            (FamilyType::Counter, Format::Text) => (self.name, MetricType::Counter),
+            (FamilyType::Info, Format::OpenMetrics) => (without("_info"), MetricType::Info),
+            (FamilyType::Info, Format::Text) | (FamilyType::Gauge, _) => {
+                (self.name, MetricType::Gauge)
+            }
+            (FamilyType::Histogram, _) => (self.name, MetricType::Histogram),
         }
     }
 }
@@ -176,12 +178,12 @@ impl Family {
 impl<'e> Exposition<'e> {
     /// An exposition of the families of these groups, and of those that have none.
     pub(super) fn new(encoder: DescriptorEncoder<'e>, format: Format, groups: Groups) -> Self {
-        Self { medium: Medium::Paper { encoder, format }, groups }
+        Self { medium: Output::TextFamily { encoder, format }, groups }
     }
 
     /// The same, only counted.
-    pub(super) fn tally(tally: &'e mut Tally, groups: Groups) -> Self {
-        Self { medium: Medium::Tally(tally), groups }
+    pub(super) fn counts(counts: &'e mut SeriesCounts, groups: Groups) -> Self {
+        Self { medium: Output::SeriesCounts(counts), groups }
     }
 
     /// Begins a family. Each is begun once: the format forbids a second time. One whose group is
@@ -193,11 +195,13 @@ impl<'e> Exposition<'e> {
         let family = &family.0;
         let is_off = family.group.is_some_and(|group| !self.groups.has(group));
         let place = match &mut self.medium {
-            _ if is_off => Place::Nowhere,
-            Medium::Paper { encoder, format } => {
-                Place::Paper(Paper { format: *format, waiting: Some(encoder), open: None })
+            _ if is_off => Sink::Nowhere,
+            Output::TextFamily { encoder, format } => {
+                Sink::TextFamily(TextFamily { format: *format, waiting: Some(encoder), open: None })
             }
-            Medium::Tally(tally) => Place::Tally(tally.entry(family.name).or_default()),
+            Output::SeriesCounts(counts) => {
+                Sink::SeriesCounts(counts.entry(family.name).or_default())
+            }
         };
         Samples { family, place }
     }
@@ -232,17 +236,17 @@ impl<const N: usize> Samples<'_, '_, N> {
         V: EncodeGaugeValue + EncodeCounterValue,
     {
         let paper = match &mut self.place {
-            Place::Paper(paper) => paper,
-            Place::Tally(series) => {
+            Sink::TextFamily(paper) => paper,
+            Sink::SeriesCounts(series) => {
                 **series += 1;
                 return Ok(());
             }
-            Place::Nowhere => return Ok(()),
+            Sink::Nowhere => return Ok(()),
         };
         let (kind, format, names) = (self.family.kind, paper.format, self.family.labels);
         let pairs = Pairs::<_, N> { names, values: &labels };
         let encoder = paper.open(self.family)?;
-        if matches!((kind, format), (Kind::Info, Format::OpenMetrics)) {
+        if matches!((kind, format), (FamilyType::Info, Format::OpenMetrics)) {
             return encoder.encode_info(&pairs);
         }
         if N == 0 {
@@ -261,13 +265,13 @@ impl<const N: usize> Samples<'_, '_, N> {
         let buckets: Vec<_> = histogram.buckets().collect();
         let (sum, count) = (histogram.sum(), histogram.count());
         let paper = match &mut self.place {
-            Place::Paper(paper) => paper,
-            Place::Tally(series) => {
+            Sink::TextFamily(paper) => paper,
+            Sink::SeriesCounts(series) => {
                 **series += 2;
                 **series += u64::try_from(buckets.len()).unwrap_or(u64::MAX);
                 return Ok(());
             }
-            Place::Nowhere => return Ok(()),
+            Sink::Nowhere => return Ok(()),
         };
         let pairs = Pairs::<_, N> { names: self.family.labels, values: &labels };
         let encoder = paper.open(self.family)?;
@@ -278,9 +282,9 @@ impl<const N: usize> Samples<'_, '_, N> {
     }
 }
 
-// === impl Paper ===
+// === impl TextFamily ===
 
-impl<'s> Paper<'s, '_> {
+impl<'s> TextFamily<'s, '_> {
     fn open(&mut self, family: &Family) -> Result<&mut MetricEncoder<'s>, fmt::Error> {
         if let Some(encoder) = self.waiting.take() {
             let (name, metric_type) = family.descriptor(self.format);
@@ -290,12 +294,17 @@ impl<'s> Paper<'s, '_> {
     }
 }
 
-fn write<V>(encoder: &mut MetricEncoder<'_>, kind: Kind, format: Format, value: &V) -> fmt::Result
+fn write<V>(
+    encoder: &mut MetricEncoder<'_>,
+    kind: FamilyType,
+    format: Format,
+    value: &V,
+) -> fmt::Result
 where
     V: EncodeGaugeValue + EncodeCounterValue,
 {
     match (kind, format) {
-        (Kind::Counter, Format::OpenMetrics) => {
+        (FamilyType::Counter, Format::OpenMetrics) => {
             encoder.encode_counter::<NoLabelSet, V, f64>(value, None)
         }
         _ => encoder.encode_gauge(value),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::inventory::wants::Wants;
+use crate::inventory::needs::Needs;
 
 macro_rules! groups {
     ($($variant:ident $name:literal $is_default:literal $help:literal;)+) => {
@@ -127,8 +127,8 @@ impl Groups {
     }
 
     /// What has to be read for them.
-    pub const fn wants(self) -> Wants {
-        Wants {
+    pub const fn wants(self) -> Needs {
+        Needs {
             problems: self.has(Group::UnitProblems),
             file_states: self.has(Group::UnitFileState),
             times: self.has(Group::UnitTimes),

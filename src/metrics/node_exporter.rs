@@ -78,7 +78,7 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     }
     let mut samples = out.family(&RESTARTS);
     for (row, _) in services() {
-        samples.add([row.name], row.history.restarts)?;
+        samples.add([row.name], row.counters.restarts)?;
     }
     column(rows(), out, &ACCEPTED, |socket| socket.accepted)?;
     column(rows(), out, &CURRENT, |socket| socket.connections)?;

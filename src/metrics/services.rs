@@ -65,7 +65,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
             samples.add([row.name, result.as_str()], 1_u64)?;
         }
     }
-    let exits = || rows.iter().filter_map(|row| Some((row.name, row.history.last_exit.as_ref()?)));
+    let exits = || rows.iter().filter_map(|row| Some((row.name, row.counters.last_exit.as_ref()?)));
     let mut samples = out.family(&LAST_EXIT_STATUS);
     for (name, exit) in exits() {
         samples.add([name, exit.code.as_str()], exit.status)?;
@@ -76,8 +76,8 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     }
     let mut samples = out.family(&RESTARTS);
     let is_service = |row: &&Row<'_>| row.unit_type == UnitType::Service.as_str();
-    for row in rows.iter().filter(is_service).filter(|row| row.is_or_was_there()) {
-        samples.add([row.name], row.history.restarts)?;
+    for row in rows.iter().filter(is_service).filter(|row| row.has_existed()) {
+        samples.add([row.name], row.counters.restarts)?;
     }
     let mut samples = out.family(&WATCHDOG_PING);
     for row in rows {

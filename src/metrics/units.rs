@@ -15,16 +15,16 @@ use prometheus_client::encoding::{
 
 use super::{
     family::{Exposition, FamilyOf, Labels, families},
+    rollups::Members,
     seconds,
-    sums::Members,
 };
 use crate::{
     cgroup::resources::Resources,
     inventory::{
-        history::History,
+        counters::Counters,
         snapshot::Snapshot,
         unit::{Details, Unit, Usec},
-        wanted::Reason,
+        wanted_inactive::InactiveReason,
     },
     systemd::{
         name::UnitName,
@@ -92,7 +92,7 @@ pub(super) struct Row<'a> {
     /// The state of its file, where that is wanted.
     file: Option<&'a FileState>,
     /// Why it does not run, if it should.
-    wanted_inactive: Option<Reason>,
+    wanted_inactive: Option<InactiveReason>,
     /// It is a timer that is active and will not elapse again.
     pub(super) is_stuck: bool,
     /// The units that are told of as one here, if it is no single unit.
@@ -100,7 +100,7 @@ pub(super) struct Row<'a> {
     /// What it uses, if it has a control group.
     pub(super) resources: Option<Cow<'a, Resources>>,
     /// What has happened to it.
-    pub(super) history: &'a History,
+    pub(super) counters: &'a Counters,
     /// The label `name`.
     pub(super) name: &'a str,
     /// The label `type`.
@@ -112,11 +112,11 @@ pub(super) struct Row<'a> {
 }
 
 /// What has happened to a unit that never was there.
-static NO_HISTORY: LazyLock<History> = LazyLock::new(History::default);
+static NO_COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
 
 /// Labels that are written out already, and the name of the one that follows if they do not end
 /// in it.
-struct Written<'a>(&'a str, Option<&'a str>);
+struct Rendered<'a>(&'a str, Option<&'a str>);
 
 /// The units of a snapshot that have anything to tell: those that are told of as one first, because
 /// each of these rows stands for many, then those that are visible.
@@ -131,22 +131,22 @@ pub(super) fn rows<'a>(
         unloadable: unloadable(unit),
         is_stuck: snapshot.stuck_timers.contains(&unit.name),
         resources: resources.get(&unit.name).map(Cow::Borrowed),
-        ..Row::new(&unit.name, &unit.history)
+        ..Row::new(&unit.name, &unit.counters)
     });
-    let sums = snapshot.sums.iter();
-    let sums = sums.filter(|sum| sum.visible().next().is_some() || !sum.history.is_empty());
-    let sums = sums.map(|sum| Row {
+    let rollups = snapshot.rollups.iter();
+    let rollups = rollups.filter(|sum| sum.visible().next().is_some() || !sum.counters.is_empty());
+    let rollups = rollups.map(|sum| Row {
         members: Some(Members::of(sum)),
         resources: Members::resources(sum, resources).map(Cow::Owned),
-        ..Row::named(sum.name.as_str(), sum.name.suffix(), &sum.history)
+        ..Row::named(sum.name.as_str(), sum.name.suffix(), &sum.counters)
     });
     let others = others.filter_map(|unit| {
         let unloadable = unloadable(unit);
-        let told = unloadable.is_some() || !unit.history.is_empty();
-        told.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.history) })
+        let told = unloadable.is_some() || !unit.counters.is_empty();
+        told.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.counters) })
     });
-    let departed = snapshot.departed.iter().map(|(name, history)| Row::new(name, history));
-    let mut rows: Vec<_> = sums.chain(rows).chain(others).chain(departed).collect();
+    let gone = snapshot.gone.iter().map(|(name, counters)| Row::new(name, counters));
+    let mut rows: Vec<_> = rollups.chain(rows).chain(others).chain(gone).collect();
     if !snapshot.wanted_inactive.is_empty() {
         let reasons = snapshot.wanted_inactive.iter();
         let reasons: HashMap<_, _> = reasons.map(|(name, why)| (name.as_str(), *why)).collect();
@@ -165,7 +165,7 @@ pub(super) fn rows<'a>(
     // Of these nothing but the file is there.
     let others = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
     let others = others.map(|file| (&file.name, Some(&file.state)));
-    rows.extend(others.map(|(name, file)| Row { file, ..Row::new(name, &NO_HISTORY) }));
+    rows.extend(others.map(|(name, file)| Row { file, ..Row::new(name, &NO_COUNTERS) }));
     rows
 }
 
@@ -280,11 +280,11 @@ impl FromStr for StateSeries {
 // === impl Row ===
 
 impl<'a> Row<'a> {
-    fn new(name: &'a UnitName, history: &'a History) -> Self {
-        Self::named(name.as_str(), name.suffix(), history)
+    fn new(name: &'a UnitName, counters: &'a Counters) -> Self {
+        Self::named(name.as_str(), name.suffix(), counters)
     }
 
-    fn named(name: &'a str, unit_type: &'a str, history: &'a History) -> Self {
+    fn named(name: &'a str, unit_type: &'a str, counters: &'a Counters) -> Self {
         let mut written = String::with_capacity(2 * name.len() + 32);
         written.push_str("name=\"");
         escape(name, &mut written);
@@ -301,7 +301,7 @@ impl<'a> Row<'a> {
             wanted_inactive: None,
             members: None,
             resources: None,
-            history,
+            counters,
             name,
             unit_type,
             written,
@@ -310,8 +310,8 @@ impl<'a> Row<'a> {
     }
 
     /// Whether the unit is visible, or something has happened to it: of others only a file is there.
-    pub(super) fn is_or_was_there(&self) -> bool {
-        self.unit.is_some() || self.members.is_some() || !self.history.is_empty()
+    pub(super) fn has_existed(&self) -> bool {
+        self.unit.is_some() || self.members.is_some() || !self.counters.is_empty()
     }
 
     /// How many visible units it stands for.
@@ -328,7 +328,7 @@ impl<'a> Row<'a> {
     ) -> fmt::Result {
         let mut before = self.written.as_str();
         for (name, value) in names.iter().skip(2).zip(values) {
-            (Written(before, Some(name)), *value).encode(encoder.encode_label())?;
+            (Rendered(before, Some(name)), *value).encode(encoder.encode_label())?;
             before = "";
         }
         Ok(())
@@ -360,7 +360,7 @@ fn cut(value: &str) -> Option<(&str, &str)> {
 impl Labels<2> for &Row<'_> {
     fn encode(&self, _: &[&'static str], encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
         let before = self.written.get(..self.last).unwrap_or_default();
-        (Written(before, None), self.unit_type).encode(encoder.encode_label())
+        (Rendered(before, None), self.unit_type).encode(encoder.encode_label())
     }
 }
 
@@ -376,7 +376,7 @@ impl Labels<4> for (&Row<'_>, [&str; 2]) {
     }
 }
 
-impl EncodeLabelKey for Written<'_> {
+impl EncodeLabelKey for Rendered<'_> {
     fn encode(&self, encoder: &mut LabelKeyEncoder<'_>) -> fmt::Result {
         // The encoder escapes values and leaves keys as they are, so what is written here once
         // serves every sample of the unit.

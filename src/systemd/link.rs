@@ -18,11 +18,11 @@ use zbus::{Connection, Message, MessageStream, connection::Builder, message};
 
 use self::backlog::{Backlog, Received};
 use super::{
+    address::Address,
     decode::{self, Malformed},
     event::Event,
     private::PrivateSocket,
     question::{Answer, BUS, CallError, Question},
-    way::Way,
 };
 
 /// How long a call may take. PID 1 is one thread and stands still during a daemon-reload.
@@ -102,11 +102,11 @@ impl Link {
     ///
     /// # Errors
     /// [`OpenError`] if it is refused, or not open within [`CALL_DEADLINE`].
-    pub async fn open(way: &Way) -> Result<Self, OpenError> {
+    pub async fn open(way: &Address) -> Result<Self, OpenError> {
         let opening = async {
             let builder = match way {
-                Way::Bus { address, .. } => Builder::address(address.as_str()),
-                Way::Private(path) => {
+                Address::Bus { address, .. } => Builder::address(address.as_str()),
+                Address::Private(path) => {
                     let socket = PrivateSocket::connect(path).await.map_err(zbus::Error::from)?;
                     Builder::socket(socket).p2p()
                 }
@@ -115,7 +115,7 @@ impl Link {
         };
         let connection =
             timeout(CALL_DEADLINE, opening).await.map_err(|_| OpenError::Deadline)??;
-        let on_bus = matches!(way, Way::Bus { .. });
+        let on_bus = matches!(way, Address::Bus { .. });
         Ok(Self::over(connection, on_bus))
     }
 

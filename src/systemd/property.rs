@@ -24,7 +24,7 @@ pub enum Value {
 
 /// How the value of a property is to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     /// A point in time in microseconds; 0 and the largest number mean never.
     Time,
     /// A number; the largest one means unlimited, unknown or switched off.
@@ -81,9 +81,9 @@ macro_rules! unit_properties {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The interface without `org.freedesktop.systemd1.`, the name, and how to take it.
-            const fn definition(self) -> (&'static str, &'static str, Kind) {
+            const fn definition(self) -> (&'static str, &'static str, ValueKind) {
                 match self {
-                    $(Self::$variant => ($interface, $name, Kind::$kind)),+
+                    $(Self::$variant => ($interface, $name, ValueKind::$kind)),+
                 }
             }
         }
@@ -199,7 +199,7 @@ pub enum ManagerProperty {
 impl Value {
     fn take(
         variant: &Variant<'_>,
-        kind: Kind,
+        kind: ValueKind,
         longest: usize,
         property: &str,
     ) -> Result<Self, WrongType> {
@@ -211,36 +211,40 @@ impl Value {
             _ => None,
         };
         match (kind, variant, number) {
-            (Kind::Text, Variant::Str(text), _) if text.len() <= longest => {
+            (ValueKind::Text, Variant::Str(text), _) if text.len() <= longest => {
                 Ok(Self::Text(text.as_str().into()))
             }
-            (Kind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
+            (ValueKind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
             // A slice that is frozen freezes what is in it.
-            (Kind::Freezer, Variant::Str(state), _) => {
+            (ValueKind::Freezer, Variant::Str(state), _) => {
                 Ok(Self::Flag(matches!(state.as_str(), "frozen" | "frozen-by-parent")))
             }
-            (Kind::Time, _, Some(0)) => Ok(Self::Nothing),
-            (Kind::Time | Kind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
-            (Kind::Time | Kind::Number, _, Some(number)) => Ok(Self::Number(number)),
-            (Kind::Units, Variant::Array(names), _) => Self::units(names.inner()).ok_or_else(wrong),
-            (Kind::Repeating, Variant::Array(list), _) => {
+            (ValueKind::Time, _, Some(0)) => Ok(Self::Nothing),
+            (ValueKind::Time | ValueKind::Number, _, Some(u64::MAX)) => Ok(Self::Nothing),
+            (ValueKind::Time | ValueKind::Number, _, Some(number)) => Ok(Self::Number(number)),
+            (ValueKind::Units, Variant::Array(names), _) => {
+                Self::units(names.inner()).ok_or_else(wrong)
+            }
+            (ValueKind::Repeating, Variant::Array(list), _) => {
                 let repeats = list.inner().iter().map(Self::repeats).collect::<Option<Vec<_>>>();
                 repeats.map(|repeats| Self::Flag(repeats.contains(&true))).ok_or_else(wrong)
             }
-            (Kind::Id, Variant::Array(bytes), _) => Self::id(bytes.inner()).ok_or_else(wrong),
-            (Kind::Job | Kind::NamedText | Kind::Statuses, Variant::Structure(both), _) => {
-                match (kind, both.fields()) {
-                    (Kind::Job, [Variant::U32(0), _]) => Ok(Self::Nothing),
-                    (Kind::Job, [Variant::U32(id), _]) => Ok(Self::Number(u64::from(*id))),
-                    (Kind::NamedText, [Variant::Str(name), _]) if name.len() <= longest => {
-                        Ok(Self::Text(name.as_str().into()))
-                    }
-                    (Kind::Statuses, [Variant::Array(codes), Variant::Array(signals)]) => {
-                        Ok(Self::Flag(!codes.is_empty() || !signals.is_empty()))
-                    }
-                    _ => Err(wrong()),
+            (ValueKind::Id, Variant::Array(bytes), _) => Self::id(bytes.inner()).ok_or_else(wrong),
+            (
+                ValueKind::Job | ValueKind::NamedText | ValueKind::Statuses,
+                Variant::Structure(both),
+                _,
+            ) => match (kind, both.fields()) {
+                (ValueKind::Job, [Variant::U32(0), _]) => Ok(Self::Nothing),
+                (ValueKind::Job, [Variant::U32(id), _]) => Ok(Self::Number(u64::from(*id))),
+                (ValueKind::NamedText, [Variant::Str(name), _]) if name.len() <= longest => {
+                    Ok(Self::Text(name.as_str().into()))
                 }
-            }
+                (ValueKind::Statuses, [Variant::Array(codes), Variant::Array(signals)]) => {
+                    Ok(Self::Flag(!codes.is_empty() || !signals.is_empty()))
+                }
+                _ => Err(wrong()),
+            },
             _ => Err(wrong()),
         }
     }
@@ -626,10 +630,14 @@ impl ManagerProperty {
             | Self::Tainted
             | Self::ControlGroup
             | Self::SystemState
-            | Self::WatchdogDevice => Kind::Text,
+            | Self::WatchdogDevice => ValueKind::Text,
             // Zero is a time here: the kernel starts at zero of the monotonic clock.
-            Self::StageMonotonic(_) | Self::FailedUnits | Self::WatchdogRuntime => Kind::Number,
-            Self::Stage(_) | Self::WatchdogLastPing | Self::WatchdogLastPingMonotonic => Kind::Time,
+            Self::StageMonotonic(_) | Self::FailedUnits | Self::WatchdogRuntime => {
+                ValueKind::Number
+            }
+            Self::Stage(_) | Self::WatchdogLastPing | Self::WatchdogLastPingMonotonic => {
+                ValueKind::Time
+            }
         };
         Value::take(variant, kind, MAX_TEXT, &self.name())
     }

@@ -1,6 +1,6 @@
 //! One connection's life: subscribe, seed, apply, and re-read when systemd or the clock says so.
 
-mod hearing;
+mod incoming;
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Shared, lock, pulse::Pulse};
+use super::{Shared, lock, refresh::Refresh};
 use crate::{
     clock,
     inventory::snapshot::BOOT_STAGES,
@@ -23,7 +23,7 @@ use crate::{
         property::ManagerProperty,
         question::{CallError, MATCH_RULES, Question},
     },
-    telemetry::Word,
+    telemetry::LabelValue,
 };
 
 /// How often deferred work is looked at.
@@ -52,7 +52,7 @@ const ABSENT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why everything is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum ResyncReason {
     Connect,
     Reload,
     Reexec,
@@ -64,28 +64,28 @@ pub(super) enum Reason {
 pub(super) struct Session<'a> {
     link: Link,
     shared: &'a Shared,
-    way: String,
+    address: String,
     /// Why the ways before this one did not open.
     failures: Vec<String>,
     /// Why everything is to be read at first.
-    reason: Reason,
+    reason: ResyncReason,
     handshake: Handshake,
     /// Until when somebody to speak for systemd is waited for, before anything has been read.
     absent_until: Option<Instant>,
-    listing: Listing,
-    jobs: Jobs,
-    files: Files,
+    listing: UnitListing,
+    jobs: JobListing,
+    files: FileListing,
     /// What is to be read of the manager itself.
     manager: VecDeque<ManagerProperty>,
     manager_under_way: usize,
     /// The same, with the next tick.
     manager_later: Vec<ManagerProperty>,
-    pulse: Pulse,
+    refresh: Refresh,
     /// Everything has been read once.
     seeded: bool,
     /// Since when nothing has been heard in answer to calls.
     silent_since: Option<Instant>,
-    reload: Option<Reload>,
+    reload: Option<AnnouncedReload>,
     /// When to count what a comparison corrected and no signal has explained.
     settle: Option<Settle>,
     /// A signal could not be read, or not be believed, so what is true instead is unknown.
@@ -110,9 +110,9 @@ enum Handshake {
 }
 
 #[derive(Default)]
-struct Listing {
-    under_way: Option<Reason>,
-    wanted: Option<Reason>,
+struct UnitListing {
+    under_way: Option<ResyncReason>,
+    wanted: Option<ResyncReason>,
     /// It was not answered the last time.
     unanswered: bool,
     /// How many units there should be: those of the last one, and what was signalled since.
@@ -138,7 +138,7 @@ struct Parts {
 }
 
 #[derive(Default)]
-struct Jobs {
+struct JobListing {
     under_way: bool,
     wanted: bool,
     /// The listing was not answered the last time.
@@ -150,7 +150,7 @@ struct Jobs {
 }
 
 #[derive(Default)]
-struct Files {
+struct FileListing {
     /// They have changed, or may have.
     wanted: bool,
     /// When they were listed last.
@@ -159,17 +159,17 @@ struct Files {
 
 /// A reload or a re-execution that systemd has announced.
 #[derive(Clone, Copy)]
-struct Reload {
+struct AnnouncedReload {
     /// When its end is no longer waited for.
     until: Instant,
     /// What it turned out to be.
-    reason: Reason,
+    reason: ResyncReason,
 }
 
 enum Settle {
     At(Instant),
-    /// With the end of the pulse under way: whatever was to be signalled has been.
-    WithPulse,
+    /// With the end of the pulse under address: whatever was to be signalled has been.
+    WithRefresh,
 }
 
 /// Why a session ended.
@@ -191,25 +191,25 @@ impl<'a> Session<'a> {
     pub(super) fn new(
         link: Link,
         shared: &'a Shared,
-        way: String,
+        address: String,
         failures: &[String],
-        reason: Reason,
+        reason: ResyncReason,
     ) -> Self {
         Self {
             link,
             shared,
-            way,
+            address,
             failures: failures.to_vec(),
             reason,
             handshake: Handshake::Unknown,
             absent_until: None,
-            listing: Listing::default(),
-            jobs: Jobs::default(),
-            files: Files::default(),
+            listing: UnitListing::default(),
+            jobs: JobListing::default(),
+            files: FileListing::default(),
             manager: VecDeque::new(),
             manager_under_way: 0,
             manager_later: Vec::new(),
-            pulse: Pulse::default(),
+            refresh: Refresh::default(),
             seeded: false,
             silent_since: None,
             reload: None,
@@ -243,7 +243,7 @@ impl<'a> Session<'a> {
                     heard.map_err(End::Lost).and_then(|heard| self.take(heard))
                 }
                 Some(waiting) = requests.recv() => {
-                    self.join_pulse(waiting);
+                    self.join_refresh(waiting);
                     Ok(())
                 }
                 _ = tick.tick() => self.tick(),
@@ -266,7 +266,7 @@ impl<'a> Session<'a> {
 
     /// Subscribes and asks for everything. One connection carries all of it in order, so nothing
     /// that is signalled after the listing was made can be missed.
-    fn subscribe(&mut self, reason: Reason) -> Result<(), End> {
+    fn subscribe(&mut self, reason: ResyncReason) -> Result<(), End> {
         self.handshake = Handshake::UnderWay;
         self.ask(Question::Subscribe)?;
         self.want_listing(reason)
@@ -278,19 +278,19 @@ impl<'a> Session<'a> {
     }
 
     fn ask(&mut self, question: Question) -> Result<(), End> {
-        let method = Word::Borrowed(question.method());
+        let method = LabelValue::Borrowed(question.method());
         *self.shared.telemetry.totals().calls.entry(method).or_default() += 1;
         Ok(self.link.ask(question)?)
     }
 
     /// Asks for everything anew, once what is under way is answered.
-    fn want_listing(&mut self, reason: Reason) -> Result<(), End> {
+    fn want_listing(&mut self, reason: ResyncReason) -> Result<(), End> {
         if reason.may_have_missed() {
-            lock(&self.shared.inventory).doubt_everything();
+            lock(&self.shared.inventory).invalidate_all();
         }
         if self.listing.under_way.is_some() {
             // Whatever else may be wanted, what was missed must not be forgotten.
-            if !self.listing.wanted.is_some_and(Reason::may_have_missed) {
+            if !self.listing.wanted.is_some_and(ResyncReason::may_have_missed) {
                 self.listing.wanted = Some(reason);
             }
             return Ok(());
@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
             self.ask(Question::ActivatableNames)?;
         }
         self.ask(Question::Units)?;
-        self.jobs.comparing = reason == Reason::Interval;
+        self.jobs.comparing = reason == ResyncReason::Interval;
         self.ask_jobs()
     }
 
@@ -329,7 +329,7 @@ impl<'a> Session<'a> {
     fn ask_what_fits(&mut self) -> Result<(), End> {
         let heard_of = self.silent_since.is_none() && self.is_present();
         while heard_of && self.link.has_room() {
-            if let Some(question) = self.pulse.next_question() {
+            if let Some(question) = self.refresh.next_question() {
                 self.ask(question)?;
             } else if let Some(property) = self.manager.pop_front() {
                 self.manager_under_way += 1;
@@ -344,10 +344,10 @@ impl<'a> Session<'a> {
     }
 
     /// Lets a scrape wait for a round of questions, which it shares with all who come meanwhile.
-    fn join_pulse(&mut self, waiting: oneshot::Sender<()>) {
+    fn join_refresh(&mut self, waiting: oneshot::Sender<()>) {
         if self.silent_since.is_none() && self.is_present() {
-            self.pulse.join(waiting);
-            self.pulse.begin(&mut lock(&self.shared.inventory));
+            self.refresh.join(waiting);
+            self.refresh.begin(&mut lock(&self.shared.inventory));
         }
         // Otherwise it is dropped, and so learns at once that there is no answer.
     }
@@ -357,7 +357,7 @@ impl<'a> Session<'a> {
         if self.silent_since.is_some_and(|since| since.elapsed() > GIVE_UP) {
             return Err(End::Silent);
         }
-        if let Some(Reload { until, reason }) = self.reload
+        if let Some(AnnouncedReload { until, reason }) = self.reload
             && until < Instant::now()
         {
             warn!(?reason, "systemd has not said that it is done: reading everything anew");
@@ -367,7 +367,7 @@ impl<'a> Session<'a> {
         }
         if self.silent_since.is_some() {
             // Does it speak again?
-            return self.pulse.probe().map_or(Ok(()), |probe| self.ask(probe));
+            return self.refresh.probe().map_or(Ok(()), |probe| self.ask(probe));
         }
         if self.absent_until.is_some_and(|until| until < Instant::now()) {
             return Err(End::Absent);
@@ -380,7 +380,7 @@ impl<'a> Session<'a> {
             self.ask(Question::Subscribe)?;
         }
         if std::mem::take(&mut self.unreadable) {
-            self.want_listing(Reason::Overflow)?;
+            self.want_listing(ResyncReason::Overflow)?;
         }
         if self.listing.under_way.is_none()
             && let Some(wanted) = self.listing.wanted
@@ -392,14 +392,14 @@ impl<'a> Session<'a> {
         }
         let listed_lately = self.files.listed.is_some_and(|at| at.elapsed() < FILES_PAUSE);
         if self.files.wanted && self.seeded && !listed_lately && self.reload.is_none() {
-            self.files = Files { wanted: false, listed: Some(Instant::now()) };
+            self.files = FileListing { wanted: false, listed: Some(Instant::now()) };
             self.ask(Question::UnitFiles)?;
         }
         if matches!(self.settle, Some(Settle::At(at)) if at <= Instant::now())
-            && self.pulse.is_idle()
+            && self.refresh.is_idle()
         {
-            self.settle = Some(Settle::WithPulse);
-            self.pulse.begin(&mut lock(&self.shared.inventory));
+            self.settle = Some(Settle::WithRefresh);
+            self.refresh.begin(&mut lock(&self.shared.inventory));
         }
         self.manager.extend(self.manager_later.drain(..));
         lock(&self.shared.inventory).retry_deferred(clock::monotonic());
@@ -414,10 +414,10 @@ impl<'a> Session<'a> {
             && self.reload.is_none()
             && self.handshake == Handshake::Done
             && self.listing.under_way.is_none();
-        if quiet { self.want_listing(Reason::Interval) } else { Ok(()) }
+        if quiet { self.want_listing(ResyncReason::Interval) } else { Ok(()) }
     }
 
-    /// Says whether the table is in step with systemd.
+    /// Says whether the table is in sync with systemd.
     fn publish(&mut self) {
         if !self.seeded
             && self.handshake == Handshake::Done
@@ -429,7 +429,11 @@ impl<'a> Session<'a> {
         {
             self.seeded = true;
             if !self.failures.is_empty() {
-                warn!(way = self.way, failed = self.failures.join("; "), "using another way in");
+                warn!(
+                    address = self.address,
+                    failed = self.failures.join("; "),
+                    "using another way in"
+                );
             }
             if lock(&self.shared.inventory).exported() == 0 {
                 warn!(
@@ -439,15 +443,15 @@ impl<'a> Session<'a> {
             }
         }
         if self.handshake == Handshake::Absent {
-            self.shared.out_of_step(format!("nobody speaks for systemd on {}", self.way));
+            self.shared.out_of_sync(format!("nobody speaks for systemd on {}", self.address));
         } else if self.listing.unanswered || self.jobs.unanswered {
             // Whatever else it says: what is known may be wrong until this is answered.
-            let way = &self.way;
-            self.shared.out_of_step(format!("systemd does not list what it has over {way}"));
+            let address = &self.address;
+            self.shared.out_of_sync(format!("systemd does not list what it has over {address}"));
         } else if self.silent_since.is_some() {
-            self.shared.out_of_step(format!("systemd does not answer over {}", self.way));
+            self.shared.out_of_sync(format!("systemd does not answer over {}", self.address));
         } else if self.seeded && self.handshake == Handshake::Done {
-            self.shared.in_step(&self.way);
+            self.shared.in_sync(&self.address);
         }
     }
 }
@@ -475,9 +479,9 @@ fn facts() -> impl Iterator<Item = ManagerProperty> {
     words.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
 }
 
-// === impl Reason ===
+// === impl ResyncReason ===
 
-impl Reason {
+impl ResyncReason {
     pub(super) const ALL: [Self; 5] =
         [Self::Connect, Self::Reload, Self::Reexec, Self::Overflow, Self::Interval];
 

@@ -46,12 +46,12 @@ pub struct BindError {
     /// The address as it was asked for.
     pub address: ListenAddress,
     #[source]
-    reason: Reason,
+    reason: BindFailure,
 }
 
 /// Why not.
 #[derive(Debug, thiserror::Error)]
-enum Reason {
+enum BindFailure {
     #[error("the address is in use; end what listens there or choose another one")]
     InUse,
     #[error("a file that is no socket is in the way; remove it or choose another path")]
@@ -68,13 +68,13 @@ pub(super) struct Listener {
     /// Goes first, so that the path is free before the socket is closed: whoever starts in
     /// between finds nothing to probe.
     _file: Option<SocketFile>,
-    pub(super) socket: Socket,
+    pub(super) socket: OpenSocket,
     pub(super) address: LocalAddress,
 }
 
 /// The sockets that there are.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) enum OpenSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
@@ -124,7 +124,7 @@ impl Bound {
     }
 }
 
-async fn tcp(host: &Host, port: u16) -> Result<Listener, Reason> {
+async fn tcp(host: &Host, port: u16) -> Result<Listener, BindFailure> {
     let listener = match host {
         Host::Address(ip) => listen((*ip, port).into())?,
         Host::Name(name) => listen(look_up(name, port).await?)?,
@@ -137,7 +137,7 @@ async fn tcp(host: &Host, port: u16) -> Result<Listener, Reason> {
         },
     };
     let address = LocalAddress::Tcp(listener.local_addr()?);
-    Ok(Listener { _file: None, socket: Socket::Tcp(listener), address })
+    Ok(Listener { _file: None, socket: OpenSocket::Tcp(listener), address })
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -156,17 +156,17 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The first IPv4 address of a name, else its first: what Go's exporters listen on.
-async fn look_up(name: &str, port: u16) -> Result<SocketAddr, Reason> {
+async fn look_up(name: &str, port: u16) -> Result<SocketAddr, BindFailure> {
     let found: Vec<_> = timeout(LOOKUP_LIMIT, lookup_host((name, port)))
         .await
-        .map_err(|_| Reason::Name(format!("no answer within {} s", LOOKUP_LIMIT.as_secs())))?
-        .map_err(|error| Reason::Name(error.to_string()))?
+        .map_err(|_| BindFailure::Name(format!("no answer within {} s", LOOKUP_LIMIT.as_secs())))?
+        .map_err(|error| BindFailure::Name(error.to_string()))?
         .collect();
     let v4 = found.iter().find(|address| address.is_ipv4());
-    v4.or(found.first()).copied().ok_or_else(|| Reason::Name("none was found".into()))
+    v4.or(found.first()).copied().ok_or_else(|| BindFailure::Name("none was found".into()))
 }
 
-async fn unix(path: &Path) -> Result<Listener, Reason> {
+async fn unix(path: &Path) -> Result<Listener, BindFailure> {
     let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             remove_stale(path).await?;
@@ -177,29 +177,29 @@ async fn unix(path: &Path) -> Result<Listener, Reason> {
     let file = SocketFile::new(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
     let address = LocalAddress::Unix(path.to_owned());
-    Ok(Listener { _file: Some(file), socket: Socket::Unix(listener), address })
+    Ok(Listener { _file: Some(file), socket: OpenSocket::Unix(listener), address })
 }
 
 /// Removes the socket that a killed process left behind: nobody accepts on it any more.
-async fn remove_stale(path: &Path) -> Result<(), Reason> {
+async fn remove_stale(path: &Path) -> Result<(), BindFailure> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(Reason::Obstacle);
+        return Err(BindFailure::Obstacle);
     }
     match timeout(PROBE_LIMIT, UnixStream::connect(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             Ok(fs::remove_file(path)?)
         }
-        _ => Err(Reason::InUse),
+        _ => Err(BindFailure::InUse),
     }
 }
 
-fn abstract_unix(name: &str) -> Result<Listener, Reason> {
+fn abstract_unix(name: &str) -> Result<Listener, BindFailure> {
     let address = std_unix::SocketAddr::from_abstract_name(name)?;
     let listener = std_unix::UnixListener::bind_addr(&address)?;
     listener.set_nonblocking(true)?;
     Ok(Listener {
         _file: None,
-        socket: Socket::Unix(UnixListener::from_std(listener)?),
+        socket: OpenSocket::Unix(UnixListener::from_std(listener)?),
         address: LocalAddress::Abstract(name.to_owned()),
     })
 }
@@ -208,9 +208,9 @@ pub(super) fn is(error: &io::Error, errnos: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| errnos.contains(&errno))
 }
 
-// === impl Reason ===
+// === impl BindFailure ===
 
-impl From<io::Error> for Reason {
+impl From<io::Error> for BindFailure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::AddrInUse => Self::InUse,

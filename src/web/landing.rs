@@ -11,7 +11,7 @@ use super::{
     Overview, path,
     respond::{Response, respond},
 };
-use crate::build;
+use crate::version;
 
 /// How many failed units are named; the others are counted.
 const MAX_FAILED: usize = 100;
@@ -35,7 +35,7 @@ nav a{margin-right:1.5rem}";
 struct Escaped<'a>(&'a str);
 
 /// The whole page.
-struct Page<'a> {
+struct LandingPage<'a> {
     overview: &'a Overview,
     ready: Result<(), String>,
     telemetry_path: &'a str,
@@ -47,7 +47,7 @@ pub(super) fn page(
     ready: Result<(), String>,
     telemetry_path: &str,
 ) -> Response {
-    let page = Page { overview, ready, telemetry_path }.to_string();
+    let page = LandingPage { overview, ready, telemetry_path }.to_string();
     let mut response = respond(StatusCode::OK, page.into());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
@@ -56,11 +56,11 @@ pub(super) fn page(
     response
 }
 
-// === impl Page ===
+// === impl LandingPage ===
 
-impl fmt::Display for Page<'_> {
+impl fmt::Display for LandingPage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = build::VERSION;
+        let version = version::VERSION;
         write!(
             f,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -133,7 +133,7 @@ mod tests {
             facts: vec![("systemd", "252 <b>".into()), ("connection", "system bus".into())],
             failed_units,
         };
-        Page { overview: &overview, ready, telemetry_path: "/m&\"x" }.to_string()
+        LandingPage { overview: &overview, ready, telemetry_path: "/m&\"x" }.to_string()
     }
 
     #[test]

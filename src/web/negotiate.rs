@@ -44,12 +44,12 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     [Format::OpenMetrics, Format::Text]
         .into_iter()
         .filter_map(|format| {
-            let (fit, place, quality) = ranges
+            let (fit, slot, quality) = ranges
                 .iter()
                 .enumerate()
                 .filter_map(|(at, range)| Some((range.fits(format)?, Reverse(at), range.quality)))
                 .max()?;
-            (quality > 0).then_some(((quality, fit, place), format))
+            (quality > 0).then_some(((quality, fit, slot), format))
         })
         // The last of equals is taken: the text format.
         .max_by_key(|(rank, _)| *rank)

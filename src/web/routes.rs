@@ -43,7 +43,7 @@ pub(super) async fn route<S: Source, B>(site: &Site<S>, request: &Request<B>) ->
 
 fn ready(source: &impl Source) -> Response {
     match source.ready() {
-        Ok(()) => plain(StatusCode::OK, "unitwatch is in step with systemd\n".into()),
+        Ok(()) => plain(StatusCode::OK, "unitwatch is in sync with systemd\n".into()),
         Err(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}\n")),
     }
 }

@@ -56,7 +56,7 @@ async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Re
     // the next scrape late too.
     let _place = match &site.scrapes {
         None => None,
-        Some((places, limit)) => Some(places.try_acquire().map_err(|_| {
+        Some((slots, limit)) => Some(slots.try_acquire().map_err(|_| {
             plain(
                 StatusCode::SERVICE_UNAVAILABLE,
                 format!("Limit of concurrent requests reached ({limit}), try again later.\n"),

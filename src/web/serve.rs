@@ -18,10 +18,10 @@ use tokio::{
 use tokio_io_timeout::TimeoutStream;
 
 use super::{
-    Settings, Source, TelemetryPath,
-    bind::{Bound, Listener, Socket, is},
-    places::{Place, Placed, Places},
+    Source, TelemetryPath, WebSettings,
+    bind::{Bound, Listener, OpenSocket, is},
     routes::route,
+    slots::{Slot, Slots, Tracked},
 };
 
 /// Answers on open sockets; does so in [`Server::run`].
@@ -75,7 +75,7 @@ struct Connections<S> {
     site: Arc<Site<S>>,
     http: http1::Builder,
     limits: Limits,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     graceful: GracefulShutdown,
     /// Every connection ends when this is dropped.
     life: watch::Sender<()>,
@@ -117,14 +117,19 @@ impl Default for Limits {
 
 impl Bound {
     /// Puts a source behind the sockets.
-    pub fn serve<S: Source>(self, source: Arc<S>, settings: Settings, limits: Limits) -> Server<S> {
+    pub fn serve<S: Source>(
+        self,
+        source: Arc<S>,
+        settings: WebSettings,
+        limits: Limits,
+    ) -> Server<S> {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head)
             .max_buf_size(limits.head_size.max(SMALLEST_HEAD))
             // A client may close its side after the request, as `nc -N` does.
             .half_close(true);
-        let Settings { telemetry_path, max_requests } = settings;
+        let WebSettings { telemetry_path, max_requests } = settings;
         let scrapes = max_requests
             .map(|limit| (Semaphore::new(limit.get().min(Semaphore::MAX_PERMITS)), limit));
         Server {
@@ -133,7 +138,7 @@ impl Bound {
                 site: Arc::new(Site { source, telemetry_path, scrapes }),
                 http,
                 limits,
-                places: Places::new(limits.connections),
+                slots: Slots::new(limits.connections),
                 graceful: GracefulShutdown::new(),
                 life: watch::Sender::new(()),
             },
@@ -182,7 +187,7 @@ impl<S: Source> Connections<S> {
                     }
                     // A connection that waits for its client has a file descriptor to give. Where
                     // the whole machine has none left (ENFILE), other processes would take it.
-                    let freed = is(&error, &[Errno::MFILE]) && self.places.dismiss_one();
+                    let freed = is(&error, &[Errno::MFILE]) && self.slots.dismiss_one();
                     // The new connection stays in the kernel's queue and accept fails at once, so
                     // wait a little.
                     let length = match pause {
@@ -198,20 +203,20 @@ impl<S: Source> Connections<S> {
 
     /// Serves a connection in a task of its own, once there is a place.
     async fn admit(&self, accepted: Accepted) {
-        let place = self.places.take().await;
+        let slot = self.slots.take().await;
         match accepted {
             Accepted::Tcp(stream) => {
                 // Answers are written in one piece; Nagle's algorithm could only delay their end.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "cannot set TCP_NODELAY");
                 }
-                self.spawn(stream, place);
+                self.spawn(stream, slot);
             }
-            Accepted::Unix(stream) => self.spawn(stream, place),
+            Accepted::Unix(stream) => self.spawn(stream, slot),
         }
     }
 
-    fn spawn<T>(&self, stream: T, place: Arc<Place>)
+    fn spawn<T>(&self, stream: T, slot: Arc<Slot>)
     where
         T: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -224,14 +229,14 @@ impl<S: Source> Connections<S> {
             Arc::clone(&self.site),
             self.graceful.watcher(),
             self.life.subscribe(),
-            place,
+            slot,
         ));
     }
 
     async fn drain(self) -> Drained {
-        let Self { graceful, places, limits, life, .. } = self;
+        let Self { graceful, slots, limits, life, .. } = self;
         let drained = timeout(limits.drain, graceful.shutdown()).await;
-        let left = places.taken();
+        let left = slots.taken();
         drop(life);
         match drained {
             Ok(()) => Drained::Completely,
@@ -247,25 +252,25 @@ async fn converse<S: Source, T: AsyncRead + AsyncWrite + Send + 'static>(
     site: Arc<Site<S>>,
     watcher: Watcher,
     mut life: watch::Receiver<()>,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
 ) {
-    let answering = Arc::clone(&place);
+    let answering = Arc::clone(&slot);
     let service = service_fn(move |request: Request<_>| {
-        let (site, place) = (Arc::clone(&site), Arc::clone(&answering));
+        let (site, slot) = (Arc::clone(&site), Arc::clone(&answering));
         async move {
-            place.answering();
+            slot.answering();
             let response = route(&site, &request).await;
-            place.answered();
+            slot.answered();
             Ok::<_, Infallible>(response)
         }
     });
-    let stream = Placed::new(stream, Arc::clone(&place));
+    let stream = Tracked::new(stream, Arc::clone(&slot));
     let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         result = watcher.watch(connection) => if let Err(error) = result {
             tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
         },
-        () = place.dismissed() => tracing::debug!("a connection gave way to another one"),
+        () = slot.dismissed() => tracing::debug!("a connection gave way to another one"),
         // Nothing is ever sent: it ends with the server.
         _ = life.changed() => {}
     }
@@ -297,8 +302,8 @@ fn is_the_clients(error: &io::Error) -> bool {
 impl Listener {
     async fn accept(&self) -> io::Result<Accepted> {
         match &self.socket {
-            Socket::Tcp(listener) => Ok(Accepted::Tcp(listener.accept().await?.0)),
-            Socket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            OpenSocket::Tcp(listener) => Ok(Accepted::Tcp(listener.accept().await?.0)),
+            OpenSocket::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
         }
     }
 }

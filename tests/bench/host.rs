@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 use unitwatch::{
     cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Resources},
     inventory::{
-        history::{self, Exit, History, JobTotals},
+        counters::{self, Counters, Exit, JobTotals},
+        counts::Counts,
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp},
-        tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
@@ -16,7 +16,7 @@ use unitwatch::{
         name::{UnitName, UnitType},
         state::{ActiveState, ExitCode, JobResult, JobType, LoadState, RunResult, SystemState},
     },
-    telemetry::Totals,
+    telemetry::OwnCounters,
 };
 
 const NOW: Usec = 1_764_000_000_123_456;
@@ -70,7 +70,7 @@ fn unit(number: u64) -> Unit {
         active_exit: (!running).then(|| at(80_000)).flatten(),
         inactive_enter: (!running).then(|| at(80_000)).flatten(),
         inactive_exit: at(86_401),
-        history: Arc::new(history(number, running, suffix)),
+        counters: Arc::new(counters(number, running, suffix)),
         details,
         ..Unit::new(UnitName::new(&name).unwrap())
     }
@@ -83,7 +83,7 @@ fn failing(number: u64) -> bool {
 
 /// What has happened to the unit at `number`: on most hosts most units are started once and left
 /// alone, and a few are not.
-fn history(number: u64, running: bool, suffix: &str) -> History {
+fn counters(number: u64, running: bool, suffix: &str) -> Counters {
     let crashes = if failing(number) { 1 + number % 3 } else { 0 };
     let mut transitions = vec![(ActiveState::Active, 1 + crashes)];
     if matches!(suffix, "service" | "mount") {
@@ -96,12 +96,12 @@ fn history(number: u64, running: bool, suffix: &str) -> History {
         transitions.extend([(ActiveState::Deactivating, 1), (ActiveState::Inactive, 1)]);
     }
     let ended = suffix == "service" && (crashes > 0 || !running);
-    History {
+    Counters {
         starts: 1 + crashes,
         restarts: if suffix == "service" { crashes } else { 0 },
         transitions: transitions.into_iter().collect(),
-        failures: Tally::from_iter([(RunResult::ExitCode, crashes)]),
-        reload_failures: Tally::default(),
+        failures: Counts::from_iter([(RunResult::ExitCode, crashes)]),
+        reload_failures: Counts::default(),
         last_exit: ended.then(|| Exit {
             at: NOW - number * 7_919,
             code: ExitCode::Exited,
@@ -111,28 +111,28 @@ fn history(number: u64, running: bool, suffix: &str) -> History {
 }
 
 /// The units that have left lately, such as what timers and users ran.
-fn departed(units: u64) -> Vec<(UnitName, Arc<History>)> {
+fn gone(units: u64) -> Vec<(UnitName, Arc<Counters>)> {
     let gone = (0..units / 20).map(|number| {
         let name = UnitName::new(&format!("run-p{number:05}-i{number:05}.service")).unwrap();
-        (name, Arc::new(history(number, false, "service")))
+        (name, Arc::new(counters(number, false, "service")))
     });
     gone.collect()
 }
 
 /// What has happened on the whole host.
-fn happened() -> history::Totals {
+fn happened() -> counters::HostCounters {
     let mut durations = JobTotals::default().durations;
     (0..1_000).for_each(|number| durations.observe(Duration::from_millis(number * number)));
-    let jobs = JobTotals { completed: Tally::from_iter([(JobResult::Done, 1_000)]), durations };
+    let jobs = JobTotals { completed: Counts::from_iter([(JobResult::Done, 1_000)]), durations };
     let types = [JobType::Start, JobType::Stop, JobType::Restart];
-    history::Totals {
+    counters::HostCounters {
         transitions: BTreeMap::from([(
             UnitType::Service,
-            Tally::from_iter([(ActiveState::Active, 1_000)]),
+            Counts::from_iter([(ActiveState::Active, 1_000)]),
         )]),
         failures: BTreeMap::from([(
             UnitType::Service,
-            Tally::from_iter([(RunResult::ExitCode, 50)]),
+            Counts::from_iter([(RunResult::ExitCode, 50)]),
         )]),
         jobs: types.map(|job_type| (job_type, jobs.clone())).into(),
         restarts: 3,
@@ -160,7 +160,7 @@ fn resources() -> Resources {
 
 /// All of it, of so many units.
 pub(crate) fn scrape(units: u64) -> Scrape {
-    let departed = departed(units);
+    let gone = gone(units);
     let units: Vec<_> = (0..units).map(|number| Arc::new(unit(number))).collect();
     let mut by_state = BTreeMap::new();
     for unit in &units {
@@ -179,13 +179,13 @@ pub(crate) fn scrape(units: u64) -> Scrape {
         ..Manager::default()
     };
     let snapshot =
-        Snapshot { units, departed, totals: happened(), by_state, manager, ..Snapshot::default() };
+        Snapshot { units, gone, totals: happened(), by_state, manager, ..Snapshot::default() };
     Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),
         clocks: Clocks { realtime: NOW, monotonic: 3_600_000_000 },
         resources,
-        telemetry: Some(Totals::default()),
+        telemetry: Some(OwnCounters::default()),
         process: Some(Process::default()),
         max_series: NonZeroUsize::new(100_000),
         groups: Groups::default(),

@@ -27,7 +27,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::spawn};
 use unitwatch::{
     metrics::{self, Scrape, format::Format, group::Group},
-    web::{Bound, Limits, LocalAddress, Overview, Settings, Source, Writing},
+    web::{Bound, Limits, LocalAddress, Overview, Source, WebSettings, Writing},
 };
 
 /// How often each is asked.
@@ -78,7 +78,7 @@ async fn serve_host(host: Host) -> String {
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
         unreachable!("it was bound to one of these");
     };
-    let settings = Settings { telemetry_path: "/metrics".parse().unwrap(), max_requests: None };
+    let settings = WebSettings { telemetry_path: "/metrics".parse().unwrap(), max_requests: None };
     spawn(bound.serve(Arc::new(host), settings, Limits::default()).run(std::future::pending()));
     address.to_string()
 }

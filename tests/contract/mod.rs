@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 
 use regex::Regex;
 use unitwatch::{
-    metrics::{self, Kind},
+    metrics::{self, FamilyType},
     systemd::state::{ActiveState, JobResult, JobState, RunResult, SystemState},
 };
 
@@ -47,7 +47,7 @@ pub fn selectors(expr: &str) -> Vec<Selector<'_>> {
 /// The labels of a metric under the name that its samples have.
 pub fn labels_of(name: &str) -> Option<Vec<&'static str>> {
     metrics::contract().find_map(|family| match family.kind {
-        Kind::Histogram => {
+        FamilyType::Histogram => {
             let part = name.strip_prefix(family.name)?;
             let le: &[_] = if part == "_bucket" { &["le"] } else { &[] };
             ["_bucket", "_sum", "_count"].contains(&part).then(|| [family.labels, le].concat())

@@ -6,14 +6,14 @@ use proptest::{collection, option, prelude::*};
 use unitwatch::{
     cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Pressure, Resources, Throttling},
     inventory::{
-        history::{self, Exit, History, JobTotals},
+        counters::{self, Counters, Exit, JobTotals},
+        counts::Counts,
         snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, Watchdog},
-        tally::Tally,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
-        wanted::Reason,
+        wanted_inactive::InactiveReason,
     },
     metrics::{Clocks, Scrape, group::Groups},
-    sum::Sums,
+    selection::rollup::Rollups,
     systemd::{
         name::{UnitName, UnitType},
         question::ListedFile,
@@ -22,7 +22,7 @@ use unitwatch::{
             SystemState,
         },
     },
-    telemetry::Totals,
+    telemetry::OwnCounters,
 };
 
 use crate::full::{totals, unit};
@@ -57,7 +57,7 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     let states = (state(LoadState::ALL), state(ActiveState::ALL), sub_state.prop_map(Into::into));
     let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<[bool; 2]>(), slice);
     (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
-        |(name, (load_state, active_state, sub_state), times, details, wrong, history)| {
+        |(name, (load_state, active_state, sub_state), times, details, wrong, counters)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
             let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
                 monotonic.map(|time| time.and_then(NonZeroU64::new));
@@ -78,27 +78,27 @@ fn some_unit() -> impl Strategy<Value = Unit> {
                 need_daemon_reload,
                 is_frozen,
                 slice: slice.and_then(UnitName::new),
-                history: Arc::new(of_type(&unit.name, history.unwrap_or_default())),
+                counters: Arc::new(of_type(&unit.name, counters.unwrap_or_default())),
                 ..unit
             }
         },
     )
 }
 
-fn some_tally<W>(all: &'static [W]) -> impl Strategy<Value = Tally<W>>
+fn some_tally<W>(all: &'static [W]) -> impl Strategy<Value = Counts<W>>
 where
     W: Clone + PartialEq + std::fmt::Debug + for<'a> From<&'a str>,
 {
-    collection::vec((state(all), number()), 0..4).prop_map(Tally::from_iter)
+    collection::vec((state(all), number()), 0..4).prop_map(Counts::from_iter)
 }
 
-fn some_history() -> impl Strategy<Value = History> {
+fn some_history() -> impl Strategy<Value = Counters> {
     let exit = (number(), state(ExitCode::ALL), number());
     let exit = exit.prop_map(|(at, code, status)| Exit { at, code, status });
     let transitions = some_tally(ActiveState::ALL);
     let failures = (some_tally(RunResult::ALL), some_tally(RunResult::ALL));
     (number(), number(), transitions, failures, option::of(exit)).prop_map(
-        |(starts, restarts, transitions, (failures, reload_failures), last_exit)| History {
+        |(starts, restarts, transitions, (failures, reload_failures), last_exit)| Counters {
             starts,
             restarts,
             transitions,
@@ -110,9 +110,9 @@ fn some_history() -> impl Strategy<Value = History> {
 }
 
 /// Leaves out what only services have.
-fn of_type(name: &UnitName, history: History) -> History {
+fn of_type(name: &UnitName, counters: Counters) -> Counters {
     let is_service = name.unit_type() == UnitType::Service;
-    History { restarts: if is_service { history.restarts } else { 0 }, ..history }
+    Counters { restarts: if is_service { counters.restarts } else { 0 }, ..counters }
 }
 
 fn some_unit_type() -> impl Strategy<Value = UnitType> {
@@ -120,7 +120,7 @@ fn some_unit_type() -> impl Strategy<Value = UnitType> {
     proptest::sample::select(types)
 }
 
-fn some_totals() -> impl Strategy<Value = history::Totals> {
+fn some_totals() -> impl Strategy<Value = counters::HostCounters> {
     let transitions = (some_unit_type(), some_tally(ActiveState::ALL));
     let failures = (some_unit_type(), some_tally(RunResult::ALL));
     let job = (some_tally(JobResult::ALL), collection::vec(number(), 0..5));
@@ -135,12 +135,14 @@ fn some_totals() -> impl Strategy<Value = history::Totals> {
         collection::vec((state(JobType::ALL), job), 0..5),
         [number(), number()],
     )
-        .prop_map(|(transitions, failures, jobs, [restarts, reloads])| history::Totals {
-            transitions: transitions.into_iter().collect(),
-            failures: failures.into_iter().collect(),
-            jobs: jobs.into_iter().collect(),
-            restarts,
-            reloads,
+        .prop_map(|(transitions, failures, jobs, [restarts, reloads])| {
+            counters::HostCounters {
+                transitions: transitions.into_iter().collect(),
+                failures: failures.into_iter().collect(),
+                jobs: jobs.into_iter().collect(),
+                restarts,
+                reloads,
+            }
         })
 }
 
@@ -199,7 +201,7 @@ fn some_manager() -> impl Strategy<Value = Manager> {
 
 /// Units that are there, units that have left, and the files of some of both and of others.
 fn some_units() -> impl Strategy<Value = Snapshot> {
-    let reason = prop_oneof![Just(Reason::NeverStarted), Just(Reason::Stopped)];
+    let reason = prop_oneof![Just(InactiveReason::NeverStarted), Just(InactiveReason::Stopped)];
     (
         // On the heap, all that is large: the stack of a test is small.
         collection::vec(some_unit().boxed(), 0..20),
@@ -208,20 +210,20 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
         collection::vec(state(FileState::ALL), 0..14),
         collection::vec(option::of(reason), 0..20),
     )
-        .prop_map(|(units, departed, files, known_files, reasons)| {
+        .prop_map(|(units, gone, files, known_files, reasons)| {
             let units: BTreeMap<_, _> =
                 units.into_iter().map(|unit| (unit.name.clone(), Arc::new(unit))).collect();
-            let departed = departed.into_iter().map(|(name, history)| {
+            let gone = gone.into_iter().map(|(name, counters)| {
                 let name = UnitName::new(&name).unwrap();
-                let history = of_type(&name, history);
-                (name, Arc::new(history))
+                let counters = of_type(&name, counters);
+                (name, Arc::new(counters))
             });
-            let departed: Vec<_> = departed
-                .filter(|(name, history)| !units.contains_key(name) && !history.is_empty())
+            let gone: Vec<_> = gone
+                .filter(|(name, counters)| !units.contains_key(name) && !counters.is_empty())
                 .collect();
             let stuck_timers = units.keys().filter(|name| name.suffix() == "timer").step_by(2);
             let stuck_timers = stuck_timers.cloned().collect();
-            let names = units.keys().chain(departed.iter().map(|(name, _)| name));
+            let names = units.keys().chain(gone.iter().map(|(name, _)| name));
             let known_files = names.step_by(2).cloned().zip(known_files);
             let files = files.into_iter().map(|(name, of)| (UnitName::new(&name).unwrap(), of));
             let files: BTreeMap<_, _> = files.chain(known_files).collect();
@@ -233,7 +235,7 @@ fn some_units() -> impl Strategy<Value = Snapshot> {
                 wanted_inactive.filter_map(|(name, reason)| Some((name, reason?))).collect();
             Snapshot {
                 units: units.into_values().collect(),
-                departed,
+                gone,
                 files,
                 wanted_inactive,
                 stuck_timers,
@@ -305,7 +307,7 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
     let errors = collection::btree_map(errors, number(), 0..4);
     let counts = [counts(), counts(), counts(), counts()];
     let totals = (counts, errors, option::of(number())).prop_map(
-        |([events, resyncs, drift, calls], call_errors, state_errors)| Totals {
+        |([events, resyncs, drift, calls], call_errors, state_errors)| OwnCounters {
             events,
             resyncs,
             drift,
@@ -322,15 +324,17 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
         option::of(totals.boxed()),
         collection::vec(some_resources().boxed(), 20),
     )
-        .prop_map(|(up, (mut snapshot, sums), (realtime, monotonic), telemetry, resources)| {
-            let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
-            let resources = units.map(|unit| unit.name.clone()).zip(resources).collect();
-            if let Some(snapshot) = snapshot.as_mut().filter(|_| sums) {
-                snapshot.sum_up(Sums { instances: true, scopes: true });
-            }
-            let snapshot = snapshot.map(Arc::new);
-            let clocks = Clocks { realtime, monotonic };
-            let groups = Groups::all();
-            Scrape { up, snapshot, clocks, resources, telemetry, groups, ..Scrape::default() }
-        })
+        .prop_map(
+            |(up, (mut snapshot, rollups), (realtime, monotonic), telemetry, resources)| {
+                let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
+                let resources = units.map(|unit| unit.name.clone()).zip(resources).collect();
+                if let Some(snapshot) = snapshot.as_mut().filter(|_| rollups) {
+                    snapshot.roll_up(Rollups { instances: true, scopes: true });
+                }
+                let snapshot = snapshot.map(Arc::new);
+                let clocks = Clocks { realtime, monotonic };
+                let groups = Groups::all();
+                Scrape { up, snapshot, clocks, resources, telemetry, groups, ..Scrape::default() }
+            },
+        )
 }

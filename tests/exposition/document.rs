@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use unitwatch::metrics::{self, Family, Kind, format::Format};
+use unitwatch::metrics::{self, Family, FamilyType, format::Format};
 
 /// What a strict reader makes of an exposition.
 pub(crate) struct Document<'a> {
@@ -47,9 +47,11 @@ impl<'a> Document<'a> {
             let family = current.ok_or_else(|| format!("{line:?} belongs to no family"))?;
             let names: Vec<_> = labels.iter().map(|(name, _)| name.as_str()).collect();
             let promised = match (family.kind, name.strip_prefix(family.name)) {
-                (Kind::Histogram, Some("_bucket")) => [&["le"], family.labels].concat(),
-                (Kind::Histogram, Some("_sum" | "_count")) => family.labels.to_vec(),
-                (Kind::Gauge | Kind::Counter | Kind::Info, Some("")) => family.labels.to_vec(),
+                (FamilyType::Histogram, Some("_bucket")) => [&["le"], family.labels].concat(),
+                (FamilyType::Histogram, Some("_sum" | "_count")) => family.labels.to_vec(),
+                (FamilyType::Gauge | FamilyType::Counter | FamilyType::Info, Some("")) => {
+                    family.labels.to_vec()
+                }
                 _ => return Err(format!("{line:?} is not of family {}", family.name)),
             };
             if names != promised {
@@ -67,13 +69,13 @@ impl<'a> Document<'a> {
 fn family(help: &str, kind: &str, format: Format) -> Result<&'static Family, String> {
     let says = |family: &&Family| {
         let (name, word) = match (format, family.kind) {
-            (Format::OpenMetrics, Kind::Counter) => {
+            (Format::OpenMetrics, FamilyType::Counter) => {
                 (family.name.strip_suffix("_total").unwrap(), "counter")
             }
-            (Format::OpenMetrics, Kind::Info) => {
+            (Format::OpenMetrics, FamilyType::Info) => {
                 (family.name.strip_suffix("_info").unwrap(), "info")
             }
-            (Format::Text, Kind::Info) => (family.name, "gauge"),
+            (Format::Text, FamilyType::Info) => (family.name, "gauge"),
             (_, kind) => (family.name, kind.as_str()),
         };
         help == format!("{name} {}", family.help) && kind == format!("{name} {word}")

@@ -10,21 +10,21 @@ use std::{
 use unitwatch::{
     cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
     inventory::{
-        history::{self, Exit, History, JobTotals},
-        snapshot::{Manager, Snapshot, Stamp, Sum, Watchdog},
-        tally::Tally,
+        counters::{self, Counters, Exit, JobTotals},
+        counts::Counts,
+        snapshot::{Manager, Rollup, Snapshot, Stamp, Watchdog},
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
-        wanted::Reason,
+        wanted_inactive::InactiveReason,
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
-    sum::{Sums, Told},
+    selection::rollup::{Placement, Rollups},
     systemd::{
         name::{UnitName, UnitType},
         question::{ListedFile, Listing},
         state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
     },
-    telemetry::Totals,
+    telemetry::OwnCounters,
 };
 
 const MINUTE: Usec = 60_000_000;
@@ -50,7 +50,7 @@ fn restarted(unit: Unit) -> Unit {
     }
 }
 
-fn tally<W>(counts: &[(&str, u64)]) -> Tally<W>
+fn tally<W>(counts: &[(&str, u64)]) -> Counts<W>
 where
     W: Clone + PartialEq + for<'a> From<&'a str>,
 {
@@ -62,8 +62,8 @@ fn exit(code: ExitCode, status: u64) -> Option<Exit> {
 }
 
 /// A unit that crashed three times, was restarted each time, and stays up.
-fn crashed() -> History {
-    History {
+fn crashed() -> Counters {
+    Counters {
         starts: 4,
         restarts: 3,
         transitions: tally(&[("activating", 7), ("active", 4), ("failed", 3)]),
@@ -74,25 +74,25 @@ fn crashed() -> History {
 }
 
 /// A unit that keeps failing, also when nobody is there to see how.
-fn failing() -> History {
-    History {
+fn failing() -> Counters {
+    Counters {
         starts: 9,
         restarts: 8,
         transitions: tally(&[("activating", 3), ("failed", 3)]),
         failures: tally(&[("exit-code", 3), ("unknown", 6)]),
-        reload_failures: Tally::default(),
+        reload_failures: Counts::default(),
         last_exit: exit(ExitCode::Exited, 203),
     }
 }
 
 /// A unit that was up once.
-fn up(starts: u64) -> History {
-    History { starts, transitions: tally(&[("active", 1)]), ..History::default() }
+fn up(starts: u64) -> Counters {
+    Counters { starts, transitions: tally(&[("active", 1)]), ..Counters::default() }
 }
 
 /// The units that have left, with what happened to them.
-fn departed() -> Vec<(UnitName, Arc<History>)> {
-    let killed = History {
+fn gone() -> Vec<(UnitName, Arc<Counters>)> {
+    let killed = Counters {
         starts: 3,
         restarts: 2,
         transitions: tally(&[("active", 3), ("deactivating", 1), ("inactive", 1)]),
@@ -100,9 +100,9 @@ fn departed() -> Vec<(UnitName, Arc<History>)> {
         reload_failures: tally(&[("failed", 1)]),
         last_exit: exit(ExitCode::Killed, 9),
     };
-    let scope = History { failures: tally(&[("oom-kill", 1)]), ..up(1) };
+    let scope = Counters { failures: tally(&[("oom-kill", 1)]), ..up(1) };
     let gone = [("gone@1.service", killed), ("run-r0badcafe.scope", scope)];
-    gone.map(|(name, history)| (UnitName::new(name).unwrap(), Arc::new(history))).into()
+    gone.map(|(name, counters)| (UnitName::new(name).unwrap(), Arc::new(counters))).into()
 }
 
 fn resources() -> Resources {
@@ -157,13 +157,13 @@ fn units() -> Vec<Unit> {
         Unit {
             sub_state: "running".into(),
             result: Some(RunResult::Success),
-            history: Arc::new(crashed()),
+            counters: Arc::new(crashed()),
             ..restarted(web)
         },
         Unit {
             sub_state: "auto-restart".into(),
             result: Some(RunResult::ExitCode),
-            history: Arc::new(failing()),
+            counters: Arc::new(failing()),
             ..service("broken.service", ActiveState::Failed)
         },
         unit("daily.timer", ActiveState::Active, Details::Timer(timer)),
@@ -183,13 +183,13 @@ fn units() -> Vec<Unit> {
         // Its file was deleted, and nobody stopped it.
         Unit {
             load_state: LoadState::NotFound,
-            history: Arc::new(up(1)),
+            counters: Arc::new(up(1)),
             ..service("removed.service", ActiveState::Active)
         },
         Unit {
             result: Some(RunResult::from("trigger-limit-hit")),
             need_daemon_reload: true,
-            history: Arc::new(up(1)),
+            counters: Arc::new(up(1)),
             ..unit("talk.socket", ActiveState::Active, Details::Socket(socket))
         },
         unit("wire.device", ActiveState::Active, Details::Plain),
@@ -198,8 +198,8 @@ fn units() -> Vec<Unit> {
 
 /// What a template's instances are told of together: two are up, one has failed, and one that was
 /// there is gone.
-fn sums() -> Vec<Sum> {
-    let history = History {
+fn rollups() -> Vec<Rollup> {
+    let counters = Counters {
         starts: 1_003,
         restarts: 2,
         transitions: tally(&[("active", 1_002), ("failed", 3)]),
@@ -217,9 +217,9 @@ fn sums() -> Vec<Sum> {
             ..unit("work@4.service", ActiveState::Inactive, service())
         },
     ];
-    let instances = Sums::read(["instances"]).unwrap();
-    let Told::With(name) = instances.place(&members[0].name, None) else { unreachable!() };
-    vec![Sum { name, members: members.map(Arc::new).into(), history: Arc::new(history) }]
+    let instances = Rollups::read(["instances"]).unwrap();
+    let Placement::RolledUp(name) = instances.place(&members[0].name, None) else { unreachable!() };
+    vec![Rollup { name, members: members.map(Arc::new).into(), counters: Arc::new(counters) }]
 }
 
 /// The unit files, one of a unit that is not in memory.
@@ -240,13 +240,13 @@ fn files() -> Vec<ListedFile> {
 }
 
 /// What has happened on the whole host, and more than to the units that are shown.
-fn happened() -> history::Totals {
+fn happened() -> counters::HostCounters {
     let took = |millis: &[u64]| {
         let mut durations = JobTotals::default().durations;
         millis.iter().for_each(|millis| durations.observe(Duration::from_millis(*millis)));
         durations
     };
-    history::Totals {
+    counters::HostCounters {
         transitions: BTreeMap::from([
             (UnitType::Service, tally(&[("active", 1_234), ("failed", 17), ("refreshing", 1)])),
             (UnitType::Device, tally(&[("active", 80)])),
@@ -308,8 +308,8 @@ fn manager() -> Manager {
     }
 }
 
-pub(crate) fn totals() -> Totals {
-    let mut totals = Totals {
+pub(crate) fn totals() -> OwnCounters {
+    let mut totals = OwnCounters {
         events: BTreeMap::from([("JobNew".into(), 2), ("PropertiesChanged".into(), 1)]),
         resyncs: BTreeMap::from([("connect".into(), 1)]),
         drift: BTreeMap::from([("active_state".into(), 0)]),
@@ -319,7 +319,7 @@ pub(crate) fn totals() -> Totals {
             1,
         )]),
         state_errors: Some(2),
-        ..Totals::default()
+        ..OwnCounters::default()
     };
     for micros in [20, 20, 700] {
         totals.event_lag.observe(Duration::from_micros(micros));
@@ -331,10 +331,13 @@ pub(crate) fn totals() -> Totals {
 pub(crate) fn full() -> Scrape {
     let snapshot = Snapshot {
         units: units().into_iter().map(Arc::new).collect(),
-        sums: sums(),
-        departed: departed(),
+        rollups: rollups(),
+        gone: gone(),
         files: files(),
-        wanted_inactive: vec![(UnitName::new("never.timer").unwrap(), Reason::NeverStarted)],
+        wanted_inactive: vec![(
+            UnitName::new("never.timer").unwrap(),
+            InactiveReason::NeverStarted,
+        )],
         stuck_timers: BTreeSet::from([UnitName::new("never.timer").unwrap()]),
         totals: happened(),
         by_state: BTreeMap::from([

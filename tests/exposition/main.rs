@@ -15,12 +15,12 @@ mod series;
 use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use unitwatch::{
-    build,
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
+    version,
 };
 
 use crate::{
@@ -30,9 +30,9 @@ use crate::{
 
 /// An expected text, with what differs from one build to the next filled in.
 fn expected(text: &str) -> String {
-    text.replace("{version}", build::VERSION)
-        .replace("{revision}", build::REVISION)
-        .replace("{rustversion}", build::RUSTC)
+    text.replace("{version}", version::VERSION)
+        .replace("{revision}", version::REVISION)
+        .replace("{rustversion}", version::RUSTC)
 }
 
 /// Compares line by line, so that a failure shows the line and then the whole text, not two.

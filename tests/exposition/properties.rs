@@ -9,9 +9,9 @@ use std::{
 use proptest::prelude::*;
 use unitwatch::{
     histogram::Histogram,
-    inventory::{snapshot::Snapshot, tally::Tally, unit::Details},
+    inventory::{counts::Counts, snapshot::Snapshot, unit::Details},
     metrics::{self, Clocks, Scrape, format::Format, group::Groups},
-    sum::Sums,
+    selection::rollup::Rollups,
     systemd::{
         name::{UnitName, UnitType},
         state::LoadState,
@@ -31,17 +31,17 @@ const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_60
 /// left, then those of which there is a file and nothing else, all by name. Says how many are gone.
 fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
     let there = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
-    let left = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.departed);
+    let left = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.gone);
     let standing = there.map(|unit| match unit.load_state {
         _ if unit.is_visible() => (unit.name.as_str(), 0),
         LoadState::Error | LoadState::BadSetting => (unit.name.as_str(), 1),
-        _ if !unit.history.is_empty() => (unit.name.as_str(), 1),
+        _ if !unit.counters.is_empty() => (unit.name.as_str(), 1),
         _ => (unit.name.as_str(), 3),
     });
     let mut standing: BTreeMap<_, _> =
         standing.chain(left.map(|(unit, _)| (unit.as_str(), 2))).collect();
-    let sums = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.sums);
-    let told = sums.filter(|sum| sum.visible().count() > 0 || !sum.history.is_empty());
+    let rollups = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.rollups);
+    let told = rollups.filter(|sum| sum.visible().count() > 0 || !sum.counters.is_empty());
     standing.extend(told.map(|sum| (sum.name.as_str(), -1)));
     let standing = |unit: &str| standing.get(unit).copied().unwrap_or(3);
     let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
@@ -178,38 +178,38 @@ proptest! {
     #[test]
     fn what_happened_to_units_is_told(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
-        let there = snapshot.units.iter().map(|unit| (&unit.name, &unit.history, Some(unit)));
-        let gone = snapshot.departed.iter().map(|(name, history)| (name, history, None));
-        for (name, history, unit) in there.chain(gone) {
+        let there = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters, Some(unit)));
+        let gone = snapshot.gone.iter().map(|(name, counters)| (name, counters, None));
+        for (name, counters, unit) in there.chain(gone) {
             let own = samples.iter().filter(|((_, labels), _)| unit_of(labels) == Some(name.as_str()));
             let own: Samples = own.map(|(key, value)| (key.clone(), value.clone())).collect();
             let (name, unit_type) = name.as_str().rsplit_once('.').map(|(_, it)| (name.as_str(), it)).unwrap();
             let both = [name, unit_type];
             prop_assert_eq!(
                 told(&own, "systemd_unit_transitions_total"),
-                counts(&both, history.transitions.iter().map(|(state, count)| (state.as_str(), count)))
+                counts(&both, counters.transitions.iter().map(|(state, count)| (state.as_str(), count)))
             );
             prop_assert_eq!(
                 told(&own, "systemd_unit_failures_total"),
-                counts(&both, history.failures.iter().map(|(result, count)| (result.as_str(), count)))
+                counts(&both, counters.failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
             prop_assert_eq!(
                 told(&own, "systemd_unit_reload_failures_total"),
-                counts(&both, history.reload_failures.iter().map(|(result, count)| (result.as_str(), count)))
+                counts(&both, counters.reload_failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
             // What is there has a 0 from which the first one can be seen to rise.
             let visible = unit.is_some_and(|unit| unit.is_visible());
-            let starts = (visible && unit_type != "device") || history.starts > 0;
+            let starts = (visible && unit_type != "device") || counters.starts > 0;
             prop_assert_eq!(
                 told(&own, "systemd_unit_starts_total"),
-                counts(&[name], starts.then_some((unit_type, history.starts)))
+                counts(&[name], starts.then_some((unit_type, counters.starts)))
             );
-            let restarts = unit_type == "service" && (visible || !history.is_empty());
+            let restarts = unit_type == "service" && (visible || !counters.is_empty());
             prop_assert_eq!(
                 told(&own, "systemd_service_restart_total"),
-                counts(&[], restarts.then_some((name, history.restarts)))
+                counts(&[], restarts.then_some((name, counters.restarts)))
             );
-            let exit = history.last_exit.as_ref();
+            let exit = counters.last_exit.as_ref();
             prop_assert_eq!(
                 told(&own, "systemd_service_last_exit_status"),
                 counts(&[name], exit.map(|exit| (exit.code.as_str(), exit.status)))
@@ -236,12 +236,12 @@ proptest! {
             let name = instance(&unit.name, number);
             Arc::make_mut(unit).name = name;
         }
-        for (number, (name, _)) in snapshot.departed.iter_mut().enumerate() {
+        for (number, (name, _)) in snapshot.gone.iter_mut().enumerate() {
             *name = instance(name, 100 + number);
         }
         let each = samples_of(&snapshot)?;
         let units = snapshot.visible_units();
-        snapshot.sum_up(Sums::read(["instances"]).unwrap());
+        snapshot.roll_up(Rollups::read(["instances"]).unwrap());
         let summed = samples_of(&snapshot)?;
         prop_assert_eq!(snapshot.visible_units(), units);
         let template = |labels: Labels| -> Labels {
@@ -253,15 +253,15 @@ proptest! {
             labels.into_iter().map(label).collect()
         };
         let of_units = |samples: Samples, families: &[&str]| {
-            let mut sums = BTreeMap::<_, u64>::new();
+            let mut rollups = BTreeMap::<_, u64>::new();
             for ((family, labels), value) in samples {
                 let is_file = unit_of(&labels).is_none_or(|name| !name.contains('@'));
                 if families.contains(&&*family) && !is_file {
-                    let sum = sums.entry((family, template(labels))).or_default();
+                    let sum = rollups.entry((family, template(labels))).or_default();
                     *sum = sum.saturating_add(value.parse().unwrap());
                 }
             }
-            sums
+            rollups
         };
         let counters = &HISTORY[..5];
         prop_assert_eq!(of_units(summed.clone(), counters), of_units(each.clone(), counters));
@@ -349,7 +349,7 @@ proptest! {
             prop_assert!(failures.contains_key(&vec!["service".into(), result.into()]));
         }
         for no_failure in ["success", "exec-condition"] {
-            let counted = totals.failures.get(&UnitType::Service).into_iter().flat_map(Tally::iter);
+            let counted = totals.failures.get(&UnitType::Service).into_iter().flat_map(Counts::iter);
             let counted = counted.map(|(result, _)| result.as_str()).any(|it| it == no_failure);
             prop_assert_eq!(failures.contains_key(&vec!["service".into(), no_failure.into()]), counted);
         }
@@ -387,14 +387,14 @@ proptest! {
     fn how_long_jobs_took_is_told(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
         let family = "systemd_job_duration_seconds";
-        let [buckets, sums, numbers] =
+        let [buckets, rollups, numbers] =
             ["bucket", "sum", "count"].map(|part| told(&samples, &format!("{family}_{part}")));
         let timed = snapshot.totals.jobs.iter().filter(|(_, jobs)| jobs.durations.count() > 0);
         let timed: BTreeMap<_, _> = timed.map(|(of, jobs)| (of.to_string(), &jobs.durations)).collect();
         let number = |durations: &&Histogram| durations.count().to_string();
         let wanted = timed.iter().map(|(of, durations)| (vec![of.clone()], number(durations)));
         prop_assert_eq!(numbers, wanted.collect());
-        prop_assert_eq!(sums.len(), timed.len());
+        prop_assert_eq!(rollups.len(), timed.len());
         let mut cumulative = BTreeMap::new();
         for (of, durations) in timed {
             let mut below = 0;

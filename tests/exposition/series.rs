@@ -3,15 +3,15 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use unitwatch::{
-    exporter,
-    filter::{Pattern, Slices, Types, UnitFilter},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
+    scrape,
+    selection::filter::{Pattern, Slices, Types, UnitFilter},
+    selection::rollup::Rollups,
     series::{Choice, compare},
-    sum::Sums,
 };
 
 use crate::full::full;
@@ -31,7 +31,7 @@ fn units(types: &str) -> UnitFilter {
     }
 }
 
-const EVERYTHING: exporter::Settings = exporter::Settings {
+const EVERYTHING: scrape::ScrapeSettings = scrape::ScrapeSettings {
     own_metrics: true,
     groups: Groups::NONE,
     max_series: None,
@@ -46,9 +46,10 @@ fn every_sample_of_the_page_is_counted() {
             (true, None, StateSeries::Stateset),
             (false, NonZeroUsize::new(12), StateSeries::Current),
         ] {
-            let served = exporter::Settings { own_metrics, groups, max_series, states };
+            let served = scrape::ScrapeSettings { own_metrics, groups, max_series, states };
             let table =
-                compare(full(), Choice { units: &units, sums: Sums::default(), served }).unwrap();
+                compare(full(), Choice { units: &units, rollups: Rollups::default(), served })
+                    .unwrap();
             let of = full();
             let scrape = Scrape {
                 groups,
@@ -70,12 +71,12 @@ fn the_table_tells_what_it_saves_to_sum_up() {
     // As `series` reads it: each unit by itself.
     let (mut scrape, units) = (full(), units("all"));
     let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
-    let sum = snapshot.sums.pop().unwrap();
+    let sum = snapshot.rollups.pop().unwrap();
     snapshot.units.extend(sum.members);
     let of = |scrape: Scrape, words: &[&str]| {
-        let sums = Sums::read(words.iter().copied()).unwrap();
-        let served = exporter::Settings { groups: Groups::all(), ..EVERYTHING };
-        compare(scrape, Choice { units: &units, sums, served }).unwrap()
+        let rollups = Rollups::read(words.iter().copied()).unwrap();
+        let served = scrape::ScrapeSettings { groups: Groups::all(), ..EVERYTHING };
+        compare(scrape, Choice { units: &units, rollups, served }).unwrap()
     };
     let (each, summed) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
     let saved = |group| each.series[&group] - summed.series[&group];
@@ -92,8 +93,8 @@ fn the_table_tells_what_it_saves_to_sum_up() {
 #[test]
 fn the_table_tells_what_each_flag_saves() {
     let groups = Groups::all().without(Group::UnitTimes).without(Group::Watchdog);
-    let served = exporter::Settings { groups, ..EVERYTHING };
-    let choice = Choice { units: &units("service"), sums: Sums::default(), served };
+    let served = scrape::ScrapeSettings { groups, ..EVERYTHING };
+    let choice = Choice { units: &units("service"), rollups: Rollups::default(), served };
     let table = compare(full(), choice).unwrap();
     let text = table.to_string();
     let (text, bytes) = text.trim_end().rsplit_once('\n').unwrap();

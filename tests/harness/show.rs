@@ -71,7 +71,7 @@ pub fn time(unit: &Properties, property: &str) -> Option<f64> {
 
 /// Days from the epoch to a date of the Gregorian calendar.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Counted from a March, so that the day a leap year adds is the last of its year.
+    // Cursor from a March, so that the day a leap year adds is the last of its year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year / 4 - year / 100 + year / 400;
     365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468

@@ -19,8 +19,8 @@ use tokio::{
 use unitwatch::{
     metrics::format::Format,
     web::{
-        Bound, Drained, Limits, ListenAddress, LocalAddress, Overview, ScrapeError, Settings,
-        Source, Writing,
+        Bound, Drained, Limits, ListenAddress, LocalAddress, Overview, ScrapeError, Source,
+        WebSettings, Writing,
     },
 };
 
@@ -156,7 +156,7 @@ impl Running {
         let source = Arc::new(source);
         let bound = Bound::bind(addresses).await.unwrap();
         let addresses = bound.local_addrs().cloned().collect();
-        let settings = Settings {
+        let settings = WebSettings {
             telemetry_path: "/metrics".parse().unwrap(),
             max_requests: max_requests.and_then(NonZeroUsize::new),
         };

@@ -4,9 +4,9 @@
 
 use super::{super::*, name};
 use crate::inventory::{
-    history::History,
-    snapshot::{Snapshot, Sum},
-    tally::Tally,
+    counters::Counters,
+    counts::Counts,
+    snapshot::{Rollup, Snapshot},
 };
 use crate::systemd::state::{ActiveState, JobResult, RunResult};
 use proptest::{collection::vec, prelude::*};
@@ -119,7 +119,7 @@ fn talk() -> impl Strategy<Value = Option<Step>> {
 }
 
 impl Truth {
-    fn of(history: &History) -> Self {
+    fn of(history: &Counters) -> Self {
         Self {
             starts: history.starts,
             restarts: history.restarts,
@@ -397,7 +397,7 @@ impl Systemd {
                     inventory.answer(&name, property, Ok(value));
                 }
                 Some(Message::Adopt(listing, extent)) => {
-                    inventory.adopt(listing, extent, self.clock);
+                    inventory.resync(listing, extent, self.clock);
                 }
             }
         }
@@ -462,17 +462,17 @@ impl Service {
 }
 
 fn empty() -> Inventory {
-    let inventory = Inventory::new(Box::new(|_| true), u64::MAX, Wants::EVERYTHING);
-    inventory.summing(summed())
+    let inventory = Inventory::new(Box::new(|_| true), u64::MAX, Needs::EVERYTHING);
+    inventory.rolling_up(summed())
 }
 
-fn summed() -> Sums {
-    Sums::read(["instances"]).unwrap()
+fn summed() -> Rollups {
+    Rollups::read(["instances"]).unwrap()
 }
 
 fn fresh() -> Inventory {
     let mut inventory = empty();
-    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    inventory.resync(Vec::new(), Extent::Everything, 0);
     inventory
 }
 
@@ -481,17 +481,17 @@ fn fresh() -> Inventory {
 fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
     let snapshot = inventory.each(0);
     let sums = |snapshot: &Snapshot| {
-        let sums = snapshot.sums.iter().filter(|sum| !sum.history.is_empty());
-        let sum = |sum: &Sum| (sum.name.clone(), sum.members.clone(), Truth::of(&sum.history));
+        let sums = snapshot.rollups.iter().filter(|sum| !sum.counters.is_empty());
+        let sum = |sum: &Rollup| (sum.name.clone(), sum.members.clone(), Truth::of(&sum.counters));
         sums.map(sum).collect::<Vec<_>>()
     };
     let mut added = snapshot.clone();
-    added.sum_up(summed());
+    added.roll_up(summed());
     let told = inventory.snapshot(0);
     assert_eq!(sums(&told), sums(&added));
-    assert!(told.units.is_empty() && told.departed.is_empty());
-    let here = snapshot.units.iter().map(|unit| (&unit.name, &unit.history));
-    let gone = snapshot.departed.iter().map(|(name, history)| (name, history));
+    assert!(told.units.is_empty() && told.gone.is_empty());
+    let here = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters));
+    let gone = snapshot.gone.iter().map(|(name, history)| (name, history));
     let all = here.chain(gone).filter(|(_, history)| !history.is_empty());
     all.map(|(name, history)| (name.clone(), Truth::of(history))).collect()
 }
@@ -539,16 +539,16 @@ proptest! {
         let sum = |of: fn(&Truth) -> &BTreeMap<String, u64>| {
             systemd.truth.values().flat_map(|truth| of(truth).values()).sum::<u64>()
         };
-        let transitions = totals.transitions.values().flat_map(Tally::iter);
+        let transitions = totals.transitions.values().flat_map(Counts::iter);
         prop_assert_eq!(transitions.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.transitions));
-        let failures = totals.failures.values().flat_map(Tally::iter);
+        let failures = totals.failures.values().flat_map(Counts::iter);
         prop_assert_eq!(failures.map(|(_, n)| n).sum::<u64>(), sum(|it| &it.failures));
         let restarts = systemd.truth.values().map(|truth| truth.restarts).sum::<u64>();
         prop_assert_eq!(totals.restarts, restarts);
 
         // Another life begins with the same, and hears nothing new.
         let mut reborn = reborn(&inventory);
-        reborn.adopt(systemd.list(), Extent::Everything, 0);
+        reborn.resync(systemd.list(), Extent::Everything, 0);
         systemd.settle(&mut reborn);
         prop_assert_eq!(counted(&reborn), systemd.truth);
         prop_assert_eq!(reborn.snapshot(0).totals, totals);
@@ -711,19 +711,19 @@ fn a_start_that_is_refused_is_a_failure_of_its_own() {
 
 #[test]
 fn units_that_are_gone_are_told_for_a_while() {
-    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, Wants::EVERYTHING);
+    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, Needs::EVERYTHING);
     let mut systemd = Systemd { clock: 10_000, ..Systemd::default() };
     for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
         systemd.step(&step, &mut inventory);
     }
     systemd.settle(&mut inventory);
     let left = systemd.clock;
-    assert_eq!(inventory.snapshot(left + 999).departed.len(), 1);
-    assert_eq!(inventory.snapshot(left + 1_000).departed.len(), 0);
+    assert_eq!(inventory.snapshot(left + 999).gone.len(), 1);
+    assert_eq!(inventory.snapshot(left + 1_000).gone.len(), 0);
     // What happened is not forgotten with it.
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.settle(&mut inventory);
-    assert_eq!(inventory.snapshot(0).units[0].history.starts, 2);
+    assert_eq!(inventory.snapshot(0).units[0].counters.starts, 2);
 }
 
 /// A crash loop of `turns` restarts that no exporter has heard.
@@ -761,8 +761,8 @@ fn restarts_of_before_the_exporter_are_not_in_the_hosts_total() {
 
 #[test]
 fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
-    let mut inventory = Inventory::new(Box::new(|_| false), 0, Wants::EVERYTHING);
-    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    let mut inventory = Inventory::new(Box::new(|_| false), 0, Needs::EVERYTHING);
+    inventory.resync(Vec::new(), Extent::Everything, 0);
     let mut systemd = Systemd::default();
     systemd.step(&Step::Start(0), &mut inventory);
     turn_on(&mut systemd, &mut inventory, 3);
@@ -771,7 +771,7 @@ fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
     }
     systemd.settle(&mut inventory);
     let snapshot = inventory.snapshot(0);
-    assert!(snapshot.units.is_empty() && snapshot.departed.is_empty());
+    assert!(snapshot.units.is_empty() && snapshot.gone.is_empty());
     assert_eq!(snapshot.totals.restarts, 3);
 }
 
@@ -787,7 +787,7 @@ fn a_record_of_before_the_hosts_restarts_were_counted_is_read() {
     assert_eq!(kept, Some(2.into()));
     let mut reborn = empty();
     reborn.recall(serde_json::from_value(older).unwrap());
-    reborn.adopt(systemd.list(), Extent::Everything, 0);
+    reborn.resync(systemd.list(), Extent::Everything, 0);
     systemd.settle(&mut reborn);
     assert_eq!(counted(&reborn), systemd.truth);
     assert_eq!(reborn.snapshot(0).totals.restarts, 0);

@@ -42,7 +42,7 @@ impl Case {
 
     fn asked(&self) -> PropertySet {
         let mut inventory = inventory();
-        inventory.adopt(self.listing(), Extent::Everything, 0);
+        inventory.resync(self.listing(), Extent::Everything, 0);
         self.answer(&mut inventory)
     }
 }
@@ -105,7 +105,7 @@ fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
     let mut case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
     let mut inventory = inventory();
     let exit = |inventory: &Inventory| inventory.snapshot(0).units[0].active_exit;
-    inventory.adopt(case.listing(), Extent::Everything, 0);
+    inventory.resync(case.listing(), Extent::Everything, 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
     assert_eq!(exit(&inventory), None);
     case.says.push((P::ActiveExit, 6));
@@ -117,7 +117,7 @@ fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
 
     // A service that was seen before may have been restarted in the gap.
-    inventory.adopt(case.listing(), Extent::Everything, 0);
+    inventory.resync(case.listing(), Extent::Everything, 0);
     assert!(case.answer(&mut inventory).has(P::ActiveExit));
 }
 
@@ -126,7 +126,7 @@ fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
 fn what_was_signalled_is_not_looked_at() {
     let case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
     let mut inventory = inventory();
-    inventory.adopt(case.listing(), Extent::Everything, 0);
+    inventory.resync(case.listing(), Extent::Everything, 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
     let facts =
         vec![(P::ActiveExit, Value::Number(6)), (P::ActiveState, Value::Text("active".into()))];
@@ -152,7 +152,7 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
         inventory.note_clock(OFFSET + set_by);
         let start = [(P::InactiveExit, OFFSET + 300), (P::ActiveEnter, OFFSET + 300 + took)];
         let up = Case::active("a.mount", &start);
-        inventory.adopt(up.listing(), Extent::Everything, 0);
+        inventory.resync(up.listing(), Extent::Everything, 0);
         let asked = up.answer(&mut inventory);
         assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
         let stamps = |inventory: &Inventory| {

@@ -4,7 +4,7 @@ use super::{super::*, name};
 use crate::systemd::state::ActiveState;
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|_| true), 0, Wants::EVERYTHING)
+    Inventory::new(Box::new(|_| true), 0, Needs::EVERYTHING)
 }
 
 fn unit(unit: &str) -> UnitName {
@@ -28,14 +28,14 @@ fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, j
 }
 
 /// Adopts a listing with this unit in it, and answers what follows.
-fn adopt(inventory: &mut Inventory, listed: &UnitName) {
+fn resync(inventory: &mut Inventory, listed: &UnitName) {
     let listed = ListedUnit {
         name: listed.clone(),
         load_state: LoadState::Loaded,
         active_state: ActiveState::Active,
         sub_state: "running".into(),
     };
-    inventory.adopt(vec![listed], Extent::Everything, 0);
+    inventory.resync(vec![listed], Extent::Everything, 0);
     while let Some((unit, property)) = inventory.next_question() {
         inventory.answer(&unit, property, Ok(Value::Nothing));
     }
@@ -44,21 +44,21 @@ fn adopt(inventory: &mut Inventory, listed: &UnitName) {
 /// A service whose last reload was a success.
 fn reloaded() -> (Inventory, UnitName) {
     let (mut inventory, service) = (inventory(), unit("a.service"));
-    adopt(&mut inventory, &service);
+    resync(&mut inventory, &service);
     signal(&mut inventory, &service, "active", "success", 0);
     (inventory, service)
 }
 
 fn failed(inventory: &Inventory) -> Vec<(String, u64)> {
     let unit = &inventory.snapshot(0).units[0];
-    unit.history.reload_failures.iter().map(|(word, count)| (word.to_string(), count)).collect()
+    unit.counters.reload_failures.iter().map(|(word, count)| (word.to_string(), count)).collect()
 }
 
 #[test]
 fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
     let mut first = inventory();
     let service = unit("a.service");
-    adopt(&mut first, &service);
+    resync(&mut first, &service);
     signal(&mut first, &service, "active", "exit-code", 0);
     assert_eq!(failed(&first), [], "it may have failed at any time");
     signal(&mut first, &service, "active", "success", 0);
@@ -69,7 +69,7 @@ fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
     let mut next = inventory();
     next.recall(serde_json::from_str(&record).unwrap());
     for inventory in [&mut first, &mut next] {
-        adopt(inventory, &service);
+        resync(inventory, &service);
         assert_eq!(failed(inventory), []);
         signal(inventory, &service, "active", "timeout", 0);
         assert_eq!(failed(inventory), [("timeout".into(), 1)]);
@@ -86,7 +86,7 @@ fn a_record_of_an_older_version_says_nothing_of_reloads() {
     assert!(kept["history"].as_object_mut().unwrap().remove("reload_failures").is_some());
     let mut next = self::inventory();
     next.recall(serde_json::from_value(record).unwrap());
-    adopt(&mut next, &service);
+    resync(&mut next, &service);
     signal(&mut next, &service, "active", "timeout", 0);
     assert_eq!(failed(&next), []);
 }
@@ -96,7 +96,7 @@ fn a_record_of_an_older_version_says_nothing_of_reloads() {
 fn a_mount_whose_remount_fails_counts_by_its_job() {
     let mut inventory = inventory();
     let mount = name(4);
-    adopt(&mut inventory, &mount);
+    resync(&mut inventory, &mount);
     for (id, result) in [(1, "failed"), (2, "done"), (3, "failed"), (4, "timeout"), (5, "canceled")]
     {
         inventory.apply(Event::JobNew { id, unit: mount.clone() }, 0);
@@ -127,8 +127,8 @@ fn a_reload_that_its_job_shows_to_have_failed_counts_with_the_word_of_the_job() 
 
     inventory.disconnect();
     let (job_type, state) = (JobType::Reload, "running".into());
-    inventory.adopt_jobs(vec![ListedJob { id: 2, unit: service.clone(), job_type, state }], 0);
-    adopt(&mut inventory, &service);
+    inventory.replace_jobs(vec![ListedJob { id: 2, unit: service.clone(), job_type, state }], 0);
+    resync(&mut inventory, &service);
     fail(&mut inventory, 2);
     assert_eq!(failed(&inventory), [("exit-code".into(), 1), ("timeout".into(), 2)]);
 }

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 1 << 20;
 
 /// The control group of one unit in one hierarchy.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct UnitCgroup {
     directory: PathBuf,
     /// The files that it is to have.
     files: Vec<KernelFile>,
@@ -31,9 +31,9 @@ pub(super) struct Group {
 /// How many files may be kept open still.
 pub(super) struct Room(AtomicUsize);
 
-// === impl Group ===
+// === impl UnitCgroup ===
 
-impl Group {
+impl UnitCgroup {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self { directory, files: Vec::new(), absent: Vec::new(), kept: Vec::new() }
     }

@@ -5,12 +5,12 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::{
-    ABSENT_LIMIT, End, Handshake, Parts, REEXEC_LIMIT, RELOAD_LIMIT, Reason, Reload, SETTLE,
-    Session, Settle, facts,
+    ABSENT_LIMIT, AnnouncedReload, End, Handshake, Parts, REEXEC_LIMIT, RELOAD_LIMIT, ResyncReason,
+    SETTLE, Session, Settle, facts,
 };
 use crate::{
     clock,
-    inventory::{Extent, Scope},
+    inventory::{Extent, ListedTypes},
     systemd::{
         decode::Malformed,
         event::Event,
@@ -19,7 +19,7 @@ use crate::{
         property::Value,
         question::{Answer, CallError, ListedUnit, Listing, Question},
     },
-    telemetry::Word,
+    telemetry::LabelValue,
     watch::lock,
 };
 
@@ -31,7 +31,7 @@ impl Session<'_> {
     pub(super) fn take(&mut self, heard: Heard) -> Result<(), End> {
         match heard {
             Heard::Signal { member, at, event } => {
-                self.speaks();
+                self.mark_alive();
                 match event {
                     Ok(Some(event)) => self.apply(event, at)?,
                     Ok(None) => {}
@@ -49,14 +49,14 @@ impl Session<'_> {
                     }
                 }
                 let mut totals = self.shared.telemetry.totals();
-                *totals.events.entry(Word::Borrowed(member)).or_default() += 1;
+                *totals.events.entry(LabelValue::Borrowed(member)).or_default() += 1;
                 totals.event_lag.observe(at.elapsed());
                 Ok(())
             }
             Heard::Answer(question, answer) => {
                 match &answer {
-                    Err(CallError::Deadline) => self.falls_silent(),
-                    _ => self.speaks(),
+                    Err(CallError::Deadline) => self.mark_silent(),
+                    _ => self.mark_alive(),
                 }
                 if let Err(error) = &answer {
                     debug!(?question, %error, "a call brought nothing");
@@ -73,7 +73,7 @@ impl Session<'_> {
                 if self.link.is_on_bus() {
                     self.ask(Question::Owner)?;
                 }
-                self.want_listing(Reason::Overflow)
+                self.want_listing(ResyncReason::Overflow)
             }
         }
     }
@@ -85,12 +85,13 @@ impl Session<'_> {
         let then = match &event {
             Event::Reloading(true) => {
                 let until = Instant::now() + RELOAD_LIMIT;
-                self.reload = Some(Reload { until, reason: Reason::Reload });
+                self.reload = Some(AnnouncedReload { until, reason: ResyncReason::Reload });
                 None
             }
             Event::Reloading(false) => {
-                let reason = self.reload.take().map_or(Reason::Reload, |reload| reload.reason);
-                if reason == Reason::Reload {
+                let reason =
+                    self.reload.take().map_or(ResyncReason::Reload, |reload| reload.reason);
+                if reason == ResyncReason::Reload {
                     lock(&self.shared.inventory).count_reload();
                 }
                 Some(reason)
@@ -103,15 +104,15 @@ impl Session<'_> {
                     // The end of a re-execution is announced like that of a reload.
                     Some(reload) => {
                         let until = Instant::now() + REEXEC_LIMIT;
-                        *reload = Reload { until, reason: Reason::Reexec };
+                        *reload = AnnouncedReload { until, reason: ResyncReason::Reexec };
                         None
                     }
-                    None if self.seeded => Some(Reason::Reexec),
+                    None if self.seeded => Some(ResyncReason::Reexec),
                     None => Some(self.reason),
                 }
             }
             Event::OwnerChanged { owner: None } => {
-                self.falls_absent();
+                self.mark_absent();
                 None
             }
             Event::UnitFilesChanged => {
@@ -170,13 +171,13 @@ impl Session<'_> {
         answer: Result<Answer, CallError>,
     ) -> Result<(), End> {
         let passing = answer.as_ref().is_err_and(CallError::is_passing);
-        self.pulse.answered(&question, !passing);
+        self.refresh.answered(&question, !passing);
         let method = question.method();
         match (question, answer) {
             (Question::Owner, Ok(_)) if self.handshake == Handshake::Unknown => {
                 self.subscribe(self.reason)?;
             }
-            (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.falls_absent(),
+            (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.mark_absent(),
             (Question::Subscribe, Ok(_)) => self.handshake = Handshake::Done,
             (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
                 if self.handshake == Handshake::UnderWay {
@@ -185,14 +186,14 @@ impl Session<'_> {
             }
             (Question::Units, Ok(Answer::Units(units))) => self.take_listing(units)?,
             (Question::Units, Err(error)) if !error.is_passing() => self.list_by_type(error)?,
-            (Question::Units, Err(_)) if self.seeded => self.lose_listing(),
+            (Question::Units, Err(_)) if self.seeded => self.retry_listing(),
             (Question::UnitsOf(unit_type), answer) => self.take_part(unit_type, answer)?,
             (Question::Jobs, Ok(Answer::Jobs(jobs))) => {
                 self.jobs.under_way = false;
                 self.jobs.unanswered = false;
                 self.jobs.count = jobs.len();
                 self.note_listing(Listing::Jobs, None);
-                let gone = lock(&self.shared.inventory).adopt_jobs(jobs, clock::monotonic());
+                let gone = lock(&self.shared.inventory).replace_jobs(jobs, clock::monotonic());
                 if std::mem::take(&mut self.jobs.comparing) {
                     self.count_drift("job", gone);
                 }
@@ -204,7 +205,7 @@ impl Session<'_> {
             (Question::Jobs, Err(error)) if !error.is_passing() => {
                 // What is signalled of jobs is still known; what there was before a gap is not.
                 if !self.seeded {
-                    lock(&self.shared.inventory).adopt_jobs(Vec::new(), clock::monotonic());
+                    lock(&self.shared.inventory).replace_jobs(Vec::new(), clock::monotonic());
                 }
                 self.jobs.under_way = false;
                 self.jobs.unanswered = false;
@@ -217,20 +218,20 @@ impl Session<'_> {
                 self.jobs.unanswered = true;
             }
             (Question::UnitFiles, Ok(Answer::UnitFiles(files))) => {
-                lock(&self.shared.inventory).adopt_files(files);
+                lock(&self.shared.inventory).replace_files(files);
                 self.note_listing(Listing::UnitFiles, None);
             }
             (Question::UnitFiles, Err(error)) => {
                 // What is known of them stays, until the next time that they change.
                 self.files.wanted = error.is_passing();
                 if !self.files.wanted {
-                    lock(&self.shared.inventory).lack_files();
+                    lock(&self.shared.inventory).note_no_files();
                     self.note_listing(Listing::UnitFiles, Some(&error));
                 }
                 debug!(%error, "cannot list the unit files");
             }
             (Question::ActivatableNames, Ok(Answer::ActivatableNames(names))) => {
-                lock(&self.shared.inventory).adopt_activatable(names);
+                lock(&self.shared.inventory).replace_activatable(names);
             }
             // What is known of them stays, until the next listing of units.
             (Question::ActivatableNames, _) => {}
@@ -259,13 +260,13 @@ impl Session<'_> {
             (_, Err(error)) => return Err(End::Refused { method, error }),
             (_, Ok(_)) => {}
         }
-        self.end_pulse();
+        self.end_refresh();
         Ok(())
     }
 
     fn take_listing(&mut self, units: Vec<ListedUnit>) -> Result<(), End> {
         let count = units.len();
-        let gone = self.place(Scope::All, units);
+        let gone = self.place(ListedTypes::All, units);
         self.end_listing(count, gone)
     }
 
@@ -289,15 +290,15 @@ impl Session<'_> {
         match answer {
             Ok(Answer::Units(units)) => {
                 parts.units += units.len();
-                parts.gone += self.place(Scope::Type(unit_type), units);
+                parts.gone += self.place(ListedTypes::Type(unit_type), units);
             }
             Ok(_) => {}
             Err(error) if error.is_passing() => parts.unanswered = Some(error),
             Err(error) => {
                 // From now on units of this type that are signalled are news.
                 self.note_listing(Listing::Units(unit_type), Some(&error));
-                if self.listing.under_way == Some(Reason::Reload) {
-                    lock(&self.shared.inventory).doubt_settings(Scope::Type(unit_type));
+                if self.listing.under_way == Some(ResyncReason::Reload) {
+                    lock(&self.shared.inventory).invalidate_settings(ListedTypes::Type(unit_type));
                 }
                 parts.refused += 1;
             }
@@ -313,7 +314,7 @@ impl Session<'_> {
         let method = Question::Units.method();
         match parts.unanswered {
             Some(_) if self.seeded => {
-                self.lose_listing();
+                self.retry_listing();
                 return Ok(());
             }
             Some(error) => return Err(End::Refused { method, error }),
@@ -326,7 +327,7 @@ impl Session<'_> {
     }
 
     /// Asks for the listing again with the next tick.
-    fn lose_listing(&mut self) {
+    fn retry_listing(&mut self) {
         self.listing.unanswered = true;
         let reasons = [self.listing.wanted, self.listing.under_way.take()];
         // What was missed must not be forgotten.
@@ -336,24 +337,24 @@ impl Session<'_> {
 
     /// Whether the listing under way compares nothing: units that a reload drops go without a
     /// signal that counts. What came up meanwhile reads everything anyway.
-    fn is_moot(&self) -> bool {
-        self.listing.under_way == Some(Reason::Interval)
+    fn is_obsolete(&self) -> bool {
+        self.listing.under_way == Some(ResyncReason::Interval)
             && (self.reload.is_some() || self.listing.wanted.is_some())
     }
 
     /// Puts listed units into the table. Returns how many units had gone without a signal.
-    fn place(&mut self, scope: Scope, units: Vec<ListedUnit>) -> usize {
-        let Some(reason) = self.listing.under_way.filter(|_| !self.is_moot()) else { return 0 };
+    fn place(&mut self, scope: ListedTypes, units: Vec<ListedUnit>) -> usize {
+        let Some(reason) = self.listing.under_way.filter(|_| !self.is_obsolete()) else { return 0 };
         let extent = if reason.may_have_missed() { Extent::Everything } else { Extent::Settings };
         let (mut gone, now) = (0, clock::monotonic());
         match reason {
-            Reason::Interval => {
+            ResyncReason::Interval => {
                 gone = lock(&self.shared.inventory).compare_part(scope, units, now);
             }
             _ => {
                 let mut inventory = lock(&self.shared.inventory);
                 inventory.note_clock(clock::offset());
-                inventory.adopt_part(scope, units, extent, now);
+                inventory.resync_part(scope, units, extent, now);
             }
         }
         let types = UnitType::ALL.into_iter().filter(|it| scope.has(*it));
@@ -362,24 +363,24 @@ impl Session<'_> {
     }
 
     fn end_listing(&mut self, units: usize, gone: usize) -> Result<(), End> {
-        let is_moot = self.is_moot();
+        let is_obsolete = self.is_obsolete();
         let Some(reason) = self.listing.under_way.take() else { return Ok(()) };
         self.listing.unanswered = false;
         self.listing.units = units;
-        if is_moot {
+        if is_obsolete {
             self.jobs.comparing = false;
             return self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted));
         }
-        if reason == Reason::Interval {
-            lock(&self.shared.inventory).look_at_files();
+        if reason == ResyncReason::Interval {
+            lock(&self.shared.inventory).check_files();
             self.count_drift("presence", gone);
             self.settle = Some(Settle::At(Instant::now() + SETTLE));
         } else {
-            lock(&self.shared.inventory).see_all();
+            lock(&self.shared.inventory).note_all_listed();
             self.manager = facts().collect();
             self.want_files();
         }
-        let reason = Word::Borrowed(reason.as_str());
+        let reason = LabelValue::Borrowed(reason.as_str());
         *self.shared.telemetry.totals().resyncs.entry(reason).or_default() += 1;
         self.listing.wanted.take().map_or(Ok(()), |wanted| self.want_listing(wanted))
     }
@@ -412,36 +413,36 @@ impl Session<'_> {
             warn!(field, count, "the table had drifted from what systemd says");
             let count = u64::try_from(count).unwrap_or(u64::MAX);
             let mut totals = self.shared.telemetry.totals();
-            *totals.drift.entry(Word::Borrowed(field)).or_default() += count;
+            *totals.drift.entry(LabelValue::Borrowed(field)).or_default() += count;
         }
     }
 
-    fn end_pulse(&mut self) {
-        if self.pulse.end() && matches!(self.settle, Some(Settle::WithPulse)) {
+    fn end_refresh(&mut self) {
+        if self.refresh.end() && matches!(self.settle, Some(Settle::WithRefresh)) {
             self.settle = None;
-            for field in lock(&self.shared.inventory).take_suspects() {
+            for field in lock(&self.shared.inventory).take_drift() {
                 self.count_drift(field, 1);
             }
         }
     }
 
-    fn falls_absent(&mut self) {
+    fn mark_absent(&mut self) {
         self.handshake = Handshake::Absent;
         if !self.seeded {
             self.absent_until.get_or_insert_with(|| Instant::now() + ABSENT_LIMIT);
         }
     }
 
-    fn falls_silent(&mut self) {
+    fn mark_silent(&mut self) {
         // A manager that reloads says so first, and answers afterwards.
         if self.reload.is_none() {
             self.silent_since.get_or_insert_with(Instant::now);
-            self.pulse.give_up();
-            lock(&self.shared.inventory).stir_all();
+            self.refresh.give_up();
+            lock(&self.shared.inventory).mark_all_changed();
         }
     }
 
-    fn speaks(&mut self) {
+    fn mark_alive(&mut self) {
         self.silent_since = None;
     }
 }

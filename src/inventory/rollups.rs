@@ -6,14 +6,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    departed::Past,
+    counters::{Counters, Delta},
     entry::Entry,
-    history::{Gain, History},
+    gone::GoneUnit,
     unit::Usec,
 };
 use crate::{
-    filter::Slices,
-    sum::{SumName, Sums, Told},
+    selection::filter::Slices,
+    selection::rollup::{Placement, RollupName, Rollups},
     systemd::name::UnitName,
 };
 
@@ -22,15 +22,15 @@ const CAPACITY: usize = 10_000;
 
 /// The sums, and which units they are of.
 #[derive(Debug, Default)]
-pub(super) struct Summed {
-    pub(super) sums: Sums,
-    kept: BTreeMap<SumName, Kept>,
+pub(super) struct RollupTable {
+    pub(super) rules: Rollups,
+    kept: BTreeMap<RollupName, KeptRollup>,
     additions: u64,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    history: Arc<History>,
+struct KeptRollup {
+    counters: Arc<Counters>,
     /// When a unit of it last left, in microseconds since boot.
     left: Usec,
     /// The number of the last addition.
@@ -39,30 +39,31 @@ struct Kept {
 
 /// A sum as it is written down.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SumRecord {
-    name: SumName,
-    pub(super) history: Arc<History>,
+pub(super) struct RollupRecord {
+    name: RollupName,
+    #[serde(rename = "history")]
+    pub(super) counters: Arc<Counters>,
     left: Usec,
 }
 
-// === impl Summed ===
+// === impl RollupTable ===
 
-impl Summed {
+impl RollupTable {
     /// Adds what has happened to a unit to its sum, if it is of one; at once, or as soon as its slice
     /// is known where that tells of which, or whether it passes the filters.
-    pub(super) fn add(&mut self, entry: &mut Entry, gain: &Gain, slices: &Slices) {
-        if entry.admitted && self.sums.place(&entry.unit.name, None) != Told::Alone {
-            entry.unsummed.get_or_insert_default().add(gain);
+    pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta, slices: &Slices) {
+        if entry.admitted && self.rules.place(&entry.unit.name, None) != Placement::Own {
+            entry.not_rolled_up.get_or_insert_default().add(delta);
             self.settle(entry, slices);
         }
     }
 
     /// Adds what waits for the slice of a unit to be known, if that is known now.
     pub(super) fn settle(&mut self, entry: &mut Entry, slices: &Slices) {
-        if entry.unsummed.is_some()
+        if entry.not_rolled_up.is_some()
             && slices.admit(&entry.unit.name, entry.slice())
-            && let Told::With(sum) = self.sums.place(&entry.unit.name, entry.slice())
-            && let Some(more) = entry.unsummed.take()
+            && let Placement::RolledUp(sum) = self.rules.place(&entry.unit.name, entry.slice())
+            && let Some(more) = entry.not_rolled_up.take()
         {
             self.merge(sum, &more);
         }
@@ -70,7 +71,7 @@ impl Summed {
 
     /// Takes in that a unit of this slice has left.
     pub(super) fn leave(&mut self, unit: &UnitName, slice: Option<&UnitName>, now: Usec) {
-        if let Told::With(sum) = self.sums.place(unit, slice)
+        if let Placement::RolledUp(sum) = self.rules.place(unit, slice)
             && let Some(kept) = self.kept.get_mut(&sum)
         {
             kept.left = kept.left.max(now);
@@ -78,14 +79,14 @@ impl Summed {
     }
 
     /// Every sum with what has happened, and when a unit of it last left.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&SumName, &Arc<History>, Usec)> {
-        self.kept.iter().map(|(sum, kept)| (sum, &kept.history, kept.left))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&RollupName, &Arc<Counters>, Usec)> {
+        self.kept.iter().map(|(sum, kept)| (sum, &kept.counters, kept.left))
     }
 
-    pub(super) fn record(&self) -> Vec<SumRecord> {
-        let record = |(name, kept): (&SumName, &Kept)| SumRecord {
+    pub(super) fn record(&self) -> Vec<RollupRecord> {
+        let record = |(name, kept): (&RollupName, &KeptRollup)| RollupRecord {
             name: name.clone(),
-            history: Arc::clone(&kept.history),
+            counters: Arc::clone(&kept.counters),
             left: kept.left,
         };
         self.kept.iter().map(record).collect()
@@ -95,22 +96,22 @@ impl Summed {
     /// remembered of their units.
     pub(super) fn recall<'a>(
         &mut self,
-        records: Vec<SumRecord>,
-        units: impl Iterator<Item = (&'a UnitName, &'a Past)>,
+        records: Vec<RollupRecord>,
+        units: impl Iterator<Item = (&'a UnitName, &'a GoneUnit)>,
     ) {
-        let (mut written, mut others) = (Self::new(self.sums), Self::new(self.sums));
-        for SumRecord { name, history, left } in records {
-            if self.sums.has(&name) {
-                written.merge(name.clone(), &history);
+        let (mut written, mut others) = (Self::new(self.rules), Self::new(self.rules));
+        for RollupRecord { name, counters, left } in records {
+            if self.rules.has(&name) {
+                written.merge(name.clone(), &counters);
                 written.kept.entry(name).and_modify(|kept| kept.left = left);
             }
         }
         for (unit, past) in units {
             let slice = past.slice.as_ref();
-            if let Told::With(sum) = self.sums.place(unit, slice)
+            if let Placement::RolledUp(sum) = self.rules.place(unit, slice)
                 && !written.kept.contains_key(&sum)
             {
-                others.merge(sum, &past.history);
+                others.merge(sum, &past.counters);
                 others.leave(unit, slice, past.left);
             }
         }
@@ -119,14 +120,14 @@ impl Summed {
         self.kept.append(&mut others.kept);
     }
 
-    pub(super) fn new(sums: Sums) -> Self {
-        Self { sums, ..Self::default() }
+    pub(super) fn new(rules: Rollups) -> Self {
+        Self { rules, ..Self::default() }
     }
 
-    fn merge(&mut self, sum: SumName, more: &History) {
+    fn merge(&mut self, sum: RollupName, more: &Counters) {
         self.additions += 1;
         let kept = self.kept.entry(sum).or_default();
-        Arc::make_mut(&mut kept.history).merge(more);
+        Arc::make_mut(&mut kept.counters).merge(more);
         kept.added = self.additions;
         if self.kept.len() > CAPACITY {
             // The one to which nothing has been added for the longest time.
@@ -144,23 +145,23 @@ mod tests {
 
     #[test]
     fn sums_without_end_do_not_fill_the_memory() {
-        let sums = Sums::read(["instances"]).unwrap();
-        let mut summed = Summed::new(sums);
+        let rules = Rollups::read(["instances"]).unwrap();
+        let mut rollups = RollupTable::new(rules);
         let unit = |number| UnitName::new(&format!("u{number}@x.service")).unwrap();
-        let sum = |number| match sums.place(&unit(number), None) {
-            Told::With(sum) => sum,
+        let sum = |number| match rules.place(&unit(number), None) {
+            Placement::RolledUp(sum) => sum,
             other => panic!("{other:?}"),
         };
-        let more = History { starts: 1, ..History::default() };
+        let more = Counters { starts: 1, ..Counters::default() };
         for number in 0..=CAPACITY {
-            summed.merge(sum(number), &more);
-            summed.merge(sum(0), &more);
+            rollups.merge(sum(number), &more);
+            rollups.merge(sum(0), &more);
         }
         let starts = |number| {
             let sum = sum(number);
-            summed.kept.get(&sum).map(|kept| kept.history.starts)
+            rollups.kept.get(&sum).map(|kept| kept.counters.starts)
         };
-        assert_eq!(summed.kept.len(), CAPACITY);
+        assert_eq!(rollups.kept.len(), CAPACITY);
         assert_eq!(starts(0), Some(CAPACITY as u64 + 2), "it is the one that is used most");
         assert_eq!((starts(1), starts(2)), (None, Some(1)));
     }

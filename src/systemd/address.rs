@@ -7,7 +7,7 @@ use std::{
 
 /// Whose manager is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum ManagerScope {
     /// PID 1.
     System,
     /// The manager of the user that runs the exporter.
@@ -16,11 +16,11 @@ pub enum Scope {
 
 /// One way to reach a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Address {
     /// Over a message bus at this D-Bus address.
     Bus {
         /// Whose bus it is.
-        scope: Scope,
+        scope: ManagerScope,
         /// Its D-Bus address.
         address: String,
     },
@@ -28,7 +28,7 @@ pub enum Way {
     Private(PathBuf),
 }
 
-impl Scope {
+impl ManagerScope {
     /// Its name.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -38,17 +38,17 @@ impl Scope {
     }
 }
 
-impl Way {
+impl Address {
     /// The ways to a manager in the order in which they are tried. Without a bus the manager's own
-    /// socket is the way out; with `private` it is the only way.
-    pub fn to(scope: Scope, private: bool) -> Vec<Self> {
+    /// socket is the way out; with `private` it is the only address.
+    pub fn to(scope: ManagerScope, private: bool) -> Vec<Self> {
         match scope {
-            Scope::System => {
+            ManagerScope::System => {
                 let address = set("DBUS_SYSTEM_BUS_ADDRESS")
                     .unwrap_or_else(|| "unix:path=/run/dbus/system_bus_socket".to_owned());
                 Self::both(scope, address, PathBuf::from("/run/systemd/private"), private)
             }
-            Scope::User => {
+            ManagerScope::User => {
                 let directory = set("XDG_RUNTIME_DIR")
                     .unwrap_or_else(|| format!("/run/user/{}", rustix::process::getuid().as_raw()));
                 let address = set("DBUS_SESSION_BUS_ADDRESS")
@@ -60,22 +60,24 @@ impl Way {
 
     /// The ways to a user's manager with this bus and this `XDG_RUNTIME_DIR`.
     pub fn to_user(address: String, runtime_dir: &Path, private: bool) -> Vec<Self> {
-        Self::both(Scope::User, address, runtime_dir.join("systemd/private"), private)
+        Self::both(ManagerScope::User, address, runtime_dir.join("systemd/private"), private)
     }
 
-    fn both(scope: Scope, address: String, socket: PathBuf, private: bool) -> Vec<Self> {
+    fn both(scope: ManagerScope, address: String, socket: PathBuf, private: bool) -> Vec<Self> {
         let socket = Self::Private(socket);
         if private { vec![socket] } else { vec![Self::Bus { scope, address }, socket] }
     }
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bus { scope: Scope::System, address } => {
+            Self::Bus { scope: ManagerScope::System, address } => {
                 write!(f, "the system bus at {address}")
             }
-            Self::Bus { scope: Scope::User, address } => write!(f, "the user bus at {address}"),
+            Self::Bus { scope: ManagerScope::User, address } => {
+                write!(f, "the user bus at {address}")
+            }
             Self::Private(path) => write!(f, "the private socket {}", path.display()),
         }
     }

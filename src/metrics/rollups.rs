@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cgroup::resources::Resources,
-    inventory::snapshot::Sum,
+    inventory::snapshot::Rollup,
     systemd::{name::UnitName, state::ActiveState},
 };
 
@@ -47,7 +47,7 @@ pub(super) fn encode(
 // === impl Members ===
 
 impl<'a> Members<'a> {
-    pub(super) fn of(sum: &'a Sum) -> Self {
+    pub(super) fn of(sum: &'a Rollup) -> Self {
         let mut members = BTreeMap::new();
         for unit in sum.visible() {
             *members.entry(&unit.active_state).or_default() += 1;
@@ -62,7 +62,7 @@ impl<'a> Members<'a> {
     /// What they use together now. What the kernel counts of a control group it forgets with it, so
     /// a sum of that would go down whenever a unit stops: it is left out.
     pub(super) fn resources(
-        sum: &Sum,
+        sum: &Rollup,
         resources: &HashMap<UnitName, Resources>,
     ) -> Option<Resources> {
         let mut all: Option<Resources> = None;

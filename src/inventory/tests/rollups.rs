@@ -1,7 +1,7 @@
 //! Units that are told of as one.
 
 use super::super::*;
-use crate::inventory::snapshot::{Snapshot, Sum};
+use crate::inventory::snapshot::{Rollup, Snapshot};
 use crate::systemd::state::ActiveState;
 
 const RETENTION: Usec = 1_000;
@@ -13,10 +13,10 @@ fn unit(name: &str) -> UnitName {
 fn summing(words: &[&str], slices: &[&str]) -> Inventory {
     let admits = |name: &str| !name.starts_with("hidden");
     let slices = Slices::read(slices.iter().copied()).unwrap();
-    let inventory = Inventory::new(Box::new(admits), RETENTION, Wants::EVERYTHING);
-    let sums = Sums::read(words.iter().copied()).unwrap();
-    let mut inventory = inventory.only_in(slices).summing(sums);
-    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    let inventory = Inventory::new(Box::new(admits), RETENTION, Needs::EVERYTHING);
+    let sums = Rollups::read(words.iter().copied()).unwrap();
+    let mut inventory = inventory.only_in(slices).rolling_up(sums);
+    inventory.resync(Vec::new(), Extent::Everything, 0);
     inventory
 }
 
@@ -51,9 +51,9 @@ fn leave(inventory: &mut Inventory, name: &str, at: Usec) {
 
 /// The names of all, how many of each are there, and how often one of them was started.
 fn told(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
-    let told = |sum: &Sum| sum.visible().count() > 0 || !sum.history.is_empty();
-    let sums = snapshot.sums.iter().filter(|sum| told(sum));
-    sums.map(|sum| (sum.name.as_str(), sum.visible().count(), sum.history.starts)).collect()
+    let told = |sum: &Rollup| sum.visible().count() > 0 || !sum.counters.is_empty();
+    let sums = snapshot.rollups.iter().filter(|sum| told(sum));
+    sums.map(|sum| (sum.name.as_str(), sum.visible().count(), sum.counters.starts)).collect()
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn instances_have_no_series_of_their_own() {
     leave(&mut inventory, "a@x.service", 20);
     let snapshot = inventory.snapshot(21);
     assert_eq!(told(&snapshot), [("a@.service", 1, 2), ("a@.socket", 1, 1)]);
-    assert!(snapshot.departed.is_empty(), "{:?}", snapshot.departed);
+    assert!(snapshot.gone.is_empty(), "{:?}", snapshot.gone);
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
         active_state: ActiveState::Activating,
         sub_state: "auto-restart-queued".into(),
     };
-    inventory.adopt(vec![listed], Extent::Everything, 2);
+    inventory.resync(vec![listed], Extent::Everything, 2);
     while let Some((name, property)) = inventory.next_question() {
         let value = match property {
             UnitProperty::ActiveState => Value::Text("activating".into()),
@@ -135,7 +135,7 @@ fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
         };
         inventory.answer(&name, property, Ok(value));
     }
-    let restarts = |inventory: &Inventory| inventory.snapshot(3).sums[0].history.restarts;
+    let restarts = |inventory: &Inventory| inventory.snapshot(3).rollups[0].counters.restarts;
     assert_eq!(restarts(&inventory), 0);
     inventory.compare(Vec::new(), 3);
     assert_eq!(restarts(&inventory), 1);
@@ -161,7 +161,7 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
             };
             inventory.answer(&name, property, Ok(value));
         }
-        inventory.look_at_files();
+        inventory.check_files();
         (asked, inventory.unsignalled().len(), inventory.next_question().is_some())
     };
     for (name, at_scrape) in [("a@x.service", 4), ("a@x.socket", 3), ("a@x.timer", 0)] {
@@ -179,10 +179,10 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
 /// In which slice a scope is, is asked of it once; of others it is not.
 #[test]
 fn scopes_are_told_of_under_their_slice() {
-    let wants = Wants { slices: false, scope_slices: false, ..Wants::EVERYTHING };
-    let sums = Sums::read(["scopes"]).unwrap();
-    let mut inventory = Inventory::new(Box::new(|_| true), RETENTION, wants).summing(sums);
-    inventory.adopt(Vec::new(), Extent::Everything, 0);
+    let wants = Needs { slices: false, scope_slices: false, ..Needs::EVERYTHING };
+    let sums = Rollups::read(["scopes"]).unwrap();
+    let mut inventory = Inventory::new(Box::new(|_| true), RETENTION, wants).rolling_up(sums);
+    inventory.resync(Vec::new(), Extent::Everything, 0);
     let scopes = ["session-1.scope", "session-2.scope", "other.scope", "brief.scope"];
     for (name, at) in scopes.into_iter().chain(["a.service"]).zip(1..) {
         start(&mut inventory, name, at);
@@ -211,10 +211,10 @@ fn scopes_are_told_of_under_their_slice() {
 fn reborn(inventory: &Inventory, words: &[&str]) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let mut reborn = Inventory::new(Box::new(|_| true), RETENTION, Wants::EVERYTHING)
-        .summing(Sums::read(words.iter().copied()).unwrap());
+    let mut reborn = Inventory::new(Box::new(|_| true), RETENTION, Needs::EVERYTHING)
+        .rolling_up(Rollups::read(words.iter().copied()).unwrap());
     reborn.recall(serde_json::from_slice(&written).unwrap());
-    reborn.adopt(Vec::new(), Extent::Everything, 30);
+    reborn.resync(Vec::new(), Extent::Everything, 30);
     reborn
 }
 
@@ -227,12 +227,12 @@ fn sums_outlive_the_exporter() {
         start(&mut inventory, name, at);
         leave(&mut inventory, name, at);
     }
-    inventory.departed.take(&unit("a@x.service")).unwrap();
+    inventory.gone.take(&unit("a@x.service")).unwrap();
     let again = reborn(&inventory, &["instances"]);
     assert_eq!(told(&again.snapshot(30)), [("a@.service", 0, 2), ("b@.service", 0, 1)]);
     let without = reborn(&again, &[]);
     assert_eq!(told(&without.snapshot(30)), []);
-    assert_eq!(without.snapshot(30).departed.len(), 2);
+    assert_eq!(without.snapshot(30).gone.len(), 2);
     let anew = reborn(&without, &["instances"]);
     assert_eq!(told(&anew.snapshot(30)), [("a@.service", 0, 1), ("b@.service", 0, 1)]);
 }

@@ -1,7 +1,7 @@
 //! What is asked of systemd, and how often.
 
 use super::*;
-use crate::inventory::asking::FILES_AT_ONCE;
+use crate::inventory::queue::FILES_AT_ONCE;
 
 fn listed(name: &str) -> ListedUnit {
     ListedUnit {
@@ -47,7 +47,7 @@ fn files_are_looked_at_in_turn() {
         files.sort();
         files
     };
-    inventory.adopt(listing.clone(), Extent::Everything, 0);
+    inventory.resync(listing.clone(), Extent::Everything, 0);
     assert_eq!(looked_at(&mut inventory, &[]), Vec::<String>::new());
     let mut compare = |changed: &[&str]| {
         inventory.compare(listing.clone(), 0);
@@ -65,7 +65,7 @@ fn files_are_looked_at_in_turn() {
     // After a reload only those that were old before may be new.
     inventory.compare(listing.clone(), 0);
     looked_at(&mut inventory, &["u0400.timer"]);
-    inventory.adopt(listing.clone(), Extent::Settings, 0);
+    inventory.resync(listing.clone(), Extent::Settings, 0);
     assert_eq!(looked_at(&mut inventory, &[]), ["u0400.timer"]);
 }
 
@@ -73,7 +73,7 @@ fn files_are_looked_at_in_turn() {
 #[test]
 fn what_is_met_first_is_asked_once() {
     let mut inventory = inventory();
-    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
     let at_first = asked(&mut inventory, &[]);
     let mut once = at_first.clone();
     once.dedup();
@@ -81,7 +81,7 @@ fn what_is_met_first_is_asked_once() {
     once.dedup();
     assert_eq!(once.len(), at_first.len(), "{at_first:?}");
     // What a gap shows of one that is known is answered twice before it counts.
-    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
     assert!(asked(&mut inventory, &[]).len() <= at_first.len(), "nothing has happened");
 }
 
@@ -91,7 +91,7 @@ fn what_is_met_first_is_asked_once() {
 fn a_socket_is_asked_while_something_happens_on_it() {
     let mut inventory = inventory();
     let units = ["talk.socket", "talk@1.service", "talk@x.socket"];
-    inventory.adopt(units.map(listed).into(), Extent::Everything, 0);
+    inventory.resync(units.map(listed).into(), Extent::Everything, 0);
     let talk = UnitName::new("talk.socket").unwrap();
     while let Some((unit, property)) = inventory.next_question() {
         let accept = property == UnitProperty::Accept;
@@ -126,7 +126,7 @@ fn a_socket_is_asked_while_something_happens_on_it() {
         inventory.apply(Event::UnitNew(UnitName::new(other).unwrap()), 0);
         assert!(!asks(&mut inventory, Ok(0)), "{other}");
     }
-    inventory.stir_all();
+    inventory.mark_all_changed();
     assert!(asks(&mut inventory, Ok(2)));
     assert!(asks(&mut inventory, Ok(2)), "there are some");
     assert!(asks(&mut inventory, Ok(0)), "there were some");
@@ -244,14 +244,14 @@ fn a_property_that_this_systemd_lacks_is_asked_once() {
         assert!(inventory.is_complete());
         asked
     };
-    inventory.adopt(units.map(up).into(), Extent::Everything, 0);
+    inventory.resync(units.map(up).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
     inventory.apply(Event::UnitNew(UnitName::new("e.service").unwrap()), 0);
-    inventory.adopt(units.map(up).into(), Extent::Settings, 0);
+    inventory.resync(units.map(up).into(), Extent::Settings, 0);
     assert_eq!(ask(&mut inventory), Vec::<String>::new());
     // After a gap it may be another version.
-    inventory.doubt_everything();
-    inventory.adopt(units.map(up).into(), Extent::Everything, 0);
+    inventory.invalidate_all();
+    inventory.resync(units.map(up).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
 }
 
@@ -291,7 +291,7 @@ fn wanted(inventory: &Inventory) -> Vec<String> {
 #[test]
 fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() {
     let mut inventory = inventory();
-    inventory.adopt(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
+    inventory.resync(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
     becomes(&mut inventory, "all.target", "active");
     assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "it is there at the start");
     assert_eq!(wanted(&inventory), ["a.timer"]);
@@ -329,13 +329,13 @@ fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile
         vec![all, listed("a.timer")]
     };
     let mut inventory = inventory();
-    inventory.adopt(listing(), Extent::Everything, 0);
+    inventory.resync(listing(), Extent::Everything, 0);
     for round in 0..3 {
         assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "{round}");
         assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new(), "{round}");
         match round {
             0 => drop(inventory.compare(listing(), 0)),
-            _ => inventory.adopt(listing(), Extent::Settings, 0),
+            _ => inventory.resync(listing(), Extent::Settings, 0),
         }
         assert_eq!(wanted(&inventory), ["a.timer"], "{round}");
     }
@@ -345,7 +345,7 @@ fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile
 #[test]
 fn a_unit_that_only_an_inactive_unit_wants_is_not_asked_what_excuses_it() {
     let mut inventory = inventory();
-    inventory.adopt(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
+    inventory.resync(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
     let asks_on = |inventory: &mut Inventory| {
         let mut asks_on = false;
         while let Some((unit, property)) = inventory.next_question() {
@@ -371,7 +371,7 @@ fn a_unit_that_only_an_inactive_unit_wants_is_not_asked_what_excuses_it() {
 fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
     let mut inventory = inventory();
     let all = ListedUnit { active_state: ActiveState::Active, ..listed("all.target") };
-    inventory.adopt(vec![all, listed("a.timer")], Extent::Everything, 0);
+    inventory.resync(vec![all, listed("a.timer")], Extent::Everything, 0);
     asked_about_rest(&mut inventory);
     let unit = UnitName::new("a.timer").unwrap();
     inventory.apply(Event::JobNew { id: 7, unit: unit.clone() }, 0);
@@ -415,7 +415,7 @@ fn nothing_that_was_deferred_is_asked_during_a_reload() {
 fn a_unit_that_was_listed_at_the_start_is_asked_about_however_often_it_comes_to_rest() {
     let name = UnitName::new("a.service").unwrap();
     let mut inventory = inventory();
-    inventory.adopt(vec![listed("a.service")], Extent::Everything, 0);
+    inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
     for id in 0..3 {
         inventory.apply(Event::JobNew { id, unit: name.clone() }, 10);
         inventory.apply(changed(&name, "inactive", Value::Nothing), 10);
@@ -435,7 +435,7 @@ fn a_unit_that_was_frozen_before_a_gap_is_asked_whether_it_still_is() {
         ..listed("a.service")
     };
     let mut inventory = inventory();
-    inventory.adopt(vec![listed()], Extent::Everything, 0);
+    inventory.resync(vec![listed()], Extent::Everything, 0);
     let freezer = |inventory: &mut Inventory| {
         asked(inventory, &[]).iter().any(|(_, property)| *property == UnitProperty::Freezer)
     };
@@ -444,7 +444,7 @@ fn a_unit_that_was_frozen_before_a_gap_is_asked_whether_it_still_is() {
     inventory.apply(Event::UnitChanged(listed().name, frozen), 0);
     assert!(inventory.snapshot(0).units[0].is_frozen);
     inventory.disconnect();
-    inventory.adopt(vec![listed()], Extent::Everything, 0);
+    inventory.resync(vec![listed()], Extent::Everything, 0);
     assert!(freezer(&mut inventory));
     assert!(!inventory.snapshot(0).units[0].is_frozen);
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt};
 
 use super::family::{Exposition, FamilyOf, families};
 use crate::{
-    build,
-    telemetry::{Totals, Word},
+    telemetry::{LabelValue, OwnCounters},
+    version,
 };
 
 families! {
@@ -30,10 +30,10 @@ families! {
 }
 
 pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {
-    out.family(&BUILD).add([build::VERSION, build::REVISION, build::RUSTC], 1_u64)
+    out.family(&BUILD).add([version::VERSION, version::REVISION, version::RUSTC], 1_u64)
 }
 
-pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
+pub(super) fn encode(totals: &OwnCounters, out: &mut Exposition<'_>) -> fmt::Result {
     counter(&EVENTS, &totals.events, out)?;
     out.family(&EVENT_LAG).add_histogram([], &totals.event_lag)?;
     counter(&RESYNCS, &totals.resyncs, out)?;
@@ -49,7 +49,7 @@ pub(super) fn encode(totals: &Totals, out: &mut Exposition<'_>) -> fmt::Result {
 
 fn counter(
     family: &'static FamilyOf<1>,
-    counts: &BTreeMap<Word, u64>,
+    counts: &BTreeMap<LabelValue, u64>,
     out: &mut Exposition<'_>,
 ) -> fmt::Result {
     let mut samples = out.family(family);

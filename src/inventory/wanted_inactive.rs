@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inventory, asking::enqueue, entry::Entry, unit::Details, unit::Unit, unit::Usec};
+use super::{Inventory, entry::Entry, queue::enqueue, unit::Details, unit::Unit, unit::Usec};
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
@@ -18,7 +18,7 @@ pub(super) type Activatable = BTreeSet<Box<str>>;
 
 /// Since when a unit that should run does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum InactiveReason {
     /// It has not left the inactive state since systemd began.
     NeverStarted,
     /// It has been started since.
@@ -28,7 +28,7 @@ pub enum Reason {
 /// What systemd says of an inactive unit beyond its row: which units want it, and what may excuse
 /// it.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct InactiveFacts {
     /// An active unit has wanted it while it was at rest: only then is it of interest what excuses it.
     is_wanted: bool,
     /// All that is asked of it has been known since.
@@ -60,9 +60,9 @@ struct Check {
     met: bool,
 }
 
-// === impl Rest ===
+// === impl InactiveFacts ===
 
-impl Rest {
+impl InactiveFacts {
     /// Takes the value of one of [`PropertySet::RESTING`].
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         use UnitProperty as P;
@@ -151,14 +151,14 @@ impl Rest {
         unit: &Unit,
         is_active: impl Fn(&UnitName) -> bool + Copy,
         activatable: Option<&Activatable>,
-    ) -> Option<Reason> {
+    ) -> Option<InactiveReason> {
         let is_missed = self.is_known
             && is_candidate(unit)
             && self.wanting().any(is_active)
             && !self.is_by_design(unit, is_active, activatable);
         let reason = match unit.inactive_exit {
-            None => Reason::NeverStarted,
-            Some(_) => Reason::Stopped,
+            None => InactiveReason::NeverStarted,
+            Some(_) => InactiveReason::Stopped,
         };
         is_missed.then_some(reason)
     }
@@ -248,9 +248,9 @@ impl Check {
     }
 }
 
-// === impl Reason ===
+// === impl InactiveReason ===
 
-impl Reason {
+impl InactiveReason {
     /// The value of the label `reason`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -265,7 +265,7 @@ impl Reason {
 impl Entry {
     /// Takes in whether the unit is inactive now. Returns whether it has become so, and is to be
     /// asked after a pause.
-    pub(super) fn note_rest(&mut self) -> bool {
+    pub(super) fn note_inactive(&mut self) -> bool {
         if self.unit.active_state == ActiveState::Inactive {
             return !self.lasts;
         }
@@ -274,13 +274,13 @@ impl Entry {
             (rest.is_wanted, rest.is_known) = (false, false);
         }
         // By the time that it is inactive again other units may want it.
-        self.doubt(PropertySet::RELATIONS);
+        self.invalidate(PropertySet::RELATIONS);
         false
     }
 
     /// Takes in that the unit has been in memory for a while as it is, or was listed.
     pub(super) fn note_lasting(&mut self) {
-        if self.note_rest() {
+        if self.note_inactive() {
             self.lasts = true;
         }
     }
@@ -290,24 +290,24 @@ impl Entry {
 
 impl Inventory {
     /// Takes in the names that the bus starts services for.
-    pub fn adopt_activatable(&mut self, names: BTreeSet<Box<str>>) {
+    pub fn replace_activatable(&mut self, names: BTreeSet<Box<str>>) {
         self.activatable = Some(names);
     }
 
     /// Takes in what an answer says of a unit's rest.
-    pub(super) fn conclude_rest(&mut self, name: &UnitName, answered: UnitProperty) {
+    pub(super) fn update_inactive_facts(&mut self, name: &UnitName, answered: UnitProperty) {
         if PropertySet::WANTING.has(answered) {
-            self.see_wanted(name);
+            self.recheck_wanted(name);
         } else if answered == UnitProperty::ActiveState {
-            self.note_rest(name);
+            self.note_inactive(name);
         }
         if let Some(entry) = self.units.get_mut(name) {
-            entry.conclude_rest();
+            entry.update_inactive_facts();
         }
     }
 
     /// Takes in whether an active unit wants this one. If none does, it may do so later.
-    pub(super) fn see_wanted(&mut self, name: &UnitName) {
+    pub(super) fn recheck_wanted(&mut self, name: &UnitName) {
         let Some(entry) = self.units.get(name).filter(|entry| entry.lasts) else { return };
         let Some(rest) = entry.rest.as_ref() else { return };
         let is_of_interest = !rest.is_wanted && rest.wanting().next().is_some();
@@ -321,21 +321,21 @@ impl Inventory {
     }
 
     /// Takes in whether a unit is inactive now; it is asked after a pause.
-    pub(super) fn note_rest(&mut self, name: &UnitName) {
-        if self.units.get_mut(name).is_some_and(Entry::note_rest) {
+    pub(super) fn note_inactive(&mut self, name: &UnitName) {
+        if self.units.get_mut(name).is_some_and(Entry::note_inactive) {
             self.deferred.insert(name.clone());
         }
     }
 
     /// Looks whether what wants the units that only inactive ones wanted has become active.
-    pub(super) fn see_unwanted(&mut self) {
+    pub(super) fn recheck_unwanted(&mut self) {
         for name in std::mem::take(&mut self.unwanted) {
-            self.see_wanted(&name);
+            self.recheck_wanted(&name);
         }
     }
 
     /// Why a unit does not run although an active unit wants it.
-    pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<Reason> {
+    pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<InactiveReason> {
         let is_active = |name: &UnitName| self.is_active(name);
         let rest = entry.rest.as_ref()?;
         let reason = rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
@@ -371,7 +371,7 @@ mod tests {
     /// A unit and its rest.
     struct Case {
         unit: Unit,
-        rest: Rest,
+        rest: InactiveFacts,
     }
 
     impl Case {
@@ -385,7 +385,7 @@ mod tests {
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
             unit.details = Details::Service(service);
-            let rest = Rest { is_known: true, ..Rest::default() };
+            let rest = InactiveFacts { is_known: true, ..InactiveFacts::default() };
             let case = Self { unit, rest };
             case.with(UnitProperty::WantedBy, names(&["all.target"]))
                 .with(UnitProperty::ConditionTime, Value::Number(1))
@@ -429,7 +429,7 @@ mod tests {
             self
         }
 
-        fn reason(&self) -> Option<Reason> {
+        fn reason(&self) -> Option<InactiveReason> {
             let activatable = Activatable::from(["org.example.Called".into()]);
             let is_active = |name: &UnitName| ACTIVE.contains(&name.as_str());
             self.rest.reason(&self.unit, is_active, Some(&activatable))
@@ -443,12 +443,12 @@ mod tests {
 
     #[track_caller]
     fn stopped(case: Case) {
-        assert_eq!(case.reason(), Some(Reason::Stopped));
+        assert_eq!(case.reason(), Some(InactiveReason::Stopped));
     }
 
     #[track_caller]
     fn never_started(case: Case) {
-        assert_eq!(case.reason(), Some(Reason::NeverStarted));
+        assert_eq!(case.reason(), Some(InactiveReason::NeverStarted));
     }
 
     #[test]

@@ -25,13 +25,13 @@ use crate::{
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
-    watch::{Standing, Watch},
+    watch::{SyncState, Watch},
     web::{Overview, ScrapeError, Source, Writing},
 };
 
 /// What of all that is known is served.
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
+pub struct ScrapeSettings {
     /// Whether the exporter's own metrics are.
     pub own_metrics: bool,
     /// Which groups of families are.
@@ -47,7 +47,7 @@ pub struct Settings {
 pub struct Exporter {
     watch: Watch,
     telemetry: Arc<Telemetry>,
-    settings: Settings,
+    settings: ScrapeSettings,
     /// Whether units were left out for that at the last scrape.
     dropping: AtomicBool,
     cgroups: Cgroups,
@@ -59,7 +59,12 @@ pub struct Exporter {
 impl Exporter {
     /// An exporter of what `watch` knows and `telemetry` counts, and of what units use by the
     /// control groups that are mounted at `mount`.
-    pub fn new(watch: Watch, telemetry: Arc<Telemetry>, settings: Settings, mount: &Path) -> Self {
+    pub fn new(
+        watch: Watch,
+        telemetry: Arc<Telemetry>,
+        settings: ScrapeSettings,
+        mount: &Path,
+    ) -> Self {
         let cgroups = Cgroups::new(mount, files(settings.groups));
         if let Some(shortcoming) = cgroups.layout().shortcoming() {
             info!("{shortcoming}");
@@ -86,7 +91,7 @@ impl Exporter {
     /// Has what systemd does not signal asked for. In step is who answers: a manager that hangs is
     /// found out by asking.
     async fn is_up(&self, deadline: Instant) -> bool {
-        self.watch.refresh(deadline).await && self.watch.standing().is_in_step()
+        self.watch.refresh(deadline).await && self.watch.sync_state().is_in_sync()
     }
 
     /// Reads files, so not for the threads that hear systemd.
@@ -104,7 +109,7 @@ impl Exporter {
                 unit.map(|unit| unit.name.clone())
             })
         });
-        let Settings { own_metrics, groups, max_series, states } = self.settings;
+        let ScrapeSettings { own_metrics, groups, max_series, states } = self.settings;
         Scrape {
             up,
             snapshot: snapshot.map(Arc::new),
@@ -154,23 +159,23 @@ impl Source for Exporter {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.watch.standing() {
-            Standing::InStep { .. } => Ok(()),
-            Standing::OutOfStep { why, .. } => Err(why),
+        match self.watch.sync_state() {
+            SyncState::InSync { .. } => Ok(()),
+            SyncState::OutOfSync { why, .. } => Err(why),
         }
     }
 
     fn overview(&self) -> Overview {
         let mut facts = Vec::new();
-        if let Standing::InStep { way } = self.watch.standing() {
-            facts.push(("connected over", way));
+        if let SyncState::InSync { address } = self.watch.sync_state() {
+            facts.push(("connected over", address));
         }
         let mut failed_units = Vec::new();
         if let Some(snapshot) = self.watch.snapshot() {
             facts.extend(snapshot.manager.version.map(|version| ("version", version.into())));
             let units: u64 = snapshot.by_state.values().sum();
             facts.push(("units", units.to_string()));
-            let members = snapshot.sums.iter().flat_map(|sum| &sum.members);
+            let members = snapshot.rollups.iter().flat_map(|sum| &sum.members);
             let units = snapshot.units.iter().chain(members);
             let failed = units.filter(|it| it.active_state == ActiveState::Failed);
             failed_units.extend(failed.map(|unit| unit.name.to_string()));

@@ -7,7 +7,7 @@ use crate::systemd::{
 
 /// What is wanted besides what is always read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wants {
+pub struct Needs {
     /// What is wrong with units: that they did not load, are wanted and do not run, have changed on
     /// disk, or are frozen.
     pub problems: bool,
@@ -29,9 +29,9 @@ pub struct Wants {
     pub scope_slices: bool,
 }
 
-// === impl Wants ===
+// === impl Needs ===
 
-impl Wants {
+impl Needs {
     /// All there is.
     pub const EVERYTHING: Self = Self {
         problems: true,
@@ -122,7 +122,7 @@ mod tests {
 
     /// What is asked of a service, a socket and a unit that does not load, all at rest, of a service
     /// that runs, and at a scrape.
-    fn asked(wants: Wants) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    fn asked(wants: Needs) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
         let mut inventory = Inventory::new(Box::new(|_| true), 0, wants);
         let listed = |unit: &str, load_state: LoadState| ListedUnit {
             name: name(unit),
@@ -141,7 +141,7 @@ mod tests {
                 ..listed("d.service", LoadState::Loaded)
             },
         ];
-        inventory.adopt(listing.clone(), Extent::Everything, 0);
+        inventory.resync(listing.clone(), Extent::Everything, 0);
         inventory.compare(listing, 0);
         let mut of_units = BTreeSet::new();
         while let Some((unit, property)) = inventory.next_question() {
@@ -180,30 +180,30 @@ mod tests {
         let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
         let connections = ["NAccepted", "NConnections", "NRefused"];
         let timers = ["NextElapseUSecMonotonic", "NextElapseUSecRealtime", "Unit"];
-        let (all, all_at_scrape) = asked(Wants::EVERYTHING);
-        let everything = Wants::EVERYTHING;
+        let (all, all_at_scrape) = asked(Needs::EVERYTHING);
+        let everything = Needs::EVERYTHING;
         for (wants, of_units, at_scrape) in [
             (everything, vec![], vec![]),
-            (Wants { problems: false, ..everything }, problems.collect(), vec![]),
+            (Needs { problems: false, ..everything }, problems.collect(), vec![]),
             (
-                Wants { ip: false, ..everything },
+                Needs { ip: false, ..everything },
                 [&["IPAccounting"], &bytes[..]].concat(),
                 bytes.to_vec(),
             ),
             (
-                Wants { sockets: false, ..everything },
+                Needs { sockets: false, ..everything },
                 [&["Accept"], &connections[..]].concat(),
                 connections.to_vec(),
             ),
-            (Wants { times: false, ..everything }, start.collect(), vec![]),
-            (Wants { timers: false, ..everything }, timers.to_vec(), vec![]),
-            (Wants { slices: false, ..everything }, vec!["Slice"], vec![]),
+            (Needs { times: false, ..everything }, start.collect(), vec![]),
+            (Needs { timers: false, ..everything }, timers.to_vec(), vec![]),
+            (Needs { slices: false, ..everything }, vec!["Slice"], vec![]),
             (
-                Wants { watchdog: false, ..everything },
+                Needs { watchdog: false, ..everything },
                 vec!["WatchdogUSec"],
                 vec!["WatchdogTimestamp"],
             ),
-            (Wants { file_states: false, ..everything }, vec![], vec![]),
+            (Needs { file_states: false, ..everything }, vec![], vec![]),
         ] {
             let (units, scrape) = asked(wants);
             let unneeded: Vec<_> = all.difference(&units).copied().collect();

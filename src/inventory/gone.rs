@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{counted::Counted, history::History, unit::Usec};
-use crate::{filter::Slices, systemd::name::UnitName};
+use super::{counters::Counters, cursor::Cursor, unit::Usec};
+use crate::{selection::filter::Slices, systemd::name::UnitName};
 
 /// How many units are remembered, longer than their series are served. Whoever runs a million
 /// short-lived units a day has their series for some ten minutes, and no more memory taken.
@@ -12,9 +12,9 @@ const CAPACITY: usize = 10_000;
 
 /// What is remembered of units that have left.
 #[derive(Debug, Default)]
-pub(super) struct Departed {
+pub(super) struct GoneUnits {
     /// With the number of the departure.
-    units: BTreeMap<UnitName, (Past, u64)>,
+    units: BTreeMap<UnitName, (GoneUnit, u64)>,
     /// The same units by the number of their departure.
     order: BTreeMap<u64, UnitName>,
     departures: u64,
@@ -22,9 +22,9 @@ pub(super) struct Departed {
 
 /// What is remembered of one unit.
 #[derive(Clone, Debug)]
-pub(super) struct Past {
-    pub(super) history: Arc<History>,
-    pub(super) counted: Arc<Counted>,
+pub(super) struct GoneUnit {
+    pub(super) counters: Arc<Counters>,
+    pub(super) cursor: Arc<Cursor>,
     /// Whether it passes the filter.
     pub(super) admitted: bool,
     /// The slice that it was in, as far as that is known.
@@ -33,13 +33,13 @@ pub(super) struct Past {
     pub(super) left: Usec,
 }
 
-// === impl Departed ===
+// === impl GoneUnits ===
 
-impl Departed {
+impl GoneUnits {
     /// Remembers a unit that leaves; the one that left first makes way.
-    pub(super) fn keep(&mut self, name: &UnitName, past: Past) {
+    pub(super) fn keep(&mut self, name: &UnitName, past: GoneUnit) {
         self.take(name);
-        if past.history.is_empty() && !past.counted.ever_ran() {
+        if past.counters.is_empty() && !past.cursor.ever_ran() {
             return;
         }
         self.departures += 1;
@@ -53,14 +53,14 @@ impl Departed {
     }
 
     /// Gives back, and forgets, what is remembered of a unit.
-    pub(super) fn take(&mut self, name: &UnitName) -> Option<Past> {
+    pub(super) fn take(&mut self, name: &UnitName) -> Option<GoneUnit> {
         let (past, departure) = self.units.remove(name)?;
         self.order.remove(&departure);
         Some(past)
     }
 
     /// All of them, in the order in which they left.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&UnitName, &Past)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
         self.order.values().filter_map(|name| Some((name, &self.units.get(name)?.0)))
     }
 
@@ -70,10 +70,10 @@ impl Departed {
         &self,
         time: Usec,
         slices: &Slices,
-    ) -> impl Iterator<Item = (&UnitName, &Past)> {
+    ) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
         let all = self.units.iter().map(|(name, (past, _))| (name, past));
         let all = all.filter(|(name, past)| slices.admit(name, past.slice.as_ref()));
-        all.filter(move |(_, past)| past.admitted && past.left > time && !past.history.is_empty())
+        all.filter(move |(_, past)| past.admitted && past.left > time && !past.counters.is_empty())
     }
 }
 
@@ -83,19 +83,21 @@ mod tests {
 
     #[test]
     fn the_first_to_leave_makes_way() {
-        let mut departed = Departed::default();
+        let mut gone = GoneUnits::default();
         let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
-            let history = Arc::new(History { starts: 7, ..History::default() });
-            let (counted, left) = (Arc::new(Counted::fresh()), number as u64);
-            departed
-                .keep(&name(number), Past { history, counted, admitted: true, slice: None, left });
+            let counters = Arc::new(Counters { starts: 7, ..Counters::default() });
+            let (cursor, left) = (Arc::new(Cursor::fresh()), number as u64);
+            gone.keep(
+                &name(number),
+                GoneUnit { counters, cursor, admitted: true, slice: None, left },
+            );
         }
-        assert_eq!(departed.order.len(), CAPACITY);
-        assert!(departed.take(&name(0)).is_none());
-        assert_eq!(departed.served_since(CAPACITY as u64 - 3, &Slices::default()).count(), 3);
-        assert_eq!(departed.take(&name(CAPACITY)).unwrap().history.starts, 7);
-        assert!(departed.take(&name(CAPACITY)).is_none(), "given back once");
-        assert_eq!((departed.units.len(), departed.order.len()), (CAPACITY - 1, CAPACITY - 1));
+        assert_eq!(gone.order.len(), CAPACITY);
+        assert!(gone.take(&name(0)).is_none());
+        assert_eq!(gone.served_since(CAPACITY as u64 - 3, &Slices::default()).count(), 3);
+        assert_eq!(gone.take(&name(CAPACITY)).unwrap().counters.starts, 7);
+        assert!(gone.take(&name(CAPACITY)).is_none(), "given back once");
+        assert_eq!((gone.units.len(), gone.order.len()), (CAPACITY - 1, CAPACITY - 1));
     }
 }

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    history::{Exit, Gain},
+    counters::{Delta, Exit},
     reloads::{Reload, Reloads},
     unit::Usec,
 };
@@ -60,11 +60,11 @@ pub(super) enum Between {
 
 /// What was counted last. `None` is what was never known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Counted {
+pub(super) struct Cursor {
     state: Option<ActiveState>,
-    active_enter: Entered,
+    active_enter: EntryCursor,
     /// Into inactive or failed.
-    inactive_enter: Entered,
+    inactive_enter: EntryCursor,
     invocation: Option<u128>,
     /// The failure that was counted last and that no success has followed: in which invocation
     /// and what. A success is one of no invocation.
@@ -74,8 +74,8 @@ pub(super) struct Counted {
     /// The restart that follows the run counted last is in `NRestarts`, and has not begun.
     is_queued: bool,
     /// It waits for a restart that has not been counted yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_owed_restart: bool,
+    #[serde(rename = "is_owed_restart", default, skip_serializing_if = "std::ops::Not::not")]
+    is_restart_pending: bool,
     exit: Option<Usec>,
     #[serde(default)]
     pub(super) reloads: Reloads,
@@ -86,17 +86,17 @@ pub(super) struct Counted {
 /// Where facts were asked for one by one, and systemd has not signalled a change yet, a state and
 /// its time can be of two moments. The one that is told later must not count again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Entered {
+struct EntryCursor {
     /// Its time, as far as it was told; 0 if there was none.
     at: Option<Usec>,
     /// An entry has been counted by its state, and its time is not told yet.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    is_owed: bool,
+    #[serde(rename = "is_owed", default, skip_serializing_if = "std::ops::Not::not")]
+    is_time_pending: bool,
 }
 
 /// What the time of an entry tells.
 #[derive(Clone, Copy)]
-enum Look {
+enum Comparison {
     /// It is not known.
     Unknown,
     /// It is the one that was counted.
@@ -107,20 +107,20 @@ enum Look {
     Told(Usec),
 }
 
-// === impl Counted ===
+// === impl Cursor ===
 
-impl Counted {
+impl Cursor {
     /// Of a unit that systemd has just loaded: nothing has happened yet.
     pub(super) fn fresh() -> Self {
         Self {
             state: Some(ActiveState::Inactive),
-            active_enter: Entered { at: Some(0), is_owed: false },
-            inactive_enter: Entered { at: Some(0), is_owed: false },
+            active_enter: EntryCursor { at: Some(0), is_time_pending: false },
+            inactive_enter: EntryCursor { at: Some(0), is_time_pending: false },
             invocation: Some(0),
             failure: Some((0, RunResult::Success)),
             restarts: Some(0),
             is_queued: false,
-            is_owed_restart: false,
+            is_restart_pending: false,
             exit: Some(0),
             reloads: Reloads::fresh(),
         }
@@ -147,29 +147,29 @@ impl Counted {
     }
 
     /// Holds what is known now against what was counted, and takes it for counted.
-    pub(super) fn advance(&mut self, now: &Facts) -> Gain {
-        let mut gain = Gain::default();
+    pub(super) fn advance(&mut self, now: &Facts) -> Delta {
+        let mut delta = Delta::default();
         // No unit loses its invocation while systemd has it: this one was loaded anew.
         if now.invocation == Some(0) && self.ever_ran() {
             *self = Self::fresh();
         }
-        self.count_entries(now, &mut gain);
+        self.count_entries(now, &mut delta);
         let entered_failed =
-            gain.transitions.iter().any(|(state, _)| *state == ActiveState::Failed);
-        self.count_runs(now, &mut gain);
-        self.count_failure(now, entered_failed, &mut gain);
+            delta.transitions.iter().any(|(state, _)| *state == ActiveState::Failed);
+        self.count_runs(now, &mut delta);
+        self.count_failure(now, entered_failed, &mut delta);
         if let Some(exit) = &now.exit
             && self.exit.replace(exit.at) != Some(exit.at)
         {
-            gain.exit = Some(exit.clone());
+            delta.exit = Some(exit.clone());
         }
         if let Some(result) = self.reloads.advance(&now.reload) {
-            gain.reload_failures.add(result, 1);
+            delta.reload_failures.add(result, 1);
         }
-        gain
+        delta
     }
 
-    fn count_entries(&mut self, now: &Facts, gain: &mut Gain) {
+    fn count_entries(&mut self, now: &Facts, delta: &mut Delta) {
         let Some(state) = &now.state else { return };
         let is_active = *state == ActiveState::Active;
         let rests = state.is_at_rest();
@@ -179,9 +179,9 @@ impl Counted {
         let again = (is_active && active.is_another()) || (rests && rested.is_another());
         let passed = !is_active && active.is_another() && now.active_exit >= now.active_enter;
         if self.state.is_some() {
-            gain.transitions.add(state, u64::from(entered || again));
+            delta.transitions.add(state, u64::from(entered || again));
             // It was active, which nobody saw, and is not any more.
-            gain.transitions.add(&ActiveState::Active, u64::from(passed));
+            delta.transitions.add(&ActiveState::Active, u64::from(passed));
         }
         // An active unit that says so of its time only has yet to say so of its state.
         if is_active || passed || !active.is_another() {
@@ -195,7 +195,7 @@ impl Counted {
 
     /// Counts starts and automatic restarts. Each run that ends in an automatic restart raises
     /// `NRestarts` by one, so what it rose by tells how many runs there were that nobody saw.
-    fn count_runs(&mut self, now: &Facts, gain: &mut Gain) {
+    fn count_runs(&mut self, now: &Facts, delta: &mut Delta) {
         let restarts = now.restarts.unwrap_or(0);
         // systemd counts from zero again after a manual start or a `reset-failed`.
         let is_reset = self.restarts.is_some_and(|before| restarts < before);
@@ -204,9 +204,9 @@ impl Counted {
             Some(_) => restarts,
             None => 0,
         };
-        gain.restarts = more;
-        gain.earlier_restarts = self.restarts.map_or(restarts, |_| 0);
-        self.count_forgotten_restart(now, restarts, gain);
+        delta.restarts = more;
+        delta.earlier_restarts = self.restarts.map_or(restarts, |_| 0);
+        self.count_forgotten_restart(now, restarts, delta);
         let is_queued = now.between == Between::Queued;
         // Before version 254 a restart stops the unit first.
         let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
@@ -223,11 +223,11 @@ impl Counted {
                 let refused = now.after_gap && rests && now.between == Between::No;
                 let not_begun = u64::from(is_queued || refused);
                 let restarted = (more + u64::from(was_queued)).saturating_sub(not_begun);
-                gain.starts = (first + restarted).max(1);
+                delta.starts = (first + restarted).max(1);
                 // How the runs in between ended is forgotten. That of the last one is told.
                 let told = !was_queued && !is_reset && self.has_counted_failure_of(before);
                 if now.after_gap {
-                    gain.unseen = more.saturating_sub(not_begun + u64::from(told));
+                    delta.unseen = more.saturating_sub(not_begun + u64::from(told));
                 }
             }
             // Where the state says so, it may be of the run before.
@@ -239,18 +239,18 @@ impl Counted {
 
     /// A `reset-failed` while a restart is waited for makes `NRestarts` begin at zero without a
     /// signal, so that the first restart after the first looks like the same.
-    fn count_forgotten_restart(&mut self, now: &Facts, restarts: u64, gain: &mut Gain) {
+    fn count_forgotten_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
-        let risen = gain.restarts > 0 || gain.earlier_restarts > 0;
-        let owed = self.is_owed_restart && !now.after_gap && !risen;
+        let risen = delta.restarts > 0 || delta.earlier_restarts > 0;
+        let owed = self.is_restart_pending && !now.after_gap && !risen;
         // Before version 254 a start by hand looks the same but for the number.
         if owed && (now.says_queued || (begins && restarts == 1)) {
-            gain.restarts = 1;
+            delta.restarts = 1;
         }
         // Before version 254 a restart stops the unit first.
         let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
-        self.is_owed_restart = match now.between {
+        self.is_restart_pending = match now.between {
             // A reload or a re-execution may show it waiting for one that is counted already.
             Between::Waiting => !now.after_gap,
             Between::Queued => owed && !begins && !now.says_queued,
@@ -262,7 +262,7 @@ impl Counted {
         self.failure.as_ref().is_some_and(|(of, result)| *of == invocation && result.is_failure())
     }
 
-    fn count_failure(&mut self, now: &Facts, entered_failed: bool, gain: &mut Gain) {
+    fn count_failure(&mut self, now: &Facts, entered_failed: bool, delta: &mut Delta) {
         let Some(result) = &now.result else { return };
         let invocation = now.invocation.or(self.invocation).unwrap_or(0);
         if !result.is_failure() {
@@ -282,38 +282,40 @@ impl Counted {
         // the unit only if that had not failed before.
         let with_job = *result == RunResult::StartLimitHit && !now.after_gap;
         if new && !with_job {
-            gain.failures.add(result, 1);
+            delta.failures.add(result, 1);
         }
         self.failure = Some((invocation, result.clone()));
     }
 }
 
-// === impl Entered ===
+// === impl EntryCursor ===
 
-impl Entered {
-    fn look(&self, now: Option<Usec>) -> Look {
+impl EntryCursor {
+    fn look(&self, now: Option<Usec>) -> Comparison {
         match (self.at, now) {
-            (_, None) => Look::Unknown,
-            (Some(before), Some(now)) if before == now => Look::Same,
-            (Some(_), Some(now)) if now != 0 && !self.is_owed => Look::Another(now),
-            (_, Some(now)) => Look::Told(now),
+            (_, None) => Comparison::Unknown,
+            (Some(before), Some(now)) if before == now => Comparison::Same,
+            (Some(_), Some(now)) if now != 0 && !self.is_time_pending => Comparison::Another(now),
+            (_, Some(now)) => Comparison::Told(now),
         }
     }
 
     /// Takes the time for counted; `entered` if the state was just seen to be entered.
-    fn take(&mut self, look: Look, entered: bool) {
+    fn take(&mut self, look: Comparison, entered: bool) {
         match look {
-            Look::Another(now) | Look::Told(now) => *self = Self { at: Some(now), is_owed: false },
+            Comparison::Another(now) | Comparison::Told(now) => {
+                *self = Self { at: Some(now), is_time_pending: false }
+            }
             // Its time is still the one of the entry before.
-            Look::Same => self.is_owed |= entered,
-            Look::Unknown => self.is_owed = entered,
+            Comparison::Same => self.is_time_pending |= entered,
+            Comparison::Unknown => self.is_time_pending = entered,
         }
     }
 }
 
-// === impl Look ===
+// === impl Comparison ===
 
-impl Look {
+impl Comparison {
     fn is_another(self) -> bool {
         matches!(self, Self::Another(_))
     }

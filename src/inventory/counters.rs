@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{tally::Tally, unit::Usec};
+use super::{counts::Counts, unit::Usec};
 use crate::{
     histogram::{Histogram, LONG},
     systemd::{
@@ -15,19 +15,19 @@ use crate::{
 
 /// What has happened to one unit since the exporter first knew of it. None of it ever goes down.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct History {
+pub struct Counters {
     /// New invocations (`InvocationID`), whoever asked for them.
     pub starts: u64,
     /// Automatic restarts: what `NRestarts` was at first, and those since. A reset of `NRestarts`
     /// does not lower it.
     pub restarts: u64,
     /// Entries into each `ActiveState`.
-    pub transitions: Tally<ActiveState>,
+    pub transitions: Counts<ActiveState>,
     /// Failed runs by `Result`.
-    pub failures: Tally<RunResult>,
+    pub failures: Counts<RunResult>,
     /// Failed reloads by `ReloadResult`, or by the result of the job.
-    #[serde(default, skip_serializing_if = "Tally::is_empty")]
-    pub reload_failures: Tally<RunResult>,
+    #[serde(default, skip_serializing_if = "Counts::is_empty")]
+    pub reload_failures: Counts<RunResult>,
     /// How the main process of a service last ended.
     pub last_exit: Option<Exit>,
 }
@@ -45,11 +45,11 @@ pub struct Exit {
 
 /// What has happened on the whole host, units that have gone and hidden ones included.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Totals {
+pub struct HostCounters {
     /// Entries into each `ActiveState` by type of unit.
-    pub transitions: BTreeMap<UnitType, Tally<ActiveState>>,
+    pub transitions: BTreeMap<UnitType, Counts<ActiveState>>,
     /// Failed runs by type of unit and `Result`.
-    pub failures: BTreeMap<UnitType, Tally<RunResult>>,
+    pub failures: BTreeMap<UnitType, Counts<RunResult>>,
     /// Jobs that have left the queue, by what they did.
     pub jobs: BTreeMap<JobType, JobTotals>,
     /// Automatic restarts of all services. What `NRestarts` was when a service was first seen is not
@@ -63,21 +63,21 @@ pub struct Totals {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobTotals {
     /// By result.
-    pub completed: Tally<JobResult>,
+    pub completed: Counts<JobResult>,
     /// From `JobNew` to `JobRemoved`.
     pub durations: Histogram,
 }
 
 /// What one look at a unit adds to what was counted before.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Gain {
+pub(super) struct Delta {
     pub(super) starts: u64,
     pub(super) restarts: u64,
     /// What `NRestarts` was when it was first known.
     pub(super) earlier_restarts: u64,
-    pub(super) transitions: Tally<ActiveState>,
-    pub(super) failures: Tally<RunResult>,
-    pub(super) reload_failures: Tally<RunResult>,
+    pub(super) transitions: Counts<ActiveState>,
+    pub(super) failures: Counts<RunResult>,
+    pub(super) reload_failures: Counts<RunResult>,
     pub(super) exit: Option<Exit>,
     /// Runs that ended while nobody looked, and were restarted automatically.
     pub(super) unseen: u64,
@@ -86,9 +86,9 @@ pub(super) struct Gain {
 /// How many types of jobs are told apart; systemd has six.
 const MAX_JOB_TYPES: usize = 16;
 
-// === impl History ===
+// === impl Counters ===
 
-impl History {
+impl Counters {
     /// Whether nothing has happened.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -109,42 +109,42 @@ impl History {
         }
     }
 
-    pub(super) fn add(&mut self, gain: &Gain) {
-        self.starts = self.starts.saturating_add(gain.starts);
-        let restarts = gain.restarts.saturating_add(gain.earlier_restarts);
+    pub(super) fn add(&mut self, delta: &Delta) {
+        self.starts = self.starts.saturating_add(delta.starts);
+        let restarts = delta.restarts.saturating_add(delta.earlier_restarts);
         self.restarts = self.restarts.saturating_add(restarts);
-        for (state, count) in gain.transitions.iter() {
+        for (state, count) in delta.transitions.iter() {
             self.transitions.add(state, count);
         }
-        for (result, count) in gain.failures.iter() {
+        for (result, count) in delta.failures.iter() {
             self.failures.add(result, count);
         }
-        for (result, count) in gain.reload_failures.iter() {
+        for (result, count) in delta.reload_failures.iter() {
             self.reload_failures.add(result, count);
         }
-        if gain.exit.is_some() {
-            self.last_exit.clone_from(&gain.exit);
+        if delta.exit.is_some() {
+            self.last_exit.clone_from(&delta.exit);
         }
     }
 }
 
-// === impl Gain ===
+// === impl Delta ===
 
-impl Gain {
+impl Delta {
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-// === impl Totals ===
+// === impl HostCounters ===
 
-impl Totals {
-    pub(super) fn add(&mut self, unit_type: UnitType, gain: &Gain) {
-        self.restarts = self.restarts.saturating_add(gain.restarts);
-        for (state, count) in gain.transitions.iter() {
+impl HostCounters {
+    pub(super) fn add(&mut self, unit_type: UnitType, delta: &Delta) {
+        self.restarts = self.restarts.saturating_add(delta.restarts);
+        for (state, count) in delta.transitions.iter() {
             self.transitions.entry(unit_type).or_default().add(state, count);
         }
-        for (result, count) in gain.failures.iter() {
+        for (result, count) in delta.failures.iter() {
             self.failures.entry(unit_type).or_default().add(result, count);
         }
     }
@@ -164,6 +164,6 @@ impl Totals {
 
 impl Default for JobTotals {
     fn default() -> Self {
-        Self { completed: Tally::default(), durations: Histogram::new(LONG) }
+        Self { completed: Counts::default(), durations: Histogram::new(LONG) }
     }
 }

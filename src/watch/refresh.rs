@@ -9,9 +9,9 @@ use crate::{
     systemd::{property::ManagerProperty, question::Question},
 };
 
-/// The round under way, if there is one.
+/// The round under address, if there is one.
 #[derive(Debug, Default)]
-pub(super) struct Pulse {
+pub(super) struct Refresh {
     to_ask: VecDeque<Question>,
     under_way: Vec<Question>,
     waiting: Vec<oneshot::Sender<()>>,
@@ -19,9 +19,9 @@ pub(super) struct Pulse {
     failed: bool,
 }
 
-// === impl Pulse ===
+// === impl Refresh ===
 
-impl Pulse {
+impl Refresh {
     pub(super) fn is_idle(&self) -> bool {
         self.to_ask.is_empty() && self.under_way.is_empty()
     }
@@ -31,7 +31,7 @@ impl Pulse {
         self.waiting.push(waiting);
     }
 
-    /// Begins a round, unless one is under way.
+    /// Begins a round, unless one is under address.
     pub(super) fn begin(&mut self, inventory: &mut Inventory) {
         if !self.is_idle() {
             return;
@@ -86,7 +86,7 @@ impl Pulse {
         self.waiting.clear();
     }
 
-    /// A question to find out whether systemd answers again, unless one is under way.
+    /// A question to find out whether systemd answers again, unless one is under address.
     pub(super) fn probe(&mut self) -> Option<Question> {
         if !self.under_way.is_empty() {
             return None;

@@ -21,16 +21,16 @@ use tokio::{
 
 /// As many places as connections are served at a time.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Slots {
     free: Arc<Semaphore>,
     taken: Mutex<Vec<Arc<Holder>>>,
 }
 
 /// The place of one connection; free again when it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Slot {
     holder: Arc<Holder>,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -56,18 +56,18 @@ enum Phase {
 }
 
 /// A stream that keeps the phase of its connection up to date.
-pub(super) struct Placed<T> {
+pub(super) struct Tracked<T> {
     stream: Pin<Box<T>>,
-    place: Arc<Place>,
+    slot: Arc<Slot>,
 }
 
 /// How long to wait for a place before another connection is dismissed: all of them may have been
 /// answering a request the last time.
 const RECHECK: Duration = Duration::from_millis(20);
 
-// === impl Places ===
+// === impl Slots ===
 
-impl Places {
+impl Slots {
     pub(super) fn new(number: usize) -> Arc<Self> {
         Arc::new(Self { free: Arc::new(Semaphore::new(number)), taken: Mutex::default() })
     }
@@ -78,7 +78,7 @@ impl Places {
     }
 
     /// Waits for a place, and dismisses a connection if there is none.
-    pub(super) async fn take(self: &Arc<Self>) -> Arc<Place> {
+    pub(super) async fn take(self: &Arc<Self>) -> Arc<Slot> {
         let permit = loop {
             if self.free.available_permits() == 0 {
                 self.dismiss_one();
@@ -90,7 +90,7 @@ impl Places {
         };
         let holder = Arc::new(Holder { phase: Mutex::new(Phase::New), dismissed: Notify::new() });
         locked(&self.taken).push(Arc::clone(&holder));
-        Arc::new(Place { holder, places: Arc::clone(self), _permit: permit })
+        Arc::new(Slot { holder, slots: Arc::clone(self), _permit: permit })
     }
 
     /// Ends the connection that has waited longest for its client, unless another one is about to end,
@@ -116,9 +116,9 @@ impl Places {
     }
 }
 
-// === impl Place ===
+// === impl Slot ===
 
-impl Place {
+impl Slot {
     /// Waits until the connection has to give way to another one.
     pub(super) async fn dismissed(&self) {
         self.holder.dismissed.notified().await;
@@ -157,9 +157,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        locked(&self.places.taken).retain(|holder| !Arc::ptr_eq(holder, &self.holder));
+        locked(&self.slots.taken).retain(|holder| !Arc::ptr_eq(holder, &self.holder));
     }
 }
 
@@ -176,15 +176,15 @@ impl Phase {
     }
 }
 
-// === impl Placed ===
+// === impl Tracked ===
 
-impl<T> Placed<T> {
-    pub(super) fn new(stream: T, place: Arc<Place>) -> Self {
-        Self { stream: Box::pin(stream), place }
+impl<T> Tracked<T> {
+    pub(super) fn new(stream: T, slot: Arc<Slot>) -> Self {
+        Self { stream: Box::pin(stream), slot }
     }
 }
 
-impl<T: AsyncRead> AsyncRead for Placed<T> {
+impl<T: AsyncRead> AsyncRead for Tracked<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -192,13 +192,13 @@ impl<T: AsyncRead> AsyncRead for Placed<T> {
     ) -> Poll<io::Result<()>> {
         let read = self.stream.as_mut().poll_read(cx, buffer);
         if read.is_pending() {
-            self.place.found_nothing();
+            self.slot.found_nothing();
         }
         read
     }
 }
 
-impl<T: AsyncWrite> AsyncWrite for Placed<T> {
+impl<T: AsyncWrite> AsyncWrite for Tracked<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -223,7 +223,7 @@ impl<T: AsyncWrite> AsyncWrite for Placed<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = self.stream.as_mut().poll_flush(cx);
         if flushed.is_ready() {
-            self.place.flushed();
+            self.slot.flushed();
         }
         flushed
     }

@@ -1,5 +1,7 @@
 //! Keeps the counters in the state file, now and then and at the end.
 
+pub mod file;
+
 use std::{
     env,
     path::PathBuf,
@@ -15,7 +17,7 @@ use tracing::{info, warn};
 
 use crate::{
     inventory::record::Record,
-    state::{Found, StateFile},
+    store::file::{Found, StateFile},
     telemetry::Telemetry,
     watch::Watch,
 };
@@ -32,7 +34,7 @@ const DIRECTORY: &str = "STATE_DIRECTORY";
 
 /// Whoever keeps the counters of a watch.
 #[derive(Debug)]
-pub struct Keeper {
+pub struct Store {
     file: Arc<StateFile>,
     watch: Watch,
     telemetry: Arc<Telemetry>,
@@ -80,9 +82,9 @@ pub fn open(scope: &str) -> Option<(StateFile, Option<Record>)> {
     Some((file, record))
 }
 
-// === impl Keeper ===
+// === impl Store ===
 
-impl Keeper {
+impl Store {
     /// Whoever keeps what `watch` counts in `file`.
     pub fn new(file: StateFile, watch: Watch, telemetry: Arc<Telemetry>) -> Self {
         telemetry.totals().state_errors = Some(0);

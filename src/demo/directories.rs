@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::requirements::Programs;
 
 /// A unit file or drop-in: the path under the unit directory, and the text.
-pub type UnitFile<'a> = (&'a str, &'a str);
+pub type SampleUnit<'a> = (&'a str, &'a str);
 
 /// Room for the longest socket under the directory in the 107 bytes of a socket address.
 const MAX_PATH: usize = 60;
@@ -42,17 +42,17 @@ ListenStream=%t/bus
 
 /// The paths in the directory of one manager.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(super) struct Directories {
     root: PathBuf,
 }
 
-// === impl Layout ===
+// === impl Directories ===
 
-impl Layout {
+impl Directories {
     /// Makes the directory and fills it.
     pub(super) fn create(
         programs: &Programs,
-        units: &[UnitFile<'_>],
+        units: &[SampleUnit<'_>],
     ) -> io::Result<(TempDir, Self)> {
         let mut parent = std::env::temp_dir();
         if parent.as_os_str().len() > MAX_PATH {
@@ -62,17 +62,19 @@ impl Layout {
             .prefix("unitwatch-")
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(parent)?;
-        let layout = Self { root: made.path().to_path_buf() };
-        for directory in [layout.runtime_dir(), layout.unit_dir(), layout.path("none")] {
+        let directories = Self { root: made.path().to_path_buf() };
+        for directory in
+            [directories.runtime_dir(), directories.unit_dir(), directories.path("none")]
+        {
             fs::create_dir_all(directory)?;
         }
-        fs::set_permissions(layout.runtime_dir(), fs::Permissions::from_mode(0o700))?;
-        write(&layout.script(), SCRIPT)?;
-        layout.install_vendor_units(programs)?;
+        fs::set_permissions(directories.runtime_dir(), fs::Permissions::from_mode(0o700))?;
+        write(&directories.script(), SCRIPT)?;
+        directories.install_vendor_units(programs)?;
         for (name, text) in units {
-            write(&layout.unit_dir().join(name), text)?;
+            write(&directories.unit_dir().join(name), text)?;
         }
-        Ok((made, layout))
+        Ok((made, directories))
     }
 
     /// Of systemd's own units, those that every user manager needs. The units that packages of

@@ -23,7 +23,7 @@ families! {
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&TRANSITIONS);
     for row in rows {
-        for (state, count) in row.history.transitions.iter() {
+        for (state, count) in row.counters.transitions.iter() {
             samples.add((row, [state.as_str()]), count)?;
         }
     }
@@ -31,19 +31,19 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     for row in rows {
         // Of a unit that is there from its first start on, so that this one shows as an increase.
         let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device.as_str();
-        if startable || row.history.starts > 0 {
-            samples.add(row, row.history.starts)?;
+        if startable || row.counters.starts > 0 {
+            samples.add(row, row.counters.starts)?;
         }
     }
     let mut samples = out.family(&FAILURES);
     for row in rows {
-        for (result, count) in row.history.failures.iter() {
+        for (result, count) in row.counters.failures.iter() {
             samples.add((row, [result.as_str()]), count)?;
         }
     }
     let mut samples = out.family(&RELOAD_FAILURES);
     for row in rows {
-        for (result, count) in row.history.reload_failures.iter() {
+        for (result, count) in row.counters.reload_failures.iter() {
             samples.add((row, [result.as_str()]), count)?;
         }
     }

@@ -21,9 +21,9 @@ impl Inventory {
             let name = self.unread.front()?;
             if let Some(entry) = self.units.get_mut(name) {
                 if let Some(property) = entry.to_ask().iter().next() {
-                    if self.lacking.has(property) {
+                    if self.unknown_properties.has(property) {
                         let name = name.clone();
-                        self.refuse_value(&name, property);
+                        self.mark_unavailable(&name, property);
                         continue;
                     }
                     entry.asked = entry.asked.union(PropertySet::of(&[property]));
@@ -47,20 +47,20 @@ impl Inventory {
     /// Whether all that may be asked at this moment is known, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
         let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
-        let files = self.files_told || !self.wants.file_states;
+        let files = self.files_listed || !self.wants.file_states;
         files && self.units.values().all(is_known)
     }
 
     /// Asks the units next in turn whether their files are newer than what is loaded.
-    pub fn look_at_files(&mut self) {
-        let after = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
+    pub fn check_files(&mut self) {
+        let after = self.files_checked_up_to.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.units.range_mut((after, Bound::Unbounded));
         let exported = next.filter(|(_, entry)| entry.is_exported());
         for (count, (name, entry)) in exported.take(FILES_AT_ONCE).enumerate() {
-            entry.doubt_presumed();
+            entry.invalidate_presumed();
             enqueue(&mut self.unread, name, entry);
             if count + 1 == FILES_AT_ONCE {
-                self.looked_at = Some(name.clone());
+                self.files_checked_up_to = Some(name.clone());
             }
         }
     }
@@ -69,7 +69,7 @@ impl Inventory {
     /// have connections or may have had some, and of services that count IP traffic, and when
     /// services with a watchdog said that they live.
     ///
-    /// It has to be asked then, or [`Self::stir_all`] to be called.
+    /// It has to be asked then, or [`Self::mark_all_changed`] to be called.
     pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
@@ -78,20 +78,20 @@ impl Inventory {
             if !wanted.is_empty() && entry.is_exported() && is_served() {
                 all.extend(wanted.iter().map(|property| (name.clone(), property)));
                 // Which socket the connections of instances belong to is not to be told.
-                entry.has_stirred = name.as_str().contains('@');
+                entry.may_have_changed = name.as_str().contains('@');
             }
         }
         all
     }
 
     /// Takes it that the connections of each socket may have changed.
-    pub fn stir_all(&mut self) {
-        self.units.values_mut().for_each(|entry| entry.has_stirred = true);
+    pub fn mark_all_changed(&mut self) {
+        self.units.values_mut().for_each(|entry| entry.may_have_changed = true);
     }
 
     /// The same of the sockets that something which was heard has to do with: a socket that accepts
     /// connections has an instance of the service of its name for each.
-    pub(super) fn stir(&mut self, heard: &UnitName) {
+    pub(super) fn mark_changed(&mut self, heard: &UnitName) {
         let socket = match heard.as_str().split_once('@') {
             _ if heard.unit_type() == UnitType::Socket => Some(heard.clone()),
             Some((prefix, _)) if heard.unit_type() == UnitType::Service => {
@@ -100,7 +100,7 @@ impl Inventory {
             _ => None,
         };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
-            entry.has_stirred = true;
+            entry.may_have_changed = true;
         }
     }
 }

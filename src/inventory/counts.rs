@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How many different words are told apart. systemd has about a dozen of each kind; a peer gone
 /// mad is not to fill the memory with new ones.
-pub const MAX_WORDS: usize = 32;
+pub const MAX_KEYS: usize = 32;
 
 /// What is counted under that stands for every word too many.
 const OTHER: &str = "other";
@@ -13,17 +13,17 @@ const OTHER: &str = "other";
 /// there is one for each unit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Tally<W>(Vec<(W, u64)>);
+pub struct Counts<W>(Vec<(W, u64)>);
 
-// === impl Tally ===
+// === impl Counts ===
 
-impl<W> Default for Tally<W> {
+impl<W> Default for Counts<W> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<W> Tally<W> {
+impl<W> Counts<W> {
     /// Each word with its count, in the order in which the words first came up.
     pub fn iter(&self) -> impl Iterator<Item = (&W, u64)> {
         self.0.iter().map(|(word, count)| (word, *count))
@@ -35,7 +35,7 @@ impl<W> Tally<W> {
     }
 }
 
-impl<W: PartialEq + Clone + for<'a> From<&'a str>> Tally<W> {
+impl<W: PartialEq + Clone + for<'a> From<&'a str>> Counts<W> {
     /// Counts `more` under a word.
     pub fn add(&mut self, word: &W, more: u64) {
         if more == 0 {
@@ -43,7 +43,7 @@ impl<W: PartialEq + Clone + for<'a> From<&'a str>> Tally<W> {
         }
         if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| known == word) {
             *count = count.saturating_add(more);
-        } else if self.0.len() + 1 < MAX_WORDS {
+        } else if self.0.len() + 1 < MAX_KEYS {
             self.0.push((word.clone(), more));
         } else {
             let other = W::from(OTHER);
@@ -55,11 +55,11 @@ impl<W: PartialEq + Clone + for<'a> From<&'a str>> Tally<W> {
     }
 }
 
-impl<W: PartialEq + Clone + for<'a> From<&'a str>> FromIterator<(W, u64)> for Tally<W> {
+impl<W: PartialEq + Clone + for<'a> From<&'a str>> FromIterator<(W, u64)> for Counts<W> {
     fn from_iter<I: IntoIterator<Item = (W, u64)>>(counts: I) -> Self {
-        let mut tally = Self::default();
-        counts.into_iter().for_each(|(word, count)| tally.add(&word, count));
-        tally
+        let mut all = Self::default();
+        counts.into_iter().for_each(|(key, count)| all.add(&key, count));
+        all
     }
 }
 
@@ -70,16 +70,16 @@ mod tests {
 
     #[test]
     fn words_without_end_are_counted_as_other() {
-        let mut tally = Tally::<RunResult>::default();
-        tally.add(&RunResult::Signal, 2);
+        let mut counts = Counts::<RunResult>::default();
+        counts.add(&RunResult::Signal, 2);
         for number in 0..1_000 {
-            tally.add(&RunResult::from(&*format!("word-{number}")), 1);
+            counts.add(&RunResult::from(&*format!("word-{number}")), 1);
         }
-        tally.add(&RunResult::Signal, 1);
-        assert_eq!(tally.iter().count(), MAX_WORDS);
-        assert_eq!(tally.iter().map(|(_, count)| count).sum::<u64>(), 1_003);
-        assert_eq!(tally.iter().next(), Some((&RunResult::Signal, 3)));
-        let other = tally.iter().find(|(word, _)| word.as_str() == OTHER);
+        counts.add(&RunResult::Signal, 1);
+        assert_eq!(counts.iter().count(), MAX_KEYS);
+        assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1_003);
+        assert_eq!(counts.iter().next(), Some((&RunResult::Signal, 3)));
+        let other = counts.iter().find(|(word, _)| word.as_str() == OTHER);
         assert_eq!(other, Some((&RunResult::from(OTHER), 1_000 - 30)));
     }
 }

@@ -53,7 +53,7 @@ pub enum Found {
 pub enum Unusable {
     /// It cannot be read, or is damaged.
     #[error("{0}")]
-    Read(#[from] io::Error),
+    Incoming(#[from] io::Error),
     /// It is not what was written.
     #[error("{0}")]
     Syntax(#[from] serde_json::Error),
@@ -79,14 +79,14 @@ struct Preamble {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct Outgoing<'a> {
     version: u32,
     boot_id: &'a str,
     record: &'a Record,
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct Incoming {
     record: Record,
 }
 
@@ -143,7 +143,7 @@ impl StateFile {
         if boot_id != self.boot {
             return Ok(None);
         }
-        Ok(Some(serde_json::from_slice::<Read>(&text)?.record))
+        Ok(Some(serde_json::from_slice::<Incoming>(&text)?.record))
     }
 
     /// Writes it anew.
@@ -157,7 +157,7 @@ impl StateFile {
     fn write(&self, record: &Record) -> io::Result<()> {
         let directory = self.path.parent().unwrap_or(Path::new("."));
         let mut beside = tempfile::Builder::new().prefix(".counters-").tempfile_in(directory)?;
-        let written = Written { version: VERSION, boot_id: &self.boot, record };
+        let written = Outgoing { version: VERSION, boot_id: &self.boot, record };
         let packed = GzEncoder::new(beside.as_file_mut(), Compression::fast());
         let mut buffered = io::BufWriter::new(packed);
         serde_json::to_writer(&mut buffered, &written)?;
