@@ -10,8 +10,11 @@ use crate::{
         group::{Group, Groups},
     },
     scrape,
-    selection::filter::{Pattern, Slices, Types, UnitFilter},
-    selection::rollup::Rollups,
+    selection::{
+        Selection,
+        filter::{Pattern, Slices, Types},
+        rollup::Rollups,
+    },
     systemd::address::ManagerScope,
     web::{ListenAddress, TelemetryPath},
 };
@@ -19,10 +22,8 @@ use crate::{
 /// The settings of one run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Which units have series.
-    pub units: UnitFilter,
-    /// Which units are told of as one.
-    pub rollups: Rollups,
+    /// Which units are shown.
+    pub selection: Selection,
     /// Use systemd's private socket, without a D-Bus daemon.
     pub private: bool,
     /// Watch the user's manager instead of the system's.
@@ -97,13 +98,21 @@ impl TryFrom<Args> for Config {
         checked.switch(flag::RESTART_COUNT, &args.enable_restart_count)?;
         checked.switch(flag::IP_ACCOUNTING, &args.enable_ip_accounting)?;
         Ok(Self {
-            units: UnitFilter {
-                include: checked.value(flag::UNIT_INCLUDE, &args.unit_include, Pattern::new)?,
-                exclude: checked.value(flag::UNIT_EXCLUDE, &args.unit_exclude, Pattern::new)?,
+            selection: Selection {
+                include: Some(checked.value(
+                    flag::UNIT_INCLUDE,
+                    &args.unit_include,
+                    Pattern::new,
+                )?),
+                exclude: Some(checked.value(
+                    flag::UNIT_EXCLUDE,
+                    &args.unit_exclude,
+                    Pattern::new,
+                )?),
                 types: checked.types()?,
                 slices: checked.slices()?,
+                rollups: checked.rollups()?,
             },
-            rollups: checked.rollups()?,
             private: checked.switch(flag::PRIVATE, &args.private)?,
             user: checked.switch(flag::USER, &args.user)?,
             reconcile_interval: checked.value(
@@ -255,7 +264,7 @@ mod tests {
     use std::ffi::OsString;
 
     use super::*;
-    use crate::metrics::group::Group;
+    use crate::{metrics::group::Group, systemd::name::UnitName};
 
     fn config(line: &[&str]) -> Result<Config, Invalid> {
         let line = std::iter::once("unitwatch").chain(line.iter().copied());
@@ -265,8 +274,8 @@ mod tests {
     #[test]
     fn the_defaults_are_a_valid_configuration() {
         let config = config(&[]).unwrap();
-        assert!(config.units.admits("ssh.service"));
-        assert!(!config.units.admits("sys-a.device"));
+        let shows = |name| config.selection.may_show(&UnitName::new(name).unwrap());
+        assert!(shows("ssh.service") && !shows("sys-a.device"));
         assert_eq!(config.listen, [":9558".parse().unwrap()]);
         assert_eq!(config.telemetry_path.as_str(), "/metrics");
         assert_eq!(config.max_requests, NonZeroUsize::new(40));
@@ -276,9 +285,9 @@ mod tests {
         assert!(config.exporter_metrics);
         assert!(!config.private && !config.user);
         assert_eq!(config.groups, Groups::default());
-        assert_eq!(config.units.types, Types::all());
-        assert!(config.units.slices.is_any());
-        assert!(config.rollups.is_empty());
+        assert_eq!(config.selection.types, Types::all());
+        assert!(config.selection.slices.is_any());
+        assert!(config.selection.rollups.is_empty());
         assert_eq!(config.states, StateSeries::Stateset);
     }
 
@@ -303,7 +312,7 @@ mod tests {
             &["--systemd.collector.unit-type=service,timer"][..],
             &["--systemd.collector.unit-type=timer", "--systemd.collector.unit-type=service"],
         ] {
-            let types = config(line).unwrap().units.types;
+            let types = config(line).unwrap().selection.types;
             assert_eq!(types, Types::read(["service", "timer"]).unwrap(), "{line:?}");
         }
     }

@@ -16,8 +16,8 @@ mod gone;
 mod inferred;
 mod jobs;
 mod manager;
-pub mod needs;
 mod queue;
+pub mod reads;
 pub mod record;
 mod reloads;
 mod rollups;
@@ -37,14 +37,13 @@ use self::{
     entry::{Counting, Entry, Trigger},
     gone::{GoneUnit, GoneUnits},
     jobs::{Jobs, UnitView},
-    needs::Needs,
     queue::enqueue,
+    reads::Reads,
     rollups::RollupTable,
     unit::Usec,
     wanted_inactive::Activatable,
 };
-use crate::selection::filter::Slices;
-use crate::selection::rollup::{Placement, Rollups};
+use crate::selection::{Placement, Selection};
 use crate::systemd::{
     event::Event,
     name::{UnitName, UnitType},
@@ -52,9 +51,6 @@ use crate::systemd::{
     question::{CallError, ListedFile, ListedJob, ListedUnit, Listing},
     state::{JobResult, JobType, LoadState},
 };
-
-/// Which units are exported; the others are only counted.
-pub type Admits = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// How long a unit at rest is left alone after it was announced or came to rest, in microseconds.
 /// systemd drops most of them at once, and a question about a unit that is not in memory makes it
@@ -70,9 +66,8 @@ const SMALLEST_STEP: Usec = 1_000;
 ///
 /// Times that it is given are in microseconds since boot.
 pub struct Inventory {
-    admits: Admits,
-    /// The slices whose units are exported.
-    slices: Slices,
+    selection: Selection,
+    reads: Reads,
     /// How long the counters of a unit that has left are served.
     retention: Usec,
     units: BTreeMap<UnitName, Entry>,
@@ -93,11 +88,10 @@ pub struct Inventory {
     rollups: RollupTable,
     /// The names that the bus starts services for; `None` where no bus has said.
     activatable: Option<Activatable>,
-    /// The unit files, as they were listed.
-    files: Vec<ListedFile>,
+    /// The unit files that may be shown, by name, with the placement of those that are not loaded.
+    files: Vec<(ListedFile, Placement)>,
     /// The unit files have been listed, or will not be.
     files_listed: bool,
-    wants: Needs,
     /// The units of an earlier life of the exporter, until a listing says which are still there.
     recalled: BTreeMap<UnitName, GoneUnit>,
     /// What systemd refuses to list: only units that it has signalled are known of these.
@@ -153,17 +147,17 @@ impl ListedTypes {
 // === impl Inventory ===
 
 impl Inventory {
-    /// An empty table that exports the units that `admits` lets through, the counters of those
-    /// that have left for `retention` microseconds, and of all else what is wanted.
-    pub fn new(admits: Admits, retention: Usec, wants: Needs) -> Self {
+    /// An empty table for the units of `selection`. The counters of a gone unit are served for
+    /// `retention` microseconds.
+    pub fn new(selection: Selection, reads: Reads, retention: Usec) -> Self {
+        let properties = reads.properties.union(selection.reads());
         Self {
-            admits,
-            slices: Slices::default(),
+            selection,
+            reads: Reads { properties, ..reads },
             retention,
             activatable: None,
             files: Vec::new(),
             files_listed: false,
-            wants,
             units: BTreeMap::new(),
             unread: VecDeque::new(),
             deferred: BTreeSet::new(),
@@ -186,23 +180,6 @@ impl Inventory {
             generation: 0,
             files_checked_up_to: None,
         }
-    }
-
-    /// Exports of those units only the ones in these slices. The others are read and counted all the
-    /// same: in which slice a unit is has to be read as well, and may change.
-    #[must_use]
-    pub fn only_in(self, slices: Slices) -> Self {
-        let slices_wanted = self.wants.slices || !slices.is_any();
-        let wants = Needs { slices: slices_wanted, ..self.wants };
-        Self { slices, wants, ..self }
-    }
-
-    /// Tells of these units as one, with what happens to each of them counted as before.
-    #[must_use]
-    pub fn rolling_up(self, rules: Rollups) -> Self {
-        let scope_slices = self.wants.scope_slices || rules.scopes;
-        let wants = Needs { scope_slices, ..self.wants };
-        Self { rollups: RollupTable::new(rules), wants, ..self }
     }
 
     /// Takes in how long the next event has waited for its turn, in microseconds: what it announces
@@ -261,7 +238,7 @@ impl Inventory {
             Ok(value) => {
                 entry.learn(property, &value);
                 entry.infer();
-                self.rollups.settle(entry, &self.slices);
+                self.place(name, property);
                 self.update_inactive_facts(name, property);
                 self.count_after_gap(name);
             }
@@ -341,7 +318,7 @@ impl Inventory {
     ) {
         // Nobody listened when these were announced, or they were before.
         let announced = extent == Extent::Everything;
-        self.place(scope, listing, now, announced, |_, _| {});
+        self.apply_listing(scope, listing, now, announced, |_, _| {});
         let recalled = std::mem::take(&mut self.recalled).into_iter();
         let (gone, others): (Vec<_>, _) =
             recalled.partition(|(name, _)| scope.has(name.unit_type()));
@@ -391,7 +368,7 @@ impl Inventory {
         now: Usec,
     ) -> usize {
         let suspect = |entry: &mut Entry, field| entry.drift_candidates.push(field);
-        let gone = self.place(scope, listing, now, false, suspect);
+        let gone = self.apply_listing(scope, listing, now, false, suspect);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
                 entry.invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
@@ -459,18 +436,23 @@ impl Inventory {
     }
 
     /// Takes a listing for the whole truth about unit files.
-    pub fn replace_files(&mut self, listing: Vec<ListedFile>) {
+    pub fn replace_files(&mut self, mut listing: Vec<ListedFile>) {
         self.files_listed = true;
-        self.files = listing;
-        self.files.retain(|file| (self.admits)(file.name.as_str()));
-        self.files.sort_by(|one, other| one.name.cmp(&other.name));
-        self.files.dedup_by(|one, other| one.name == other.name);
+        listing.sort_by(|one, other| one.name.cmp(&other.name));
+        listing.dedup_by(|one, other| one.name == other.name);
+        listing.retain(|file| self.selection.may_show(&file.name));
+        let placed = |file: ListedFile| {
+            let placement = self.selection.place(&file.name, None);
+            (file, placement)
+        };
+        self.files = listing.into_iter().map(placed).collect();
     }
 
     /// Takes in that systemd does not report a value.
     fn mark_unavailable(&mut self, name: &UnitName, property: UnitProperty) {
         if let Some(entry) = self.units.get_mut(name) {
             entry.mark_unavailable(property);
+            self.place(name, property);
             self.update_inactive_facts(name, property);
             self.count_after_gap(name);
         }
@@ -508,9 +490,9 @@ impl Inventory {
         self.clock_offset = is_steady.then_some(offset);
     }
 
-    /// What is wanted besides what is always read.
-    pub fn wants(&self) -> Needs {
-        self.wants
+    /// What is read besides the state and the runs of units.
+    pub fn reads(&self) -> Reads {
+        self.reads
     }
 
     /// The manager's facts.
@@ -520,13 +502,8 @@ impl Inventory {
 
     /// How many visible units pass the filters.
     pub fn exported(&self) -> usize {
-        let told = |entry: &&Entry| entry.is_exported() && self.is_served(entry);
-        self.units.values().filter(told).count()
-    }
-
-    /// Whether a unit passes the filters.
-    fn is_served(&self, entry: &Entry) -> bool {
-        entry.admitted && self.slices.admit(&entry.unit.name, entry.slice())
+        let shown = |entry: &&Entry| entry.is_exported() && entry.placement != Placement::Hidden;
+        self.units.values().filter(shown).count()
     }
 
     /// A row for a unit that systemd has just loaded.
@@ -535,23 +512,35 @@ impl Inventory {
     }
 
     fn entry(&mut self, name: UnitName, otherwise: Cursor) -> Entry {
-        let admitted = (self.admits)(name.as_str());
-        let unneeded = match self.rollups.rules.place(&name, None) {
-            Placement::Own => self.wants.unneeded(),
-            _ => self.wants.unneeded_of_member(name.unit_type()),
+        let may_show = self.selection.may_show(&name);
+        let mut entry = if let Some(past) = self.recalled.remove(&name) {
+            Entry::recalled(name, may_show, past)
+        } else {
+            let past = self.gone.take(&name);
+            let mut entry = Entry::new(name, may_show, otherwise.into());
+            if let Some(past) = past {
+                entry.succeed(past);
+            }
+            entry
         };
-        if let Some(past) = self.recalled.remove(&name) {
-            let mut entry = Entry::recalled(name, admitted, past);
-            entry.unneeded = unneeded;
-            return entry;
-        }
-        let past = self.gone.take(&name);
-        let mut entry = Entry::new(name, admitted, otherwise.into());
-        entry.unneeded = unneeded;
-        if let Some(past) = past {
-            entry.succeed(past);
-        }
+        let unit = &entry.unit;
+        entry.placement = self.selection.place(&unit.name, entry.slice());
+        entry.rolls_up = may_show && self.selection.rollups.contain(&unit.name);
+        entry.skipped = match self.selection.rollups.contain(&unit.name) {
+            true => self.reads.skipped_in_rollups(unit.name.unit_type()),
+            false => self.reads.skipped(),
+        };
         entry
+    }
+
+    /// Puts a unit where it belongs once its slice is known.
+    fn place(&mut self, name: &UnitName, answered: UnitProperty) {
+        if PropertySet::SLICES.has(answered)
+            && let Some(entry) = self.units.get_mut(name)
+        {
+            entry.placement = self.selection.place(name, entry.slice());
+            self.rollups.settle(entry);
+        }
     }
 
     fn add(&mut self, name: UnitName, now: Usec) {
@@ -590,7 +579,7 @@ impl Inventory {
     }
 
     fn depart(&mut self, name: &UnitName, past: GoneUnit) {
-        self.rollups.leave(name, past.slice.as_ref(), past.left);
+        self.rollups.leave(&past.placement, past.left);
         self.gone.keep(name, past);
     }
 
@@ -626,6 +615,10 @@ impl Inventory {
         for (property, value) in &facts {
             entry.learn(*property, value);
         }
+        for (property, _) in &facts {
+            self.place(name, *property);
+        }
+        let Some(entry) = self.units.get_mut(name) else { return };
         // The signal of the unit follows the one of its type, and the two belong together.
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
@@ -674,7 +667,7 @@ impl Inventory {
         self.totals.add(name.unit_type(), delta);
         self.generation += 1;
         if let Some(entry) = self.units.get_mut(name) {
-            self.rollups.add(entry, delta, &self.slices);
+            self.rollups.add(entry, delta);
         }
     }
 
@@ -694,7 +687,7 @@ impl Inventory {
     /// Puts the states of a listing into the table, saying which were others before, and returns
     /// how many units were not listed and had to go. `announced` tells whether those that are new
     /// to the table are not new to the world. What was not listed before is not corrected.
-    fn place(
+    fn apply_listing(
         &mut self,
         scope: ListedTypes,
         listing: Vec<ListedUnit>,
@@ -731,7 +724,7 @@ impl Inventory {
                 // The table is not complete without it.
                 entry.ask_now();
             }
-            let changed = entry.place(listed);
+            let changed = entry.apply_row(listed);
             if self.is_unlisted(&name) {
                 // Nothing was compared before.
             } else if visible {
@@ -749,7 +742,7 @@ impl Inventory {
         for (name, mut entry) in before {
             if let Counting::Delta(delta) = entry.count(Trigger::Silence) {
                 self.add_up(&name, &delta);
-                self.rollups.add(&mut entry, &delta, &self.slices);
+                self.rollups.add(&mut entry, &delta);
             }
             self.depart(&name, entry.leave(now));
         }

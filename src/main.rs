@@ -249,12 +249,10 @@ fn start(
     let (watch, watcher) = watch::watch(
         watch::WatchSettings {
             addresses,
-            slices: config.units.slices.clone(),
-            admits: Box::new(move |name| config.units.admits(name)),
-            rollups: config.rollups,
+            selection: config.selection,
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
-            wants: config.groups.wants(),
+            reads: config.groups.reads(),
             record,
         },
         Arc::clone(&telemetry),

@@ -2,7 +2,7 @@
 //! before anything is deployed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt, io,
     path::Path,
     sync::Arc,
@@ -14,16 +14,15 @@ use tokio::{task::JoinError, time::timeout};
 use crate::{
     cgroup,
     config::Config,
-    inventory::{needs::Needs, snapshot::Snapshot, unit::Unit},
+    inventory::{reads::Reads, snapshot::Snapshot},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
     scrape::{self, Exporter},
-    selection::filter::{Slices, UnitFilter},
-    selection::rollup::Rollups,
-    systemd::{address::Address, name::UnitName},
+    selection::Selection,
+    systemd::address::Address,
     telemetry::Telemetry,
     watch::{self, SyncState, Watch},
 };
@@ -89,10 +88,8 @@ pub enum SeriesError {
 /// What the flags leave of a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// The units that have series.
-    pub units: &'a UnitFilter,
-    /// Which of them are told of as one.
-    pub rollups: Rollups,
+    /// Which units are shown.
+    pub selection: &'a Selection,
     /// The rest.
     pub served: scrape::ScrapeSettings,
 }
@@ -107,12 +104,10 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
     let (watch, watcher) = watch::watch(
         watch::WatchSettings {
             addresses: Address::to(config.scope(), config.private),
-            admits: Box::new(|_| true),
-            slices: Slices::default(),
-            rollups: Rollups::default(),
+            selection: Selection::default(),
             reconcile_interval: config.reconcile_interval,
             retention: config.retention,
-            wants: Needs::EVERYTHING,
+            reads: Reads::EVERYTHING,
             record: None,
         },
         Arc::clone(&telemetry),
@@ -129,7 +124,7 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, exporter) => scrape?,
     };
-    let choice = Choice { units: &config.units, rollups: config.rollups, served: config.served() };
+    let choice = Choice { selection: &config.selection, served: config.served() };
     compare(scrape, choice)
 }
 
@@ -154,11 +149,7 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
 /// None that is known: writing to a string does not fail.
 pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesError> {
     let scrape::ScrapeSettings { own_metrics, groups, max_series, states } = choice.served;
-    let admitted = |snapshot: &Arc<Snapshot>| {
-        let mut snapshot = admit(snapshot, choice.units);
-        snapshot.roll_up(choice.rollups);
-        Arc::new(snapshot)
-    };
+    let admitted = |snapshot: &Arc<Snapshot>| Arc::new(snapshot.select(choice.selection));
     let given = Scrape {
         snapshot: everything.snapshot.as_ref().map(admitted),
         telemetry: everything.telemetry.clone().filter(|_| own_metrics),
@@ -169,21 +160,6 @@ pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesEr
         ..everything.clone()
     };
     Ok(Table { everything: Column::of(everything)?, given: Column::of(given)? })
-}
-
-/// The snapshot that there would be if only these units were exported.
-fn admit(snapshot: &Snapshot, units: &UnitFilter) -> Snapshot {
-    let mut snapshot = snapshot.clone();
-    let in_slice = |unit: &Unit| units.slices.admit(&unit.name, unit.slice.as_ref());
-    snapshot.units.retain(|unit| units.admits(unit.name.as_str()) && in_slice(unit));
-    // In which slice those were that are not there is not known.
-    let here: BTreeSet<_> = snapshot.units.iter().map(|unit| unit.name.clone()).collect();
-    let admits = |name: &UnitName| {
-        units.admits(name.as_str()) && (units.slices.is_any() || here.contains(name))
-    };
-    snapshot.gone.retain(|(name, _)| admits(name));
-    snapshot.files.retain(|file| admits(&file.name));
-    snapshot
 }
 
 // === impl Column ===

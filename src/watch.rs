@@ -24,9 +24,8 @@ use self::{
 };
 use crate::{
     clock,
-    inventory::{Admits, Inventory, needs::Needs, record::Record, snapshot::Snapshot},
-    selection::filter::Slices,
-    selection::rollup::Rollups,
+    inventory::{Inventory, reads::Reads, record::Record, snapshot::Snapshot},
+    selection::Selection,
     systemd::{address::Address, link::Link},
     telemetry::{LabelValue, Telemetry},
 };
@@ -51,18 +50,14 @@ const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence"
 pub struct WatchSettings {
     /// The ways to the manager, tried in this order.
     pub addresses: Vec<Address>,
-    /// Which units are exported.
-    pub admits: Admits,
-    /// In which slices they have to be.
-    pub slices: Slices,
-    /// Which units are told of as one.
-    pub rollups: Rollups,
+    /// Which units are shown.
+    pub selection: Selection,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
     /// How long the counters of a unit that has left are served.
     pub retention: Duration,
-    /// What is wanted besides what is always read.
-    pub wants: Needs,
+    /// What is read besides the state and the runs of units.
+    pub reads: Reads,
     /// What an earlier life of the exporter has kept.
     pub record: Option<Record>,
 }
@@ -125,8 +120,7 @@ pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watc
         was_in_sync: false,
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
-    let inventory = Inventory::new(settings.admits, retention, settings.wants);
-    let mut inventory = inventory.only_in(settings.slices).rolling_up(settings.rollups);
+    let mut inventory = Inventory::new(settings.selection, settings.reads, retention);
     if let Some(record) = settings.record {
         inventory.recall(record);
     }

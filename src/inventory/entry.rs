@@ -11,6 +11,7 @@ use super::{
     unit::{Details, IpCounters, Unit, Usec},
     wanted_inactive::InactiveFacts,
 };
+use crate::selection::Placement;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
@@ -22,8 +23,12 @@ use crate::systemd::{
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) unit: Arc<Unit>,
-    /// Whether it passes the filters that look at its name.
-    pub(super) admitted: bool,
+    /// Its name passes the filters.
+    pub(super) may_show: bool,
+    /// Where it is shown.
+    pub(super) placement: Placement,
+    /// It belongs to a roll-up, which is not known before its slice may be.
+    pub(super) rolls_up: bool,
     /// It was listed when everything was last read, and has not been known in full since: the table
     /// is not whole without it.
     pub(super) is_seed: bool,
@@ -35,8 +40,8 @@ pub(super) struct Entry {
     pub(super) current: PropertySet,
     /// What systemd would not tell; asking again would be idle.
     pub(super) unavailable: PropertySet,
-    /// What nobody wants to be told.
-    pub(super) unneeded: PropertySet,
+    /// What no metric needs.
+    pub(super) skipped: PropertySet,
     /// What of it has been asked for and not answered.
     pub(super) asked: PropertySet,
     /// Whether it waits in `unread`.
@@ -126,16 +131,18 @@ pub(super) enum Counting {
 impl Entry {
     /// A unit of which nothing but its name is known, and what was counted of it, or of one of its
     /// name.
-    pub(super) fn new(name: UnitName, admitted: bool, cursor: Arc<Cursor>) -> Self {
+    pub(super) fn new(name: UnitName, may_show: bool, cursor: Arc<Cursor>) -> Self {
         Self {
             unit: Arc::new(Unit::new(name)),
-            admitted,
+            may_show,
+            placement: Placement::Hidden,
+            rolls_up: false,
             announced: true,
             is_seed: false,
             known: false,
             current: PropertySet::PRESUMED,
             unavailable: PropertySet::EMPTY,
-            unneeded: PropertySet::EMPTY,
+            skipped: PropertySet::EMPTY,
             asked: PropertySet::EMPTY,
             queued: false,
             not_before: None,
@@ -169,8 +176,8 @@ impl Entry {
     }
 
     /// A unit that an earlier life of the exporter knew, and what was counted of it then.
-    pub(super) fn recalled(name: UnitName, admitted: bool, past: GoneUnit) -> Self {
-        let mut entry = Self::new(name, admitted, past.cursor);
+    pub(super) fn recalled(name: UnitName, may_show: bool, past: GoneUnit) -> Self {
+        let mut entry = Self::new(name, may_show, past.cursor);
         entry.slice = past.slice;
         Arc::make_mut(&mut entry.unit).counters = past.counters;
         entry
@@ -192,7 +199,7 @@ impl Entry {
         GoneUnit {
             counters: Arc::clone(&self.unit.counters),
             cursor: Arc::clone(&self.cursor),
-            admitted: self.admitted,
+            placement: self.placement.clone(),
             slice: self.slice().cloned(),
             left: self.left.filter(|_| !self.known).unwrap_or(now),
         }
@@ -204,7 +211,7 @@ impl Entry {
     }
 
     pub(super) fn is_exported(&self) -> bool {
-        self.admitted && self.unit.is_visible()
+        self.may_show && self.unit.is_visible()
     }
 
     /// How it stands, as far as that tells what a job does to it.
@@ -297,11 +304,11 @@ impl Entry {
         let mut wanted = PropertySet::STATE;
         let failed_to_load =
             matches!(self.unit.load_state, LoadState::Error | LoadState::BadSetting);
-        if self.admitted && failed_to_load && self.current.has(UnitProperty::LoadState) {
+        if self.may_show && failed_to_load && self.current.has(UnitProperty::LoadState) {
             wanted = wanted.with(UnitProperty::LoadError);
         }
         if !self.is_exported() {
-            return wanted.without(self.unneeded);
+            return wanted.without(self.skipped);
         }
         let unit_type = self.unit.name.unit_type();
         wanted = wanted
@@ -323,7 +330,7 @@ impl Entry {
             let rest = self.rest.as_deref().unwrap_or(&nothing);
             wanted = wanted.union(rest.wanted(&self.unit, self.current));
         }
-        wanted.without(self.unneeded)
+        wanted.without(self.skipped)
     }
 
     /// Whether it has processes that `systemctl freeze` may have frozen.
@@ -383,7 +390,7 @@ impl Entry {
             }
             _ => {}
         }
-        wanted.without(self.unneeded)
+        wanted.without(self.skipped)
     }
 
     /// Whether signals may have been missed since it was last counted.
@@ -414,7 +421,7 @@ impl Entry {
     }
 
     /// Takes a row of a listing; returns the fields that were others before.
-    pub(super) fn place(&mut self, listed: ListedUnit) -> Vec<&'static str> {
+    pub(super) fn apply_row(&mut self, listed: ListedUnit) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let unit = &self.unit;
         let was_exported = self.is_exported();

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{counters::Counters, cursor::Cursor, unit::Usec};
-use crate::{selection::filter::Slices, systemd::name::UnitName};
+use crate::{selection::Placement, systemd::name::UnitName};
 
 /// How many units are remembered, longer than their series are served. Whoever runs a million
 /// short-lived units a day has their series for some ten minutes, and no more memory taken.
@@ -25,8 +25,8 @@ pub(super) struct GoneUnits {
 pub(super) struct GoneUnit {
     pub(super) counters: Arc<Counters>,
     pub(super) cursor: Arc<Cursor>,
-    /// Whether it passes the filter.
-    pub(super) admitted: bool,
+    /// Where it is shown.
+    pub(super) placement: Placement,
     /// The slice that it was in, as far as that is known.
     pub(super) slice: Option<UnitName>,
     /// When it left, in microseconds since boot.
@@ -64,16 +64,18 @@ impl GoneUnits {
         self.order.values().filter_map(|name| Some((name, &self.units.get(name)?.0)))
     }
 
-    /// Those whose series are served: admitted, in one of the slices, something happened to them,
-    /// and they left after that time. In the order of their names.
-    pub(super) fn served_since(
-        &self,
-        time: Usec,
-        slices: &Slices,
-    ) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
-        let all = self.units.iter().map(|(name, (past, _))| (name, past));
-        let all = all.filter(|(name, past)| slices.admit(name, past.slice.as_ref()));
-        all.filter(move |(_, past)| past.admitted && past.left > time && !past.counters.is_empty())
+    /// Those that are shown in series of their own and left after `time`, by name.
+    pub(super) fn shown_since(&self, time: Usec) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
+        let all = self.units.iter().map(|(name, (gone, _))| (name, gone));
+        all.filter(move |(_, gone)| gone.is_shown() && gone.left > time)
+    }
+}
+
+// === impl GoneUnit ===
+
+impl GoneUnit {
+    fn is_shown(&self) -> bool {
+        self.placement == Placement::Own && !self.counters.is_empty()
     }
 }
 
@@ -90,12 +92,12 @@ mod tests {
             let (cursor, left) = (Arc::new(Cursor::fresh()), number as u64);
             gone.keep(
                 &name(number),
-                GoneUnit { counters, cursor, admitted: true, slice: None, left },
+                GoneUnit { counters, cursor, placement: Placement::Own, slice: None, left },
             );
         }
         assert_eq!(gone.order.len(), CAPACITY);
         assert!(gone.take(&name(0)).is_none());
-        assert_eq!(gone.served_since(CAPACITY as u64 - 3, &Slices::default()).count(), 3);
+        assert_eq!(gone.shown_since(CAPACITY as u64 - 3).count(), 3);
         assert_eq!(gone.take(&name(CAPACITY)).unwrap().counters.starts, 7);
         assert!(gone.take(&name(CAPACITY)).is_none(), "given back once");
         assert_eq!((gone.units.len(), gone.order.len()), (CAPACITY - 1, CAPACITY - 1));

@@ -173,10 +173,10 @@ impl Entry {
     /// Of the times of its last start those that are not known to be none.
     pub(super) fn wanted_of_start(&self) -> PropertySet {
         let unit = &self.unit;
-        let is_unneeded = self.unneeded.has(UnitProperty::ActiveEnterMonotonic);
+        let is_skipped = self.skipped.has(UnitProperty::ActiveEnterMonotonic);
         // They may follow from those.
         let awaits = self.clock_offset.is_some() && !self.current.contains(START);
-        if is_unneeded || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+        if is_skipped || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }
         match unit.active_exit {

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, ops::Bound};
 
 use super::{Inventory, entry::Entry};
+use crate::selection::Placement;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty},
@@ -47,7 +48,7 @@ impl Inventory {
     /// Whether all that may be asked at this moment is known, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
         let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
-        let files = self.files_listed || !self.wants.file_states;
+        let files = self.files_listed || !self.reads.unit_files;
         files && self.units.values().all(is_known)
     }
 
@@ -74,8 +75,8 @@ impl Inventory {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
             let wanted = entry.unsignalled();
-            let is_served = || entry.admitted && self.slices.admit(name, entry.slice());
-            if !wanted.is_empty() && entry.is_exported() && is_served() {
+            let is_shown = || entry.placement != Placement::Hidden;
+            if !wanted.is_empty() && entry.is_exported() && is_shown() {
                 all.extend(wanted.iter().map(|property| (name.clone(), property)));
                 // Which socket the connections of instances belong to is not to be told.
                 entry.may_have_changed = name.as_str().contains('@');

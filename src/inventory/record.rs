@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     histogram::{Histogram, LONG},
+    selection::Selection,
     systemd::{
         name::{UnitName, UnitType},
         question::Listing,
@@ -127,21 +128,17 @@ impl Inventory {
         self.instance = record.instance;
         self.all_listed = true;
         self.refused = record.unlisted.into_iter().map(Listing::Units).collect();
-        let admits = |name: &UnitName| (self.admits)(name.as_str());
+        let selection = &self.selection;
         for unit in record.units {
-            let (name, past) = unit.past(0, &admits);
+            let (name, past) = unit.past(0, selection);
             self.recalled.insert(name, past);
         }
         for GoneRecord { unit, left } in record.gone {
-            let (name, past) = unit.past(left, &admits);
+            let (name, past) = unit.past(left, selection);
             self.gone.keep(&name, past);
         }
         let recalled = self.recalled.iter().chain(self.gone.iter());
-        let told = |(name, past): &(&UnitName, &GoneUnit)| {
-            past.admitted && self.slices.admit(name, past.slice.as_ref())
-        };
-        let told = recalled.filter(told);
-        self.rollups.recall(record.rollups, told);
+        self.rollups.recall(selection.rollups, record.rollups, recalled.map(|(_, unit)| unit));
         let jobs = record.jobs.into_iter().map(|it| {
             let durations = Histogram::restore(LONG, it.durations, it.duration_sum);
             let durations = durations.unwrap_or_else(|| Histogram::new(LONG));
@@ -173,10 +170,10 @@ impl UnitRecord {
         Self { name, cursor: Arc::clone(cursor), counters: Arc::clone(counters), slice }
     }
 
-    fn past(self, left: Usec, admits: &impl Fn(&UnitName) -> bool) -> (UnitName, GoneUnit) {
-        let admitted = admits(&self.name);
+    fn past(self, left: Usec, selection: &Selection) -> (UnitName, GoneUnit) {
+        let placement = selection.place(&self.name, self.slice.as_ref());
         let Self { name, cursor, counters, slice } = self;
-        (name, GoneUnit { counters, cursor, admitted, slice, left })
+        (name, GoneUnit { counters, cursor, placement, slice, left })
     }
 }
 
@@ -184,7 +181,7 @@ impl UnitRecord {
 mod tests {
     use super::*;
     use crate::{
-        inventory::{Extent, ListedUnit, Needs},
+        inventory::{Extent, ListedUnit, Reads},
         selection::rollup::Rollups,
         systemd::state::LoadState,
     };
@@ -216,8 +213,9 @@ mod tests {
     /// units that was 6 MiB for each.
     #[test]
     fn a_record_copies_nothing_that_was_counted() {
-        let mut inventory = Inventory::new(Box::new(|_| true), 60_000_000, Needs::EVERYTHING)
-            .rolling_up(Rollups::read(["instances"]).unwrap());
+        let rollups = Rollups::read(["instances"]).unwrap();
+        let selection = Selection { rollups, ..Selection::default() };
+        let mut inventory = Inventory::new(selection, Reads::EVERYTHING, 60_000_000);
         inventory.all_listed = true;
         let mut record = inventory.record(None).unwrap().0;
         record.units = vec![unit("a.service"), unit("b@1.service")];

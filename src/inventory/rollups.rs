@@ -11,10 +11,9 @@ use super::{
     gone::GoneUnit,
     unit::Usec,
 };
-use crate::{
-    selection::filter::Slices,
-    selection::rollup::{Placement, RollupName, Rollups},
-    systemd::name::UnitName,
+use crate::selection::{
+    Placement,
+    rollup::{RollupName, Rollups},
 };
 
 /// How many sums are remembered: nobody has so many templates on purpose.
@@ -23,7 +22,6 @@ const CAPACITY: usize = 10_000;
 /// The sums, and which units they are of.
 #[derive(Debug, Default)]
 pub(super) struct RollupTable {
-    pub(super) rules: Rollups,
     kept: BTreeMap<RollupName, KeptRollup>,
     additions: u64,
 }
@@ -49,30 +47,27 @@ pub(super) struct RollupRecord {
 // === impl RollupTable ===
 
 impl RollupTable {
-    /// Adds what has happened to a unit to its sum, if it is of one; at once, or as soon as its slice
-    /// is known where that tells of which, or whether it passes the filters.
-    pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta, slices: &Slices) {
-        if entry.admitted && self.rules.place(&entry.unit.name, None) != Placement::Own {
+    /// Adds what happened to a unit to its roll-up, at once or as soon as the roll-up is known.
+    pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta) {
+        if entry.rolls_up {
             entry.not_rolled_up.get_or_insert_default().add(delta);
-            self.settle(entry, slices);
+            self.settle(entry);
         }
     }
 
-    /// Adds what waits for the slice of a unit to be known, if that is known now.
-    pub(super) fn settle(&mut self, entry: &mut Entry, slices: &Slices) {
-        if entry.not_rolled_up.is_some()
-            && slices.admit(&entry.unit.name, entry.slice())
-            && let Placement::RolledUp(sum) = self.rules.place(&entry.unit.name, entry.slice())
+    /// Adds what waits for the placement of a unit, if that is known now.
+    pub(super) fn settle(&mut self, entry: &mut Entry) {
+        if let Placement::RolledUp(rollup) = &entry.placement
             && let Some(more) = entry.not_rolled_up.take()
         {
-            self.merge(sum, &more);
+            self.merge(rollup.clone(), &more);
         }
     }
 
-    /// Takes in that a unit of this slice has left.
-    pub(super) fn leave(&mut self, unit: &UnitName, slice: Option<&UnitName>, now: Usec) {
-        if let Placement::RolledUp(sum) = self.rules.place(unit, slice)
-            && let Some(kept) = self.kept.get_mut(&sum)
+    /// Notes that a unit with this placement has left.
+    pub(super) fn leave(&mut self, placement: &Placement, now: Usec) {
+        if let Placement::RolledUp(rollup) = placement
+            && let Some(kept) = self.kept.get_mut(rollup)
         {
             kept.left = kept.left.max(now);
         }
@@ -96,32 +91,27 @@ impl RollupTable {
     /// remembered of their units.
     pub(super) fn recall<'a>(
         &mut self,
+        rules: Rollups,
         records: Vec<RollupRecord>,
-        units: impl Iterator<Item = (&'a UnitName, &'a GoneUnit)>,
+        units: impl Iterator<Item = &'a GoneUnit>,
     ) {
-        let (mut written, mut others) = (Self::new(self.rules), Self::new(self.rules));
+        let mut others = Self::default();
         for RollupRecord { name, counters, left } in records {
-            if self.rules.has(&name) {
-                written.merge(name.clone(), &counters);
-                written.kept.entry(name).and_modify(|kept| kept.left = left);
+            if rules.has(&name) {
+                self.merge(name.clone(), &counters);
+                self.kept.entry(name).and_modify(|kept| kept.left = left);
             }
         }
-        for (unit, past) in units {
-            let slice = past.slice.as_ref();
-            if let Placement::RolledUp(sum) = self.rules.place(unit, slice)
-                && !written.kept.contains_key(&sum)
+        for unit in units {
+            if let Placement::RolledUp(rollup) = &unit.placement
+                && !self.kept.contains_key(rollup)
             {
-                others.merge(sum, &past.counters);
-                others.leave(unit, slice, past.left);
+                others.merge(rollup.clone(), &unit.counters);
+                others.leave(&unit.placement, unit.left);
             }
         }
-        *self = written;
         self.additions += others.additions;
         self.kept.append(&mut others.kept);
-    }
-
-    pub(super) fn new(rules: Rollups) -> Self {
-        Self { rules, ..Self::default() }
     }
 
     fn merge(&mut self, sum: RollupName, more: &Counters) {
@@ -142,13 +132,15 @@ impl RollupTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{selection::Selection, systemd::name::UnitName};
 
     #[test]
     fn sums_without_end_do_not_fill_the_memory() {
         let rules = Rollups::read(["instances"]).unwrap();
-        let mut rollups = RollupTable::new(rules);
+        let selection = Selection { rollups: rules, ..Selection::default() };
+        let mut rollups = RollupTable::default();
         let unit = |number| UnitName::new(&format!("u{number}@x.service")).unwrap();
-        let sum = |number| match rules.place(&unit(number), None) {
+        let sum = |number| match selection.place(&unit(number), None) {
             Placement::RolledUp(sum) => sum,
             other => panic!("{other:?}"),
         };

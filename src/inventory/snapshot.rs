@@ -13,7 +13,7 @@ use super::{
     wanted_inactive::InactiveReason,
 };
 use crate::{
-    selection::rollup::{Placement, RollupName, Rollups},
+    selection::{Placement, Selection, rollup::RollupName},
     systemd::{
         name::{UnitName, UnitType},
         question::{ListedFile, Listing},
@@ -135,53 +135,59 @@ impl Snapshot {
         self.units.iter().filter(|unit| unit.is_visible()).count() + members
     }
 
-    /// Tells of these units as one, with what has happened to those that are known.
-    pub fn roll_up(&mut self, rollups: Rollups) {
-        if rollups.is_empty() {
-            return;
-        }
-        let mut histories = BTreeMap::<RollupName, Arc<Counters>>::new();
-        let units = self.units.iter().map(|unit| (&unit.name, unit.slice.as_ref(), &unit.counters));
-        let gone = self.gone.iter().map(|(name, counters)| (name, None, counters));
-        for (name, slice, counters) in units.chain(gone) {
-            if let Placement::RolledUp(sum) = rollups.place(name, slice) {
-                Arc::make_mut(histories.entry(sum).or_default()).merge(counters);
-            }
-        }
-        let mut members = self.take_members(rollups);
-        let sum = |(name, counters)| {
-            let members = members.remove(&name).unwrap_or_default();
-            Rollup { name, members, counters }
+    /// What a selection leaves of a snapshot of everything.
+    #[must_use]
+    pub fn select(&self, selection: &Selection) -> Self {
+        let slices: HashMap<_, _> =
+            self.units.iter().filter_map(|unit| Some((&unit.name, unit.slice.as_ref()?))).collect();
+        let place = |name: &UnitName| selection.place(name, slices.get(name).copied());
+        let mut rollups = BTreeMap::new();
+        let mut rolled_up = |name: RollupName, counters: &Counters, unit: Option<&Arc<Unit>>| {
+            let rollup = rollups.entry(name.clone());
+            let rollup = rollup.or_insert_with(|| Rollup::new(name, Vec::new(), Arc::default()));
+            Arc::make_mut(&mut rollup.counters).merge(counters);
+            rollup.members.extend(unit.cloned());
         };
-        self.rollups = histories.into_iter().map(sum).collect();
-    }
-
-    /// Takes out all that would be told of each of these units.
-    fn take_members(&mut self, rollups: Rollups) -> BTreeMap<RollupName, Vec<Arc<Unit>>> {
-        let mut members = BTreeMap::<_, Vec<_>>::new();
-        if rollups.is_empty() {
-            return members;
-        }
-        self.units.retain(|unit| {
-            let told = rollups.place(&unit.name, unit.slice.as_ref());
-            let alone = told == Placement::Own;
-            if let Placement::RolledUp(sum) = told {
-                members.entry(sum).or_default().push(Arc::clone(unit));
+        let (mut units, mut gone) = (Vec::new(), Vec::new());
+        for unit in &self.units {
+            match place(&unit.name) {
+                Placement::Own => units.push(Arc::clone(unit)),
+                Placement::RolledUp(name) => rolled_up(name, &unit.counters, Some(unit)),
+                Placement::Hidden | Placement::Unresolved => {}
             }
-            alone
-        });
-        let is_alone = |name: &UnitName| rollups.place(name, None) == Placement::Own;
-        self.gone.retain(|(name, _)| is_alone(name));
-        // The file of a template is that of none of its instances.
-        self.files.retain(|file| file.name.is_template() || is_alone(&file.name));
-        self.wanted_inactive.retain(|(name, _)| is_alone(name));
-        members
+        }
+        for (name, counters) in &self.gone {
+            match place(name) {
+                Placement::Own => gone.push((name.clone(), Arc::clone(counters))),
+                Placement::RolledUp(name) => rolled_up(name, counters, None),
+                Placement::Hidden | Placement::Unresolved => {}
+            }
+        }
+        let (mut files, mut wanted_inactive) = (self.files.clone(), self.wanted_inactive.clone());
+        files.retain(|file| shows_file(&file.name, &place(&file.name)));
+        wanted_inactive.retain(|(name, _)| place(name) == Placement::Own);
+        let rollups = rollups.into_values().collect();
+        Self { units, rollups, gone, files, wanted_inactive, ..self.clone() }
+    }
+}
+
+/// Whether the state of a unit file is shown. A template is shown beside its roll-up, which is of
+/// its instances.
+fn shows_file(name: &UnitName, placement: &Placement) -> bool {
+    match placement {
+        Placement::Own => true,
+        Placement::RolledUp(_) => name.is_template(),
+        Placement::Hidden | Placement::Unresolved => false,
     }
 }
 
 // === impl Rollup ===
 
 impl Rollup {
+    fn new(name: RollupName, members: Vec<Arc<Unit>>, counters: Arc<Counters>) -> Self {
+        Self { name, members, counters }
+    }
+
     /// Those of its units that are visible.
     pub fn visible(&self) -> impl Iterator<Item = &Unit> {
         let members = self.members.iter().map(AsRef::as_ref);
@@ -214,28 +220,23 @@ pub const BOOT_STAGES: [&str; 18] = [
 // === impl Inventory ===
 
 impl Inventory {
-    /// Everything at this moment.
+    /// Everything that is shown at this moment; `now` is in microseconds since boot.
     pub fn snapshot(&self, now: Usec) -> Snapshot {
-        let mut snapshot = self.each(now);
-        self.roll_up(&mut snapshot, now);
-        snapshot
-    }
-
-    /// The same with each unit by itself.
-    pub(super) fn each(&self, now: Usec) -> Snapshot {
         let mut snapshot = Snapshot {
             jobs: self.jobs.counts(),
             oldest_job: self.jobs.oldest(),
             totals: self.totals.clone(),
             manager: self.manager.clone(),
             refused: self.refused.clone(),
+            files: self.shown_files(),
             ..Snapshot::default()
         };
+        let mut members = BTreeMap::<_, Vec<_>>::new();
         for entry in self.units.values() {
             let unit = &entry.unit;
             if !entry.known {
-                // It may have left already; what happened to it did happen.
-                if self.is_served(entry) && !unit.counters.is_empty() {
+                // It may have left already, but its counters are true.
+                if entry.placement == Placement::Own && !unit.counters.is_empty() {
                     snapshot.gone.push((unit.name.clone(), Arc::clone(&unit.counters)));
                 }
                 continue;
@@ -248,50 +249,50 @@ impl Inventory {
                 let key = (unit.load_state.clone(), unit.active_state.clone());
                 *snapshot.not_loaded.entry(key).or_default() += 1;
             }
-            if self.is_served(entry) {
-                if self.is_stuck(unit) {
-                    snapshot.stuck_timers.insert(unit.name.clone());
+            match &entry.placement {
+                Placement::Own => self.add_unit(entry, &mut snapshot),
+                Placement::RolledUp(name) => {
+                    members.entry(name).or_default().push(Arc::clone(unit));
                 }
-                snapshot.units.push(Arc::clone(unit));
-                let reason = self.wanted_inactive(entry);
-                snapshot.wanted_inactive.extend(reason.map(|reason| (unit.name.clone(), reason)));
+                Placement::Hidden | Placement::Unresolved => {}
             }
         }
-        snapshot.files = self.unit_files();
-        // Nothing left before the machine booted.
-        let since = now.checked_sub(self.retention);
-        let served = self.gone.served_since(since.unwrap_or(0), &self.slices);
-        let served = served.filter(|_| self.retention > 0);
-        snapshot.gone.extend(served.map(|(name, past)| (name.clone(), Arc::clone(&past.counters))));
+        // Since boot the clock may not have run for as long as the retention.
+        let since = now.saturating_sub(self.retention);
+        let keeps_gone = self.retention > 0;
+        let gone = self.gone.shown_since(since).filter(|_| keeps_gone);
+        let gone = gone.map(|(name, gone)| (name.clone(), Arc::clone(&gone.counters)));
+        snapshot.gone.extend(gone);
+        for (name, counters, left) in self.rollups.iter() {
+            let here = members.remove(name);
+            if here.is_some() || (left > since && keeps_gone) {
+                let here = here.unwrap_or_default();
+                snapshot.rollups.push(Rollup::new(name.clone(), here, Arc::clone(counters)));
+            }
+        }
+        // Nothing has happened to these.
+        let others = members.into_iter();
+        let others = others.map(|(name, here)| Rollup::new(name.clone(), here, Arc::default()));
+        snapshot.rollups.extend(others);
+        snapshot.rollups.sort_by(|one, other| one.name.cmp(&other.name));
         snapshot
     }
 
-    /// Tells of those units as one that are to be, with what was counted of them together.
-    fn roll_up(&self, snapshot: &mut Snapshot, now: Usec) {
-        let since = now.saturating_sub(self.retention);
-        let mut members = snapshot.take_members(self.rollups.rules);
-        for (name, counters, left) in self.rollups.iter() {
-            let here = members.remove(name);
-            if here.is_some() || (left > since && self.retention > 0) {
-                let (members, counters) = (here.unwrap_or_default(), Arc::clone(counters));
-                snapshot.rollups.push(Rollup { name: name.clone(), members, counters });
-            }
+    fn add_unit(&self, entry: &Entry, snapshot: &mut Snapshot) {
+        let unit = &entry.unit;
+        if self.is_stuck(unit) {
+            snapshot.stuck_timers.insert(unit.name.clone());
         }
-        // To these nothing has happened.
-        let others = members.into_iter().map(|(name, members)| Rollup {
-            name,
-            members,
-            counters: Arc::default(),
-        });
-        snapshot.rollups.extend(others);
-        snapshot.rollups.sort_by(|one, other| one.name.cmp(&other.name));
+        let reason = self.wanted_inactive(entry);
+        snapshot.wanted_inactive.extend(reason.map(|reason| (unit.name.clone(), reason)));
+        snapshot.units.push(Arc::clone(unit));
     }
 
-    fn unit_files(&self) -> Vec<ListedFile> {
-        let is_served = |file: &&ListedFile| {
+    fn shown_files(&self) -> Vec<ListedFile> {
+        let is_shown = |(file, placement): &&(ListedFile, Placement)| {
             let entry = self.units.get(&file.name).filter(|entry| entry.known);
-            self.slices.admit(&file.name, entry.and_then(Entry::slice))
+            shows_file(&file.name, entry.map_or(placement, |entry| &entry.placement))
         };
-        self.files.iter().filter(is_served).cloned().collect()
+        self.files.iter().filter(is_shown).map(|(file, _)| file.clone()).collect()
     }
 }

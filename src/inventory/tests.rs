@@ -17,6 +17,10 @@ use std::{
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestRunner};
 
 use super::{unit::Unit, *};
+use crate::selection::{
+    filter::{Pattern, Slices},
+    rollup::Rollups,
+};
 use crate::systemd::{
     name::UNIT_PATH_PREFIX,
     state::{ActiveState, JobType},
@@ -37,6 +41,17 @@ impl Inventory {
         let gone = self.compare_part(ListedTypes::All, listing, now);
         self.check_files();
         gone
+    }
+}
+
+/// The units that do not match `exclude`, in these slices (in any if there are none), with these
+/// roll-ups.
+fn selecting(exclude: &str, slices: &[&str], rollups: &[&str]) -> Selection {
+    Selection {
+        exclude: Some(Pattern::new(exclude).unwrap()),
+        slices: Slices::read(slices.iter().copied()).unwrap(),
+        rollups: Rollups::read(rollups.iter().copied()).unwrap(),
+        ..Selection::default()
     }
 }
 
@@ -354,7 +369,7 @@ impl Real {
 }
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|name| !name.ends_with(".device")), 0, Needs::EVERYTHING)
+    Inventory::new(selecting(".+device", &[], &[]), Reads::EVERYTHING, 0)
 }
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::inventory::needs::Needs;
+use crate::{inventory::reads::Reads, systemd::property::PropertySet};
 
 macro_rules! groups {
     ($($variant:ident $name:literal $is_default:literal $help:literal;)+) => {
@@ -92,6 +92,20 @@ impl Group {
         self.definition().2
     }
 
+    /// The properties of units that are read for it, besides their state and their runs.
+    const fn properties(self) -> PropertySet {
+        match self {
+            Self::UnitProblems => Reads::PROBLEMS,
+            Self::UnitTimes => Reads::TIMES,
+            Self::Timers => Reads::TIMERS,
+            Self::Ip => Reads::IP,
+            Self::Sockets => Reads::SOCKETS,
+            Self::Watchdog => Reads::WATCHDOG,
+            Self::NodeExporter => Reads::TIMERS.union(Reads::SOCKETS),
+            _ => PropertySet::EMPTY,
+        }
+    }
+
     /// The name of its flag, without the dashes.
     pub fn flag(self) -> String {
         format!("collector.{}", self.name())
@@ -126,19 +140,14 @@ impl Groups {
         Self(self.0 & !Self::bit(group))
     }
 
-    /// What has to be read for them.
-    pub const fn wants(self) -> Needs {
-        Needs {
-            problems: self.has(Group::UnitProblems),
-            file_states: self.has(Group::UnitFileState),
-            times: self.has(Group::UnitTimes),
-            timers: self.has(Group::Timers) || self.has(Group::NodeExporter),
-            ip: self.has(Group::Ip),
-            sockets: self.has(Group::Sockets) || self.has(Group::NodeExporter),
+    /// What systemd is asked for on their behalf.
+    pub fn reads(self) -> Reads {
+        let on = Group::ALL.iter().filter(|group| self.has(**group));
+        let none = PropertySet::EMPTY;
+        Reads {
+            properties: on.fold(none, |all, group| all.union(group.properties())),
+            unit_files: self.has(Group::UnitFileState),
             watchdog: self.has(Group::Watchdog),
-            // A matter of the filters.
-            slices: false,
-            scope_slices: false,
         }
     }
 
@@ -169,7 +178,19 @@ impl fmt::Debug for Groups {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::{
+        inventory::{Extent, Inventory, ListedTypes},
+        selection::Selection,
+        systemd::{
+            name::UnitName,
+            property::{UnitProperty, Value},
+            question::ListedUnit,
+            state::{ActiveState, LoadState},
+        },
+    };
 
     #[test]
     fn each_group_is_switched_by_itself() {
@@ -191,5 +212,97 @@ mod tests {
         let expected =
             [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure, &Group::NodeExporter];
         assert_eq!(off.collect::<Vec<_>>(), expected);
+    }
+
+    fn name(name: &str) -> UnitName {
+        UnitName::new(name).unwrap()
+    }
+
+    /// What is asked of a service, a socket and a unit that does not load, all at rest, of a service
+    /// that runs, and at a scrape.
+    fn asked(groups: Groups) -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+        let mut inventory = Inventory::new(Selection::default(), groups.reads(), 0);
+        let listed = |unit: &str, load_state: LoadState| ListedUnit {
+            name: name(unit),
+            load_state,
+            active_state: ActiveState::Inactive,
+            sub_state: "dead".into(),
+        };
+        let listing = vec![
+            listed("a.service", LoadState::Loaded),
+            listed("b.socket", LoadState::Loaded),
+            listed("c.service", LoadState::Error),
+            listed("e.timer", LoadState::Loaded),
+            ListedUnit {
+                active_state: ActiveState::Active,
+                sub_state: "running".into(),
+                ..listed("d.service", LoadState::Loaded)
+            },
+        ];
+        inventory.resync_part(ListedTypes::All, listing.clone(), Extent::Everything, 0);
+        inventory.compare_part(ListedTypes::All, listing, 0);
+        inventory.check_files();
+        let mut of_units = BTreeSet::new();
+        while let Some((unit, property)) = inventory.next_question() {
+            of_units.insert(property.name());
+            let flags = [UnitProperty::Accept, UnitProperty::IpAccounting];
+            let on = match property {
+                UnitProperty::WatchdogInterval => Value::Number(1),
+                // The others were never started.
+                UnitProperty::ActiveEnter
+                | UnitProperty::ActiveExit
+                | UnitProperty::InactiveEnter
+                | UnitProperty::InactiveExit
+                    if unit.as_str() == "d.service" =>
+                {
+                    Value::Number(1)
+                }
+                UnitProperty::WantedBy => Value::Units([name("d.service")].into()),
+                _ if flags.contains(&property) => Value::Flag(true),
+                _ => Value::Nothing,
+            };
+            inventory.answer(&unit, property, Ok(on));
+        }
+        assert!(inventory.is_complete());
+        let at_scrape = inventory.unsignalled().iter().map(|(_, it)| it.name()).collect();
+        (of_units, at_scrape)
+    }
+
+    /// `off` lists the properties that are no longer asked of units, and at a scrape, without each
+    /// group.
+    #[test]
+    fn what_no_group_needs_is_not_asked() {
+        let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+        let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
+        // How long a start took needs it as well.
+        let shared = PropertySet::of(&[UnitProperty::ActiveExitMonotonic]);
+        let problems = problems.without(shared).iter().map(UnitProperty::name).collect::<Vec<_>>();
+        let start = PropertySet::START_STAMPS.without(shared);
+        let start = start.iter().map(UnitProperty::name).collect::<Vec<_>>();
+        let bytes = ["IPIngressBytes", "IPEgressBytes", "IPIngressPackets", "IPEgressPackets"];
+        let connections = ["NAccepted", "NConnections", "NRefused"];
+        let everything = Groups::all().without(Group::NodeExporter);
+        let (all, all_at_scrape) = asked(everything);
+        assert!(!all.contains("Slice"), "only a filter or a roll-up needs it");
+        for group in Group::ALL {
+            let (of_units, at_scrape): (Vec<_>, Vec<_>) = match group {
+                Group::UnitProblems => (problems.clone(), vec![]),
+                Group::UnitTimes => (start.clone(), vec![]),
+                Group::Ip => ([&["IPAccounting"], &bytes[..]].concat(), bytes.to_vec()),
+                Group::Sockets => ([&["Accept"], &connections[..]].concat(), connections.to_vec()),
+                // The others show that a timer has elapsed for the last time: unit-problems.
+                Group::Timers => {
+                    (vec!["NextElapseUSecMonotonic", "NextElapseUSecRealtime", "Unit"], vec![])
+                }
+                Group::Watchdog => (vec!["WatchdogUSec"], vec!["WatchdogTimestamp"]),
+                _ => (vec![], vec![]),
+            };
+            let (units, scrape) = asked(everything.without(*group));
+            let saved: Vec<_> = all.difference(&units).copied().collect();
+            assert_eq!(BTreeSet::from_iter(saved), BTreeSet::from_iter(of_units), "{group:?}");
+            let saved = all_at_scrape.difference(&scrape).copied();
+            assert_eq!(BTreeSet::from_iter(saved), BTreeSet::from_iter(at_scrape), "{group:?}");
+        }
+        assert_eq!(asked(Groups::all()), (all, all_at_scrape));
     }
 }

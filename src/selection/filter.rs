@@ -1,39 +1,28 @@
-//! Which units have series of their own.
+//! The filters: patterns, types and slices.
 
 use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use crate::systemd::name::{UnitName, UnitType};
-
-/// Admits a unit when the one pattern matches its name and the other does not, its type is one of
-/// those, and so is its slice.
-#[derive(Clone, Debug)]
-pub struct UnitFilter {
-    /// What a name must match.
-    pub include: Pattern,
-    /// What a name must not match.
-    pub exclude: Pattern,
-    /// Of which types it may be.
-    pub types: Types,
-    /// In which slices it may be, which its name does not tell.
-    pub slices: Slices,
-}
+use crate::systemd::{
+    name::{UnitName, UnitType},
+    property::PropertySet,
+};
 
 /// Types of units.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Types(BTreeSet<UnitType>);
 
-/// A word that names no type.
+/// A value that is no unit type.
 #[derive(Debug, thiserror::Error)]
 #[error("must be all or one of {}", UnitType::ALL.map(UnitType::as_str).join(", "))]
 pub struct UnknownType;
 
-/// Slices, each with all that are below it; none of them means that it does not matter.
+/// Slices, each with all slices below it; empty means any slice or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slices(Vec<UnitName>);
 
-/// A word that names no slice.
+/// A value that is not the name of a slice.
 #[derive(Debug, thiserror::Error)]
 #[error("must be the name of a slice, such as system.slice")]
 pub struct NotASlice;
@@ -47,16 +36,13 @@ pub struct Pattern(Regex);
 #[error("not a regular expression: {0}")]
 pub struct PatternError(String);
 
-// === impl UnitFilter ===
+// === impl Types ===
 
-impl UnitFilter {
-    /// Whether the unit of this name may have series, in whatever slice it is.
-    pub fn admits(&self, name: &str) -> bool {
-        self.types.has_one_of(name) && self.include.matches(name) && !self.exclude.matches(name)
+impl Default for Types {
+    fn default() -> Self {
+        Self::all()
     }
 }
-
-// === impl Types ===
 
 impl Types {
     /// Every type, also those of a future systemd.
@@ -64,10 +50,10 @@ impl Types {
         Self(UnitType::ALL.into_iter().chain([UnitType::Other]).collect())
     }
 
-    /// The types that the words name.
+    /// Reads names of types, and `all`.
     ///
     /// # Errors
-    /// The first word that names none.
+    /// The first value that is neither.
     pub fn read<'a>(
         words: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, (&'a str, UnknownType)> {
@@ -82,19 +68,19 @@ impl Types {
         Ok(Self(types))
     }
 
-    fn has_one_of(&self, name: &str) -> bool {
-        let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        self.0.contains(&UnitType::from_suffix(suffix))
+    /// Whether a type is one of them.
+    pub(super) fn contain(&self, unit_type: UnitType) -> bool {
+        self.0.contains(&unit_type)
     }
 }
 
 // === impl Slices ===
 
 impl Slices {
-    /// The slices that the words name; an empty word names none.
+    /// Reads names of slices; empty values are skipped.
     ///
     /// # Errors
-    /// The first word that is not the name of a slice.
+    /// The first value that is not the name of a slice.
     pub fn read<'a>(
         words: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, (&'a str, NotASlice)> {
@@ -105,18 +91,23 @@ impl Slices {
         slices.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether it does not matter in which slice a unit is.
+    /// Whether all units pass, whatever slice they are in.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a unit in this slice has series; a slice is in itself.
-    pub fn admit(&self, unit: &UnitName, slice: Option<&UnitName>) -> bool {
+    /// Whether a unit is in one of the slices; a slice is in itself. `None` while the slice of a
+    /// unit is not known that has one.
+    pub(super) fn contain(&self, unit: &UnitName, slice: Option<&UnitName>) -> Option<bool> {
         if self.is_any() {
-            return true;
+            return Some(true);
         }
-        let slice = if unit.unit_type() == UnitType::Slice { Some(unit) } else { slice };
-        slice.is_some_and(|slice| self.0.iter().any(|top| is_within(slice, top)))
+        let unit_type = unit.unit_type();
+        match if unit_type == UnitType::Slice { Some(unit) } else { slice } {
+            Some(slice) => Some(self.0.iter().any(|top| is_within(slice, top))),
+            None if PropertySet::details_of(unit_type).intersects(PropertySet::SLICES) => None,
+            None => Some(false),
+        }
     }
 }
 
@@ -161,50 +152,52 @@ impl PatternError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selection::{Placement, Selection};
 
-    fn filter(include: &str, exclude: &str) -> UnitFilter {
-        UnitFilter {
-            include: Pattern::new(include).unwrap(),
-            exclude: Pattern::new(exclude).unwrap(),
-            types: Types::all(),
-            slices: Slices::default(),
-        }
+    fn filter(include: &str, exclude: &str) -> Selection {
+        let [include, exclude] = [include, exclude].map(|it| Pattern::new(it).ok());
+        Selection { include, exclude, ..Selection::default() }
+    }
+
+    fn shows(selection: &Selection, name: &str) -> bool {
+        let placement = selection.place(&UnitName::new(name).unwrap(), None);
+        assert!([Placement::Own, Placement::Hidden].contains(&placement), "{name}");
+        placement == Placement::Own
     }
 
     #[test]
-    fn both_patterns_are_held_against_the_whole_name() {
+    fn both_patterns_match_the_whole_name() {
         let usual = filter(".+", r".+\.(device)");
-        assert!(usual.admits("ssh.service"));
-        assert!(usual.admits("device.service"));
-        assert!(usual.admits("a.device.service"));
-        assert!(!usual.admits(r"dev-sda\x2d1.device"));
+        assert!(shows(&usual, "ssh.service"));
+        assert!(shows(&usual, "device.service"));
+        assert!(shows(&usual, "a.device.service"));
+        assert!(!shows(&usual, r"dev-sda\x2d1.device"));
 
-        let alternatives = filter("ssh|cron", "");
-        assert!(alternatives.admits("ssh"));
-        assert!(!alternatives.admits("ssh.service"));
-        assert!(!alternatives.admits("a-cron"));
+        let alternatives = filter(r"ssh|cron\.service", "");
+        assert!(shows(&alternatives, "cron.service"));
+        assert!(!shows(&alternatives, "ssh.service"));
+        assert!(!shows(&alternatives, "a-cron.service"));
     }
 
     #[test]
     fn an_empty_exclude_hides_nothing() {
-        assert!(filter(".+", "").admits("sys-a.device"));
+        assert!(shows(&filter(".+", ""), "sys-a.device"));
     }
 
     #[test]
     fn a_type_is_that_of_the_suffix() {
-        let of = |words: &[&str]| UnitFilter {
+        let of = |words: &[&str]| Selection {
             types: Types::read(words.iter().copied()).unwrap(),
             ..filter(".+", "a.+")
         };
         let some = of(&["timer", "service"]);
-        assert!(some.admits("ssh.service") && some.admits("daily.timer"));
-        assert!(!some.admits("ssh.socket"));
-        assert!(!some.admits("timer.mount"));
-        assert!(!some.admits("timer"));
-        assert!(!some.admits("apt.service"), "the patterns still hold");
-        assert!(!some.admits("odd.thing"));
+        assert!(shows(&some, "ssh.service") && shows(&some, "daily.timer"));
+        assert!(!shows(&some, "ssh.socket"));
+        assert!(!shows(&some, "timer.mount"));
+        assert!(!shows(&some, "apt.service"), "the patterns still hold");
+        assert!(!shows(&some, "odd.thing"));
         let all = of(&["timer", "all"]);
-        assert!(all.admits("ssh.socket") && all.admits("odd.thing"));
+        assert!(shows(&all, "ssh.socket") && shows(&all, "odd.thing"));
         for word in ["services", ".service", "Service", "other", ""] {
             let (blamed, error) = Types::read(["service", word]).unwrap_err();
             assert_eq!(blamed, word);
@@ -213,11 +206,11 @@ mod tests {
     }
 
     #[test]
-    fn slices_hold_what_is_below_them() {
+    fn a_slice_contains_the_slices_below_it() {
         let name = |name: &str| UnitName::new(name).unwrap();
-        let admits = |slices: &[&str], unit: &str, slice: Option<&str>| {
+        let contain = |slices: &[&str], unit: &str, slice: Option<&str>| {
             let slice = slice.map(name);
-            Slices::read(slices.iter().copied()).unwrap().admit(&name(unit), slice.as_ref())
+            Slices::read(slices.iter().copied()).unwrap().contain(&name(unit), slice.as_ref())
         };
         for (slices, slice, is_in) in [
             (&["system.slice"][..], "system.slice", true),
@@ -232,11 +225,16 @@ mod tests {
             (&[], "user.slice", true),
             (&[""], "user.slice", true),
         ] {
-            assert_eq!(admits(slices, "a.service", Some(slice)), is_in, "{slices:?} {slice}");
-            assert_eq!(admits(slices, slice, None), is_in, "{slices:?} {slice} itself");
+            assert_eq!(
+                contain(slices, "a.service", Some(slice)),
+                Some(is_in),
+                "{slices:?} {slice}"
+            );
+            assert_eq!(contain(slices, slice, None), Some(is_in), "{slices:?} {slice} itself");
         }
-        assert!(admits(&[], "a.timer", None));
-        assert!(!admits(&["-.slice"], "a.timer", None), "what has no slice is in none");
+        assert_eq!(contain(&[], "a.timer", None), Some(true));
+        assert_eq!(contain(&["-.slice"], "a.timer", None), Some(false), "a timer has no slice");
+        assert_eq!(contain(&["-.slice"], "a.service", None), None, "its slice is not known yet");
         for word in ["system", "a.service", "a b.slice", "*.slice"] {
             assert_eq!(Slices::read(["a.slice", word]).unwrap_err().0, word);
         }

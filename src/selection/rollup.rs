@@ -1,12 +1,13 @@
-//! Which units are told of as one, and under which name.
+//! Roll-ups: many units with one set of series, and their names.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use super::Placement;
 use crate::systemd::name::{UnitName, UnitType};
 
-/// The kinds of units that are told of as one.
+/// The units that are rolled up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rollups {
     /// The instances of each template.
@@ -15,40 +16,29 @@ pub struct Rollups {
     pub scopes: bool,
 }
 
-/// How a unit is told of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Placement {
-    /// By itself.
-    Own,
-    /// With others, under the name of all.
-    RolledUp(RollupName),
-    /// With others, of which it is not known yet who they are: until then not at all.
-    Unresolved,
-}
-
-/// A word that names no such kind.
+/// A value that is no kind of roll-up.
 #[derive(Debug, thiserror::Error)]
 #[error("must be instances or scopes")]
 pub struct UnknownRollup;
 
-/// What follows the slice in the name for its scopes.
+/// The name of the roll-up of a slice's scopes after the name of the slice.
 const SCOPES: &str = "/*.scope";
 
-/// The only scope that is not one of many: the manager's own.
+/// The manager's own scope, which is not rolled up.
 const INIT: &str = "init.scope";
 
-/// The name under which units are told of as one. No unit has it: it is that of a template, or has
-/// a `/` and a `*` in it, as `user-1000.slice/*.scope` has for the scopes in a slice.
+/// The name of a roll-up: a template, such as `getty@.service`, or the scopes of a slice, such as
+/// `user-1000.slice/*.scope`. No unit can have such a name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RollupName(Arc<str>);
 
 // === impl Rollups ===
 
 impl Rollups {
-    /// The kinds that the words name; an empty word names none.
+    /// Reads `instances` and `scopes`; empty values are skipped.
     ///
     /// # Errors
-    /// The first word that names none.
+    /// The first value that is neither.
     pub fn read<'a>(
         words: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, (&'a str, UnknownRollup)> {
@@ -64,38 +54,43 @@ impl Rollups {
         Ok(rules)
     }
 
-    /// Whether no units are.
+    /// Whether nothing is rolled up.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// How a unit is told of, as far as it is known in which slice it is.
-    pub fn place(self, unit: &UnitName, slice: Option<&UnitName>) -> Placement {
+    /// Where a unit is shown that passes the filters.
+    pub(super) fn place(self, unit: &UnitName, slice: Option<&UnitName>) -> Placement {
         if self.scopes && unit.unit_type() == UnitType::Scope && unit.as_str() != INIT {
-            let sum = |slice| Placement::RolledUp(RollupName(format!("{slice}{SCOPES}").into()));
-            return slice.map_or(Placement::Unresolved, sum);
+            let rollup = |slice| RollupName(format!("{slice}{SCOPES}").into());
+            return slice.map(rollup).map_or(Placement::Unresolved, Placement::RolledUp);
         }
         let template = unit.template().filter(|_| self.instances);
         template
             .map_or(Placement::Own, |name| Placement::RolledUp(RollupName(name.as_str().into())))
     }
 
-    /// Whether units are told of as one under this name.
-    pub fn has(self, sum: &RollupName) -> bool {
-        if sum.0.ends_with(SCOPES) { self.scopes } else { self.instances }
+    /// Whether a unit is rolled up.
+    pub fn contain(self, unit: &UnitName) -> bool {
+        self.place(unit, None) != Placement::Own
+    }
+
+    /// Whether there is a roll-up of this name.
+    pub fn has(self, rollup: &RollupName) -> bool {
+        if rollup.0.ends_with(SCOPES) { self.scopes } else { self.instances }
     }
 }
 
 // === impl RollupName ===
 
 impl RollupName {
-    /// Takes a name that was written down; `None` if it cannot be one.
+    /// Reads a name from the state file; `None` if it cannot be the name of a roll-up.
     fn new(name: &str) -> Option<Self> {
-        let is_sum = match name.strip_suffix(SCOPES) {
+        let is_rollup = match name.strip_suffix(SCOPES) {
             Some(slice) => UnitName::new(slice).is_some_and(|it| it.unit_type() == UnitType::Slice),
             None => UnitName::new(name).is_some_and(|it| it.is_template()),
         };
-        is_sum.then(|| Self(name.into()))
+        is_rollup.then(|| Self(name.into()))
     }
 
     /// The name as text: the value of the `name` label.
@@ -103,7 +98,7 @@ impl RollupName {
         &self.0
     }
 
-    /// What follows the last dot: the type that all of the units have.
+    /// The type of its units: what follows the last dot.
     pub fn suffix(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
     }
@@ -118,7 +113,7 @@ impl Serialize for RollupName {
 impl<'de> Deserialize<'de> for RollupName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Cow::<'de, str>::deserialize(deserializer)?;
-        Self::new(&name).ok_or_else(|| D::Error::custom(format_args!("{name:?} is not a sum")))
+        Self::new(&name).ok_or_else(|| D::Error::custom(format_args!("{name:?} is not a roll-up")))
     }
 }
 
@@ -132,23 +127,24 @@ impl fmt::Debug for RollupName {
 mod tests {
     use super::*;
 
-    fn sum(rules: Rollups, unit: &str, slice: Option<&str>) -> Option<String> {
+    fn placed(rules: Rollups, unit: &str, slice: Option<&str>) -> Option<String> {
         let slice = slice.map(|slice| UnitName::new(slice).unwrap());
         match rules.place(&UnitName::new(unit).unwrap(), slice.as_ref()) {
             Placement::Own => None,
+            Placement::Hidden => panic!("a roll-up hides nothing"),
             Placement::Unresolved => Some("not yet".to_owned()),
-            Placement::RolledUp(sum) => {
-                let written = serde_json::to_string(&sum).unwrap();
-                assert_eq!(serde_json::from_str::<RollupName>(&written).unwrap(), sum);
-                assert!(rules.has(&sum) && !Rollups::default().has(&sum));
-                assert!(unit.ends_with(&format!(".{}", sum.suffix())));
-                Some(sum.as_str().to_owned())
+            Placement::RolledUp(rollup) => {
+                let written = serde_json::to_string(&rollup).unwrap();
+                assert_eq!(serde_json::from_str::<RollupName>(&written).unwrap(), rollup);
+                assert!(rules.has(&rollup) && !Rollups::default().has(&rollup));
+                assert!(unit.ends_with(&format!(".{}", rollup.suffix())));
+                Some(rollup.as_str().to_owned())
             }
         }
     }
 
     #[test]
-    fn instances_are_told_of_under_their_template() {
+    fn instances_are_rolled_up_under_their_template() {
         let instances = Rollups::read(["", "instances"]).unwrap();
         for (unit, template) in [
             ("getty@tty1.service", Some("getty@.service")),
@@ -157,13 +153,13 @@ mod tests {
             ("ssh.service", None),
             ("@x.service", None),
         ] {
-            assert_eq!(sum(instances, unit, None).as_deref(), template, "{unit}");
-            assert_eq!(sum(Rollups::default(), unit, None), None, "{unit}");
+            assert_eq!(placed(instances, unit, None).as_deref(), template, "{unit}");
+            assert_eq!(placed(Rollups::default(), unit, None), None, "{unit}");
         }
     }
 
     #[test]
-    fn scopes_are_told_of_under_their_slice() {
+    fn scopes_are_rolled_up_under_their_slice() {
         let scopes = Rollups::read(["scopes"]).unwrap();
         let both = Rollups::read(["scopes", "instances"]).unwrap();
         let user = Some("user-1000.slice/*.scope");
@@ -175,16 +171,16 @@ mod tests {
             ("init.scope", None, None),
             ("ssh.service", Some("system.slice"), None),
         ] {
-            assert_eq!(sum(scopes, unit, slice).as_deref(), name, "{unit}");
-            assert_eq!(sum(both, unit, slice).as_deref(), name, "{unit}");
-            assert_eq!(sum(Rollups::default(), unit, slice), None, "{unit}");
+            assert_eq!(placed(scopes, unit, slice).as_deref(), name, "{unit}");
+            assert_eq!(placed(both, unit, slice).as_deref(), name, "{unit}");
+            assert_eq!(placed(Rollups::default(), unit, slice), None, "{unit}");
         }
-        let template = sum(both, "a@x.service", Some("a.slice"));
+        let template = placed(both, "a@x.service", Some("a.slice"));
         assert_eq!(template.as_deref(), Some("a@.service"));
     }
 
     #[test]
-    fn a_word_that_names_no_kind_is_refused() {
+    fn a_value_that_is_no_kind_of_rollup_is_refused() {
         for word in ["instance", "all", "Instances"] {
             assert_eq!(Rollups::read(["instances", word]).unwrap_err().0, word);
         }

@@ -39,7 +39,7 @@ impl Refresh {
         let device = inventory.manager().watchdog.device.as_deref().unwrap_or_default();
         let watchdog: &[ManagerProperty] = match device {
             "" => &[],
-            _ if !inventory.wants().watchdog => &[],
+            _ if !inventory.reads().watchdog => &[],
             _ => &[
                 ManagerProperty::WatchdogRuntime,
                 ManagerProperty::WatchdogLastPing,

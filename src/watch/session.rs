@@ -20,7 +20,7 @@ use crate::{
     systemd::{
         event::Event,
         link::{Link, Lost},
-        property::ManagerProperty,
+        property::{ManagerProperty, UnitProperty},
         question::{CallError, MATCH_RULES, Question},
     },
     telemetry::LabelValue,
@@ -306,13 +306,17 @@ impl<'a> Session<'a> {
                 self.ask(Question::Manager(began("Userspace")))?;
             }
         }
-        if self.link.is_on_bus() && lock(&self.shared.inventory).wants().problems {
+        if self.link.is_on_bus() && self.reads_bus_names() {
             // No signal says that these have changed.
             self.ask(Question::ActivatableNames)?;
         }
         self.ask(Question::Units)?;
         self.jobs.comparing = reason == ResyncReason::Interval;
         self.ask_jobs()
+    }
+
+    fn reads_bus_names(&self) -> bool {
+        lock(&self.shared.inventory).reads().properties.has(UnitProperty::BusName)
     }
 
     fn ask_jobs(&mut self) -> Result<(), End> {

@@ -13,7 +13,7 @@ use unitwatch::{
         wanted_inactive::InactiveReason,
     },
     metrics::{Clocks, Scrape, group::Groups},
-    selection::rollup::Rollups,
+    selection::{Selection, rollup::Rollups},
     systemd::{
         name::{UnitName, UnitType},
         question::ListedFile,
@@ -328,9 +328,9 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
             |(up, (mut snapshot, rollups), (realtime, monotonic), telemetry, resources)| {
                 let units = snapshot.iter().flat_map(|snapshot| &snapshot.units);
                 let resources = units.map(|unit| unit.name.clone()).zip(resources).collect();
-                if let Some(snapshot) = snapshot.as_mut().filter(|_| rollups) {
-                    snapshot.roll_up(Rollups { instances: true, scopes: true });
-                }
+                let rolled_up = Rollups { instances: true, scopes: true };
+                let selection = Selection { rollups: rolled_up, ..Selection::default() };
+                snapshot = snapshot.map(|it| if rollups { it.select(&selection) } else { it });
                 let snapshot = snapshot.map(Arc::new);
                 let clocks = Clocks { realtime, monotonic };
                 let groups = Groups::all();

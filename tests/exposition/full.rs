@@ -18,7 +18,7 @@ use unitwatch::{
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
-    selection::rollup::{Placement, Rollups},
+    selection::{Placement, Selection, rollup::Rollups},
     systemd::{
         name::{UnitName, UnitType},
         question::{ListedFile, Listing},
@@ -217,8 +217,9 @@ fn rollups() -> Vec<Rollup> {
             ..unit("work@4.service", ActiveState::Inactive, service())
         },
     ];
-    let instances = Rollups::read(["instances"]).unwrap();
-    let Placement::RolledUp(name) = instances.place(&members[0].name, None) else { unreachable!() };
+    let rollups = Rollups::read(["instances"]).unwrap();
+    let selection = Selection { rollups, ..Selection::default() };
+    let Placement::RolledUp(name) = selection.place(&members[0].name, None) else { unreachable!() };
     vec![Rollup { name, members: members.map(Arc::new).into(), counters: Arc::new(counters) }]
 }
 

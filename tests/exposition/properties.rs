@@ -11,7 +11,7 @@ use unitwatch::{
     histogram::Histogram,
     inventory::{counts::Counts, snapshot::Snapshot, unit::Details},
     metrics::{self, Clocks, Scrape, format::Format, group::Groups},
-    selection::rollup::Rollups,
+    selection::{Selection, rollup::Rollups},
     systemd::{
         name::{UnitName, UnitType},
         state::LoadState,
@@ -241,7 +241,8 @@ proptest! {
         }
         let each = samples_of(&snapshot)?;
         let units = snapshot.visible_units();
-        snapshot.roll_up(Rollups::read(["instances"]).unwrap());
+        let rollups = Rollups::read(["instances"]).unwrap();
+        let snapshot = snapshot.select(&Selection { rollups, ..Selection::default() });
         let summed = samples_of(&snapshot)?;
         prop_assert_eq!(snapshot.visible_units(), units);
         let template = |labels: Labels| -> Labels {

@@ -9,12 +9,10 @@ use unitwatch::{
         group::{Group, Groups},
     },
     scrape,
-    selection::filter::{Pattern, Slices, Types, UnitFilter},
-    selection::rollup::Rollups,
+    selection::{Selection, filter::Types, rollup::Rollups},
     series::{Choice, compare},
 };
 
-use crate::full::full;
 
 fn samples(scrape: Scrape) -> (u64, usize) {
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
@@ -22,13 +20,14 @@ fn samples(scrape: Scrape) -> (u64, usize) {
     (samples as u64, text.len())
 }
 
-fn units(types: &str) -> UnitFilter {
-    UnitFilter {
-        include: Pattern::new(".+").unwrap(),
-        exclude: Pattern::new("").unwrap(),
-        types: Types::read([types]).unwrap(),
-        slices: Slices::default(),
+/// A full scrape as `series` gathers it: no unit is rolled up.
+fn full() -> Scrape {
+    let mut scrape = crate::full::full();
+    let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
+    for rollup in std::mem::take(&mut snapshot.rollups) {
+        snapshot.units.extend(rollup.members);
     }
+    scrape
 }
 
 const EVERYTHING: scrape::ScrapeSettings = scrape::ScrapeSettings {
@@ -40,16 +39,14 @@ const EVERYTHING: scrape::ScrapeSettings = scrape::ScrapeSettings {
 
 #[test]
 fn every_sample_of_the_page_is_counted() {
-    let units = units("all");
+    let selection = Selection::default();
     for groups in Group::ALL.iter().map(|group| Groups::all().without(*group)) {
         for (own_metrics, max_series, states) in [
             (true, None, StateSeries::Stateset),
             (false, NonZeroUsize::new(12), StateSeries::Current),
         ] {
             let served = scrape::ScrapeSettings { own_metrics, groups, max_series, states };
-            let table =
-                compare(full(), Choice { units: &units, rollups: Rollups::default(), served })
-                    .unwrap();
+            let table = compare(full(), Choice { selection: &selection, served }).unwrap();
             let of = full();
             let scrape = Scrape {
                 groups,
@@ -68,15 +65,15 @@ fn every_sample_of_the_page_is_counted() {
 
 #[test]
 fn the_table_tells_what_it_saves_to_sum_up() {
-    // As `series` reads it: each unit by itself.
-    let (mut scrape, units) = (full(), units("all"));
-    let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
-    let sum = snapshot.rollups.pop().unwrap();
-    snapshot.units.extend(sum.members);
+    let scrape = full();
     let of = |scrape: Scrape, words: &[&str]| {
         let rollups = Rollups::read(words.iter().copied()).unwrap();
         let served = scrape::ScrapeSettings { groups: Groups::all(), ..EVERYTHING };
-        compare(scrape, Choice { units: &units, rollups, served }).unwrap()
+        compare(
+            scrape,
+            Choice { selection: &Selection { rollups, ..Selection::default() }, served },
+        )
+        .unwrap()
     };
     let (each, summed) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
     let saved = |group| each.series[&group] - summed.series[&group];
@@ -94,7 +91,8 @@ fn the_table_tells_what_it_saves_to_sum_up() {
 fn the_table_tells_what_each_flag_saves() {
     let groups = Groups::all().without(Group::UnitTimes).without(Group::Watchdog);
     let served = scrape::ScrapeSettings { groups, ..EVERYTHING };
-    let choice = Choice { units: &units("service"), rollups: Rollups::default(), served };
+    let types = Types::read(["service"]).unwrap();
+    let choice = Choice { selection: &Selection { types, ..Selection::default() }, served };
     let table = compare(full(), choice).unwrap();
     let text = table.to_string();
     let (text, bytes) = text.trim_end().rsplit_once('\n').unwrap();

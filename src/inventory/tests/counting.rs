@@ -2,7 +2,7 @@
 //! every deed is known: heard in full, nothing is missed and nothing is counted twice; heard with
 //! gaps, nothing is made up.
 
-use super::{super::*, name};
+use super::{super::*, name, selecting};
 use crate::inventory::{
     counters::Counters,
     counts::Counts,
@@ -10,7 +10,7 @@ use crate::inventory::{
 };
 use crate::systemd::state::{ActiveState, JobResult, RunResult};
 use proptest::{collection::vec, prelude::*};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// A service of the model.
 #[derive(Clone, Debug)]
@@ -462,12 +462,7 @@ impl Service {
 }
 
 fn empty() -> Inventory {
-    let inventory = Inventory::new(Box::new(|_| true), u64::MAX, Needs::EVERYTHING);
-    inventory.rolling_up(summed())
-}
-
-fn summed() -> Rollups {
-    Rollups::read(["instances"]).unwrap()
+    Inventory::new(selecting("", &[], &["instances"]), Reads::EVERYTHING, u64::MAX)
 }
 
 fn fresh() -> Inventory {
@@ -476,24 +471,34 @@ fn fresh() -> Inventory {
     inventory
 }
 
-/// What was counted, of all units that anything happened to. What was counted of those together
-/// that are told of as one is the sum of that.
+/// Everything that is known, with no unit rolled up.
+fn everything(inventory: &Inventory) -> Snapshot {
+    let mut all = Snapshot::default();
+    for (name, Entry { unit, known, .. }) in &inventory.units {
+        match known {
+            true => all.units.push(Arc::clone(unit)),
+            false => all.gone.push((name.clone(), Arc::clone(&unit.counters))),
+        }
+    }
+    let gone = inventory.gone.iter();
+    all.gone.extend(gone.map(|(name, unit)| (name.clone(), Arc::clone(&unit.counters))));
+    all
+}
+
+/// The counters of all units to which anything has happened. Those of a roll-up are their sum.
 fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
-    let snapshot = inventory.each(0);
-    let sums = |snapshot: &Snapshot| {
-        let sums = snapshot.rollups.iter().filter(|sum| !sum.counters.is_empty());
-        let sum = |sum: &Rollup| (sum.name.clone(), sum.members.clone(), Truth::of(&sum.counters));
-        sums.map(sum).collect::<Vec<_>>()
+    let rollups = |snapshot: &Snapshot| {
+        let all = snapshot.rollups.iter().filter(|rollup| !rollup.counters.is_empty());
+        let of = |it: &Rollup| (it.name.clone(), it.members.clone(), Truth::of(&it.counters));
+        all.map(of).collect::<Vec<_>>()
     };
-    let mut added = snapshot.clone();
-    added.roll_up(summed());
-    let told = inventory.snapshot(0);
-    assert_eq!(sums(&told), sums(&added));
-    assert!(told.units.is_empty() && told.gone.is_empty());
-    let here = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters));
-    let gone = snapshot.gone.iter().map(|(name, history)| (name, history));
-    let all = here.chain(gone).filter(|(_, history)| !history.is_empty());
-    all.map(|(name, history)| (name.clone(), Truth::of(history))).collect()
+    let (all, shown) = (everything(inventory), inventory.snapshot(0));
+    assert_eq!(rollups(&shown), rollups(&all.select(&inventory.selection)));
+    assert!(shown.units.is_empty() && shown.gone.is_empty());
+    let here = all.units.iter().map(|unit| (&unit.name, &unit.counters));
+    let gone = all.gone.iter().map(|(name, counters)| (name, counters));
+    let all = here.chain(gone).filter(|(_, counters)| !counters.is_empty());
+    all.map(|(name, counters)| (name.clone(), Truth::of(counters))).collect()
 }
 
 /// Through the state file, as far as the inventory knows of it.
@@ -711,7 +716,7 @@ fn a_start_that_is_refused_is_a_failure_of_its_own() {
 
 #[test]
 fn units_that_are_gone_are_told_for_a_while() {
-    let mut inventory = Inventory::new(Box::new(|_| true), 1_000, Needs::EVERYTHING);
+    let mut inventory = Inventory::new(Selection::default(), Reads::EVERYTHING, 1_000);
     let mut systemd = Systemd { clock: 10_000, ..Systemd::default() };
     for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
         systemd.step(&step, &mut inventory);
@@ -761,7 +766,7 @@ fn restarts_of_before_the_exporter_are_not_in_the_hosts_total() {
 
 #[test]
 fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
-    let mut inventory = Inventory::new(Box::new(|_| false), 0, Needs::EVERYTHING);
+    let mut inventory = Inventory::new(selecting(".*", &[], &[]), Reads::EVERYTHING, 0);
     inventory.resync(Vec::new(), Extent::Everything, 0);
     let mut systemd = Systemd::default();
     systemd.step(&Step::Start(0), &mut inventory);

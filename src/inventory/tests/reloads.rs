@@ -4,7 +4,7 @@ use super::{super::*, name};
 use crate::systemd::state::ActiveState;
 
 fn inventory() -> Inventory {
-    Inventory::new(Box::new(|_| true), 0, Needs::EVERYTHING)
+    Inventory::new(Selection::default(), Reads::EVERYTHING, 0)
 }
 
 fn unit(unit: &str) -> UnitName {

@@ -1,6 +1,6 @@
 //! Units that are told of as one.
 
-use super::super::*;
+use super::{super::*, selecting};
 use crate::inventory::snapshot::{Rollup, Snapshot};
 use crate::systemd::state::ActiveState;
 
@@ -10,12 +10,9 @@ fn unit(name: &str) -> UnitName {
     UnitName::new(name).unwrap()
 }
 
-fn summing(words: &[&str], slices: &[&str]) -> Inventory {
-    let admits = |name: &str| !name.starts_with("hidden");
-    let slices = Slices::read(slices.iter().copied()).unwrap();
-    let inventory = Inventory::new(Box::new(admits), RETENTION, Needs::EVERYTHING);
-    let sums = Rollups::read(words.iter().copied()).unwrap();
-    let mut inventory = inventory.only_in(slices).rolling_up(sums);
+fn rolling_up(rollups: &[&str], slices: &[&str]) -> Inventory {
+    let selection = selecting("hidden.*", slices, rollups);
+    let mut inventory = Inventory::new(selection, Reads::EVERYTHING, RETENTION);
     inventory.resync(Vec::new(), Extent::Everything, 0);
     inventory
 }
@@ -58,7 +55,7 @@ fn told(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
 
 #[test]
 fn instances_have_no_series_of_their_own() {
-    let mut inventory = summing(&["instances"], &[]);
+    let mut inventory = rolling_up(&["instances"], &[]);
     let all = ["a@x.service", "a@y.service", "a@x.socket", "a.service", "hidden@x.service"];
     for (name, at) in all.into_iter().zip(1..) {
         start(&mut inventory, name, at);
@@ -79,7 +76,7 @@ fn instances_have_no_series_of_their_own() {
 
 #[test]
 fn a_sum_is_told_for_a_while_after_the_last_has_left_and_goes_on() {
-    let mut inventory = summing(&["instances"], &[]);
+    let mut inventory = rolling_up(&["instances"], &[]);
     for number in 0..50 {
         start(&mut inventory, &format!("a@{number}.service"), 100 + number);
         leave(&mut inventory, &format!("a@{number}.service"), 100 + number);
@@ -93,7 +90,7 @@ fn a_sum_is_told_for_a_while_after_the_last_has_left_and_goes_on() {
 /// In which slice a unit is has to be asked, and it may have come a long way until then.
 #[test]
 fn what_happened_before_the_slice_was_known_is_not_lost() {
-    let mut inventory = summing(&["instances"], &["in.slice"]);
+    let mut inventory = rolling_up(&["instances"], &["in.slice"]);
     for (name, at) in ["a@x.service", "a@y.service", "a@z.service"].into_iter().zip(1..) {
         start(&mut inventory, name, at);
     }
@@ -113,7 +110,7 @@ fn what_happened_before_the_slice_was_known_is_not_lost() {
 /// What could be read in two ways is counted when a listing tells that the unit is gone.
 #[test]
 fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
-    let mut inventory = summing(&["instances"], &[]);
+    let mut inventory = rolling_up(&["instances"], &[]);
     start(&mut inventory, "a@x.service", 1);
     inventory.disconnect();
     let listed = ListedUnit {
@@ -145,7 +142,7 @@ fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
 #[test]
 fn of_each_unit_nothing_is_asked_but_what_is_counted() {
     let asked = |words: &[&str], name: &str| {
-        let mut inventory = summing(words, &[]);
+        let mut inventory = rolling_up(words, &[]);
         inventory.apply(Event::UnitNew(unit(name)), 1);
         inventory.retry_deferred(Usec::MAX);
         let mut asked = PropertySet::EMPTY;
@@ -179,17 +176,17 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
 /// In which slice a scope is, is asked of it once; of others it is not.
 #[test]
 fn scopes_are_told_of_under_their_slice() {
-    let wants = Needs { slices: false, scope_slices: false, ..Needs::EVERYTHING };
-    let sums = Rollups::read(["scopes"]).unwrap();
-    let mut inventory = Inventory::new(Box::new(|_| true), RETENTION, wants).rolling_up(sums);
+    let properties = Reads::EVERYTHING.properties.without(PropertySet::SLICES);
+    let reads = Reads { properties, ..Reads::EVERYTHING };
+    let mut inventory = Inventory::new(selecting("", &[], &["scopes"]), reads, RETENTION);
     inventory.resync(Vec::new(), Extent::Everything, 0);
     let scopes = ["session-1.scope", "session-2.scope", "other.scope", "brief.scope"];
     for (name, at) in scopes.into_iter().chain(["a.service"]).zip(1..) {
         start(&mut inventory, name, at);
     }
-    let unneeded = |inventory: &Inventory, name| inventory.units[&unit(name)].unneeded;
-    assert!(!unneeded(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
-    assert!(unneeded(&inventory, "a.service").has(UnitProperty::ServiceSlice));
+    let skipped = |inventory: &Inventory, name| inventory.units[&unit(name)].skipped;
+    assert!(!skipped(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
+    assert!(skipped(&inventory, "a.service").has(UnitProperty::ServiceSlice));
     let snapshot = inventory.snapshot(10);
     assert_eq!(told(&snapshot), [], "it is not known yet where they are");
     assert_eq!(snapshot.units.len(), 1);
@@ -211,8 +208,8 @@ fn scopes_are_told_of_under_their_slice() {
 fn reborn(inventory: &Inventory, words: &[&str]) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let mut reborn = Inventory::new(Box::new(|_| true), RETENTION, Needs::EVERYTHING)
-        .rolling_up(Rollups::read(words.iter().copied()).unwrap());
+    let selection = selecting("", &[], words);
+    let mut reborn = Inventory::new(selection, Reads::EVERYTHING, RETENTION);
     reborn.recall(serde_json::from_slice(&written).unwrap());
     reborn.resync(Vec::new(), Extent::Everything, 30);
     reborn
@@ -222,7 +219,7 @@ fn reborn(inventory: &Inventory, words: &[&str]) -> Inventory {
 /// with the units that are remembered.
 #[test]
 fn sums_outlive_the_exporter() {
-    let mut inventory = summing(&["instances"], &[]);
+    let mut inventory = rolling_up(&["instances"], &[]);
     for (name, at) in ["a@x.service", "a@y.service", "b@x.service"].into_iter().zip(1..) {
         start(&mut inventory, name, at);
         leave(&mut inventory, name, at);

@@ -405,7 +405,7 @@ impl Session<'_> {
 
     /// Has the unit files listed again, if their states are served.
     fn want_files(&mut self) {
-        self.files.wanted = lock(&self.shared.inventory).wants().file_states;
+        self.files.wanted = lock(&self.shared.inventory).reads().unit_files;
     }
 
     fn count_drift(&self, field: &'static str, count: usize) {
