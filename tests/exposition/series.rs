@@ -13,7 +13,6 @@ use unitwatch::{
     series::{Choice, compare},
 };
 
-
 fn samples(scrape: Scrape) -> (u64, usize) {
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
