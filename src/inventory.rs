@@ -1,21 +1,24 @@
-//! What is known of systemd: units, jobs and the manager, kept as a pure state machine.
+//! The table of one manager's units and jobs, a pure state machine.
 //!
-//! No clock, no I/O, no waiting: events, answers and listings go in, in the order in which
-//! systemd sent them, and a [`Snapshot`](snapshot::Snapshot) comes out. Because that order is the
-//! order of truth (see [`crate::systemd`]), whatever comes later simply overwrites what came
-//! before.
+//! It has no clock, does no I/O and never waits. Events, answers and listings go in, in the order
+//! in which systemd sent them, and a [`Snapshot`](snapshot::Snapshot) comes out. systemd sends
+//! values in the order in which they were true (see [`crate::systemd`]), so a later value simply
+//! replaces an earlier one.
 //!
-//! A row also knows what is not known of it yet. [`Inventory::next_question`] hands that out
-//! piece by piece, and a signal that brings a value makes the question for it needless.
+//! [`Inventory::next_question`] returns what is still to be read. A signal that carries a value
+//! makes the question for it unnecessary.
 
 pub mod counters;
+mod counting;
 pub mod counts;
 mod cursor;
 mod entry;
 mod gone;
 mod inferred;
 mod jobs;
+mod knowledge;
 mod manager;
+mod polls;
 mod queue;
 pub mod reads;
 pub mod record;
@@ -33,8 +36,9 @@ use std::{
 
 use self::{
     counters::{Delta, HostCounters},
+    counting::{Counting, Trigger},
     cursor::Cursor,
-    entry::{Counting, Entry, Trigger},
+    entry::{Entry, Presence},
     gone::{GoneUnit, GoneUnits},
     jobs::{Jobs, UnitView},
     queue::enqueue,
@@ -52,93 +56,92 @@ use crate::systemd::{
     state::{JobResult, JobType, LoadState},
 };
 
-/// How long a unit at rest is left alone after it was announced or came to rest, in microseconds.
-/// systemd drops most of them at once, and a question about a unit that is not in memory makes it
-/// load the unit, announce it to every subscriber and drop it again. Two clients that ask about
-/// what is announced would keep each other busy for ever.
+/// How long after its announcement, or after it came to rest, an inactive unit is not asked about,
+/// in microseconds. systemd drops most of them at once. A question about a unit that is not in
+/// memory makes systemd load it, announce it to every subscriber and drop it again, so two clients
+/// that ask about each announced unit would keep each other busy for ever.
 const SETTLING: Usec = 1_000_000;
 
-/// The smallest difference between the two clocks that shows that one was set, in microseconds. What
-/// keeps the time of day right bit by bit moves both.
+/// The smallest difference between the two clocks that shows that one was set, in microseconds.
+/// NTP slews both clocks alike.
 const SMALLEST_STEP: Usec = 1_000;
 
-/// The table of everything that is known.
-///
-/// Times that it is given are in microseconds since boot.
+/// The table of one manager's units and jobs. All times given to it are in microseconds since
+/// boot.
 pub struct Inventory {
     selection: Selection,
     reads: Reads,
-    /// How long the counters of a unit that has left are served.
+    /// How long the counters of a gone unit are shown, in microseconds.
     retention: Usec,
     units: BTreeMap<UnitName, Entry>,
-    /// Units of which something is to be read, each once.
+    /// Units with missing properties, each once.
     unread: VecDeque<UnitName>,
-    /// Units that are to be asked about later: see [`Entry::defer`].
+    /// Units that are asked about later, see [`SETTLING`].
     deferred: BTreeSet<UnitName>,
-    /// What this version of systemd has no such property of, and is not asked of other units.
+    /// Properties that this version of systemd does not have.
     unknown_properties: PropertySet,
     /// Inactive units that only inactive units want.
     unwanted: BTreeSet<UnitName>,
-    /// Units to count after a pause, should no signal make it clearer what happened to them.
+    /// Units with ambiguous facts, to be counted after a pause if no signal comes.
     uncounted: Vec<UnitName>,
-    /// The same, with the pause all but over.
+    /// The same, from the second before.
     overdue: Vec<UnitName>,
     gone: GoneUnits,
-    /// What has happened to units that are told of as one.
+    /// Counters of roll-ups.
     rollups: RollupTable,
-    /// The names that the bus starts services for; `None` where no bus has said.
+    /// The bus names that start a service; `None` without a bus.
     activatable: Option<Activatable>,
     /// The unit files that may be shown, by name, with the placement of those that are not loaded.
     files: Vec<(ListedFile, Placement)>,
-    /// The unit files have been listed, or will not be.
+    /// The unit files have been listed, or systemd refused to.
     files_listed: bool,
-    /// The units of an earlier life of the exporter, until a listing says which are still there.
+    /// Units of the state file, until a listing shows which are still there.
     recalled: BTreeMap<UnitName, GoneUnit>,
-    /// What systemd refuses to list: only units that it has signalled are known of these.
+    /// What systemd refuses to list. Of these types only signalled units are known.
     refused: BTreeSet<Listing>,
-    /// Some listing has been taken in, of this life or an earlier one: a unit that was not in the
-    /// table before was loaded since.
+    /// All units were listed at least once, perhaps before the exporter restarted. A unit that
+    /// appears now was loaded after that.
     all_listed: bool,
     totals: HostCounters,
     jobs: Jobs,
     manager: snapshot::Manager,
-    /// How far the time of day is ahead of the monotonic clock, if that is what it was when the
-    /// manager began: the clock has not been set since.
+    /// How far the time of day is ahead of the monotonic clock, in microseconds; `None` if the clock
+    /// was set since the manager started.
     clock_offset: Option<Usec>,
-    /// When the manager began, which tells it from the one before.
+    /// When the manager started: it identifies the manager.
     instance: Option<Usec>,
-    /// How long what is applied had waited for its turn.
+    /// How long the event being applied waited in the queue, in microseconds.
     lag: Usec,
-    /// Between the two `Reloading` signals, when every unit seems to leave and come back.
+    /// A reload is under way: every unit seems to leave and come back.
     reloading: bool,
-    /// Rises with everything that is counted.
+    /// Rises with each count, so that a record is written only if something changed.
     generation: u64,
-    /// Up to which unit it has been asked whether files have changed, in the round under way.
+    /// The last unit whose files were checked in the current round.
     files_checked_up_to: Option<UnitName>,
 }
 
-/// Of what a listing is the whole truth.
+/// What may have changed without a signal before a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Of everything: signals may have been missed.
+    /// Everything: signals may have been lost.
     Everything,
-    /// Of what changes without a signal when systemd reloads: every change of a state was heard.
+    /// Settings, in a reload. Every change of state was signalled.
     Settings,
 }
 
-/// Which units a listing is of.
+/// The unit types of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListedTypes {
-    /// All.
+    /// Every type.
     All,
-    /// Those of one type.
+    /// One type.
     Type(UnitType),
 }
 
 // === impl ListedTypes ===
 
 impl ListedTypes {
-    /// Whether it is of units of this type.
+    /// Whether this type is listed.
     pub fn has(self, unit_type: UnitType) -> bool {
         self == Self::All || self == Self::Type(unit_type)
     }
@@ -182,13 +185,13 @@ impl Inventory {
         }
     }
 
-    /// Takes in how long the next event has waited for its turn, in microseconds: what it announces
-    /// may have left since.
+    /// Sets how long the next event waited in the queue, in microseconds. The unit that it announces
+    /// may have left meanwhile.
     pub fn note_lag(&mut self, lag: Usec) {
         self.lag = lag;
     }
 
-    /// Takes in what systemd signalled, and when.
+    /// Applies what systemd signalled at the time `now`.
     pub fn apply(&mut self, event: Event, now: Usec) {
         if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
             &event
@@ -196,8 +199,8 @@ impl Inventory {
             self.mark_changed(name);
         }
         match event {
-            // During a reload every unit goes and comes back. The listing that follows the end of
-            // the reload says which of them really did; what a new one does until then counts.
+            // In a reload every unit leaves and comes back; the listing after its end shows which
+            // really left. Until then a new unit is counted as usual.
             Event::UnitNew(name) if self.reloading && self.is_announced(&name) => {}
             Event::UnitRemoved(_) if self.reloading => {}
             Event::UnitNew(name) => self.add(name, now),
@@ -205,7 +208,7 @@ impl Inventory {
             Event::UnitChanged(name, facts) => self.change(&name, facts, now),
             Event::JobNew { id, unit } => {
                 let before = self.view(&unit);
-                // Its job keeps it in memory.
+                // The job keeps it in memory.
                 self.settle(&unit, now, |_| false);
                 self.jobs.add(id, unit, before, now);
             }
@@ -223,8 +226,8 @@ impl Inventory {
         }
     }
 
-    /// Takes in the answer to a question of [`Self::next_question`] or about a unit's counters. An
-    /// answer about a unit that has left memory is dropped: systemd loaded it for the answer.
+    /// Applies the answer to a question. An answer about a unit that has left memory is dropped:
+    /// systemd loaded the unit only for the answer.
     pub fn answer(
         &mut self,
         name: &UnitName,
@@ -233,7 +236,7 @@ impl Inventory {
     ) {
         let Some(entry) = self.units.get_mut(name) else { return };
         let one = PropertySet::of(&[property]);
-        entry.asked = entry.asked.without(one);
+        entry.knowledge.asked = entry.knowledge.asked.without(one);
         match answer {
             Ok(value) => {
                 entry.learn(property, &value);
@@ -243,7 +246,7 @@ impl Inventory {
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
-                entry.may_have_changed = true;
+                entry.polls.may_have_changed = true;
                 self.deferred.insert(name.clone());
             }
             Err(error) => {
@@ -255,18 +258,18 @@ impl Inventory {
         }
     }
 
-    /// Asks about what was deferred and is due. To be called once a second.
+    /// Does what waited for a pause. To be called once a second.
     pub fn retry_deferred(&mut self, now: Usec) {
-        // Which units a reload drops is known at its end.
+        // A reload may drop the units; its end shows which.
         if !self.reloading {
             self.ask_deferred(now);
         }
         self.recheck_unwanted();
-        // Each waits for one pause at least.
+        // Each waits for at least one second.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {
-            // If no signal has told meanwhile.
-            if self.units.get(&name).is_some_and(Entry::is_uncounted) {
+            // A signal may have counted it meanwhile.
+            if self.units.get(&name).is_some_and(|entry| entry.runs.after_gap) {
                 self.count(&name, Trigger::Silence);
             }
         }
@@ -285,20 +288,19 @@ impl Inventory {
         }
     }
 
-    /// Forgets which questions are under way: the connection that they were asked on is gone, and
-    /// with it what would have been signalled on it.
+    /// The connection is lost, with the answers and signals that were under way.
     pub fn disconnect(&mut self) {
         self.reloading = false;
         for entry in self.units.values_mut() {
-            entry.asked = PropertySet::EMPTY;
+            entry.knowledge.asked = PropertySet::EMPTY;
         }
         self.invalidate_all();
     }
 
-    /// Holds nothing for certain from now on, because signals have been missed. What is signalled
-    /// before everything has been read anew already counts as what follows a gap.
+    /// Signals may have been lost: everything has to be read again. Signals that come before that
+    /// are counted as after a gap.
     pub fn invalidate_all(&mut self) {
-        // It may be another version since.
+        // systemd may have been upgraded.
         self.unknown_properties = PropertySet::EMPTY;
         for (name, entry) in &mut self.units {
             entry.invalidate_all();
@@ -306,9 +308,8 @@ impl Inventory {
         }
     }
 
-    /// Takes a listing of some of the units for the whole truth, and makes unknown what may have changed
-    /// unheard: after a reload, or a time during which nothing was heard. The others stay as they are.
-    /// After the last part [`Self::note_all_listed`] is to be called.
+    /// Replaces the units of some types by a listing, and invalidates what may have changed without
+    /// a signal. After the last type [`Self::note_all_listed`] is to be called.
     pub fn resync_part(
         &mut self,
         scope: ListedTypes,
@@ -316,7 +317,7 @@ impl Inventory {
         extent: Extent,
         now: Usec,
     ) {
-        // Nobody listened when these were announced, or they were before.
+        // Their UnitNew was lost, or sent before the exporter listened.
         let announced = extent == Extent::Everything;
         self.apply_listing(scope, listing, now, announced, |_, _| {});
         let recalled = std::mem::take(&mut self.recalled).into_iter();
@@ -334,16 +335,16 @@ impl Inventory {
             match extent {
                 Extent::Everything => {
                     entry.invalidate_all();
-                    entry.is_seed = true;
-                    entry.set_clock_offset(self.clock_offset);
+                    entry.presence = Presence::Seed;
+                    entry.clock_offset = self.clock_offset;
                     entry.note_lasting();
                 }
                 Extent::Settings => {
-                    entry.invalidate(PropertySet::changed_by_reload(name.unit_type()));
+                    entry.knowledge.invalidate(PropertySet::changed_by_reload(name.unit_type()));
                 }
             }
             if entry.unit.need_daemon_reload {
-                entry.invalidate(PropertySet::PRESUMED);
+                entry.knowledge.invalidate(PropertySet::PRESUMED);
             }
             entry.confirm_listed();
             self.note_inactive(name);
@@ -351,35 +352,37 @@ impl Inventory {
         }
     }
 
-    /// Takes in that everything has been listed that systemd does not refuse to list: what is new
-    /// from now on has just been loaded.
+    /// Everything that systemd can list has been listed: a unit that is new from now on has just
+    /// been loaded.
     pub fn note_all_listed(&mut self) {
         self.all_listed = true;
     }
 
-    /// Compares the table with a listing of some of the units and corrects it, remembering what had to
-    /// be corrected until a signal explains it: systemd may answer before it has sent the signal of a
-    /// change. Returns how many units are gone without a signal; that signal is never late. After the
-    /// last part [`Self::check_files`] is to be called.
+    /// Compares the units of some types with a listing and corrects them. A correction is drift only
+    /// if no signal explains it later: systemd may answer before it sends the signal of a change.
+    /// Returns how many units left without a signal, which is never late. After the last type
+    /// [`Self::check_files`] is to be called.
     pub fn compare_part(
         &mut self,
         scope: ListedTypes,
         listing: Vec<ListedUnit>,
         now: Usec,
     ) -> usize {
-        let suspect = |entry: &mut Entry, field| entry.drift_candidates.push(field);
-        let gone = self.apply_listing(scope, listing, now, false, suspect);
+        let candidate = |entry: &mut Entry, field| entry.drift_candidates.push(field);
+        let gone = self.apply_listing(scope, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
-                entry.invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
-                entry.invalidate(PropertySet::RELATIONS);
+                entry
+                    .knowledge
+                    .invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                entry.knowledge.invalidate(PropertySet::RELATIONS);
                 if entry.note_inactive() {
                     self.deferred.insert(name.clone());
                 }
-                // Whatever else may have been.
-                entry.may_have_changed = true;
+                // A connection may have come and gone without a signal.
+                entry.polls.may_have_changed = true;
                 if entry.unit.need_daemon_reload {
-                    entry.invalidate(PropertySet::PRESUMED);
+                    entry.knowledge.invalidate(PropertySet::PRESUMED);
                 }
                 enqueue(&mut self.unread, name, entry);
             }
@@ -387,12 +390,12 @@ impl Inventory {
         gone
     }
 
-    /// Makes unknown what a reload changes without a signal, also which of these units it has
-    /// dropped: for those that are not listed after it.
+    /// A reload has changed settings without a signal, and perhaps dropped units, of types that
+    /// systemd refuses to list.
     pub fn invalidate_settings(&mut self, scope: ListedTypes) {
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) {
-                entry.invalidate(
+                entry.knowledge.invalidate(
                     PropertySet::STATE.union(PropertySet::changed_by_reload(name.unit_type())),
                 );
                 enqueue(&mut self.unread, name, entry);
@@ -400,7 +403,7 @@ impl Inventory {
         }
     }
 
-    /// Takes in whether systemd refuses to list something; returns whether that is news.
+    /// Notes whether systemd refuses to list something; returns whether that has changed.
     pub fn refuse(&mut self, listing: Listing, refused: bool) -> bool {
         match refused {
             true => self.refused.insert(listing),
@@ -408,8 +411,8 @@ impl Inventory {
         }
     }
 
-    /// The fields that a comparison corrected and that no signal has explained since: drift. What
-    /// else is known of such a unit may be wrong as well, and is read anew.
+    /// The corrected fields that no signal has explained: drift. All else of these units is read
+    /// again.
     pub fn take_drift(&mut self) -> Vec<&'static str> {
         let mut drift_candidates = Vec::new();
         for (name, entry) in &mut self.units {
@@ -423,19 +426,18 @@ impl Inventory {
         drift_candidates
     }
 
-    /// Takes a listing for the whole truth about the job queue. Returns how many jobs had left
-    /// without a signal.
+    /// Replaces the job queue by a listing. Returns how many jobs had left without a signal.
     pub fn replace_jobs(&mut self, listing: Vec<ListedJob>, now: Usec) -> usize {
         self.jobs.resync(listing, now)
     }
 
-    /// Counts a daemon-reload that is over.
+    /// Counts a finished daemon-reload.
     pub fn count_reload(&mut self) {
         self.totals.reloads += 1;
         self.generation += 1;
     }
 
-    /// Takes a listing for the whole truth about unit files.
+    /// Replaces the unit files by a listing.
     pub fn replace_files(&mut self, mut listing: Vec<ListedFile>) {
         self.files_listed = true;
         listing.sort_by(|one, other| one.name.cmp(&other.name));
@@ -448,7 +450,7 @@ impl Inventory {
         self.files = listing.into_iter().map(placed).collect();
     }
 
-    /// Takes in that systemd does not report a value.
+    /// systemd refuses to report a value.
     fn mark_unavailable(&mut self, name: &UnitName, property: UnitProperty) {
         if let Some(entry) = self.units.get_mut(name) {
             entry.mark_unavailable(property);
@@ -458,31 +460,31 @@ impl Inventory {
         }
     }
 
-    /// Takes in that systemd does not list its unit files.
+    /// systemd refuses to list the unit files.
     pub fn note_no_files(&mut self) {
         self.files_listed = true;
     }
 
-    /// Whether a job has been queued of which only its number is known.
+    /// Whether a job is queued whose type is not known.
     pub fn has_unknown_jobs(&self) -> bool {
         self.jobs.has_unknown()
     }
 
-    /// Takes in a property of the manager; [`Value::Nothing`] also for one it does not have.
+    /// Takes a property of the manager; [`Value::Nothing`] if it does not have it.
     pub fn learn_manager(&mut self, property: ManagerProperty, value: &Value) {
         if property == ManagerProperty::Stage("Userspace")
             && let Some(began) = value.number()
             && self.instance.replace(began).is_some_and(|before| before != began)
         {
-            // Another manager: none of its units has done anything before it began.
-            self.units.values_mut().for_each(Entry::restart_counting);
+            // This is another manager: its units did nothing before it started.
+            self.units.values_mut().for_each(|entry| entry.runs.restart_counting());
             self.recalled.values_mut().for_each(|past| past.cursor = Cursor::fresh().into());
         }
         self.manager.learn(property, value);
     }
 
-    /// Takes in how far the time of day is ahead of the monotonic clock, in microseconds. To be called
-    /// before a listing is adopted.
+    /// Sets how far the time of day is ahead of the monotonic clock, in microseconds. To be called
+    /// before a resync.
     pub fn note_clock(&mut self, offset: Usec) {
         let began = self.manager.boot.get("Userspace");
         let at_first = began.and_then(|stamp| stamp.realtime.checked_sub(stamp.monotonic));
@@ -495,7 +497,7 @@ impl Inventory {
         self.reads
     }
 
-    /// The manager's facts.
+    /// The manager's properties.
     pub fn manager(&self) -> &snapshot::Manager {
         &self.manager
     }
@@ -526,7 +528,7 @@ impl Inventory {
         let unit = &entry.unit;
         entry.placement = self.selection.place(&unit.name, entry.slice());
         entry.rolls_up = may_show && self.selection.rollups.contain(&unit.name);
-        entry.skipped = match self.selection.rollups.contain(&unit.name) {
+        entry.knowledge.skipped = match self.selection.rollups.contain(&unit.name) {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
             false => self.reads.skipped(),
         };
@@ -547,8 +549,7 @@ impl Inventory {
         if let Some(entry) = self.units.get_mut(&name) {
             entry.drift_candidates.clear();
             entry.announced = true;
-            // A listing had it before systemd announced it, and what it did in between was never
-            // signalled.
+            // A listing had it before systemd announced it. Changes in between were not signalled.
             entry.invalidate_all();
         } else {
             let entry = self.loaded(name.clone());
@@ -557,21 +558,20 @@ impl Inventory {
         self.settle(&name, now, Entry::may_leave);
     }
 
-    /// Asks about a unit that stays in memory, and later about one that systemd may drop at any
-    /// moment, or may have dropped since what was heard.
+    /// Asks about a unit now, or later if systemd may drop it or has dropped it since the signal.
     fn settle(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
         let Some(entry) = self.units.get_mut(name) else { return };
         if may_leave(entry) || self.lag >= SETTLING {
-            entry.defer(now.saturating_add(self.lag).saturating_add(SETTLING));
+            entry.knowledge.defer(now.saturating_add(self.lag).saturating_add(SETTLING));
             self.deferred.insert(name.clone());
         } else {
-            entry.ask_now();
+            entry.knowledge.ask_now();
         }
         enqueue(&mut self.unread, name, entry);
     }
 
     fn remove(&mut self, name: &UnitName, now: Usec) {
-        // No further signal will tell more.
+        // No further signal can come.
         self.count(name, Trigger::Silence);
         if let Some(entry) = self.units.remove(name) {
             self.depart(name, entry.leave(now));
@@ -588,30 +588,26 @@ impl Inventory {
         let is_reload = finished.job_type == JobType::Reload;
         self.totals.add_job(finished.job_type, result, finished.took);
         self.generation += 1;
-        // Its job kept it in memory.
+        // The job kept it in memory.
         self.settle(unit, now, |entry| entry.unit.active_state.is_at_rest());
         let Some(entry) = self.units.get_mut(unit) else { return };
-        let delta = if finished.refused {
-            entry.count_refusal()
-        } else if is_reload {
-            entry.count_reload_job(id, result)
-        } else {
-            return;
+        let counting = match finished.refused {
+            true => entry.count_refusal(),
+            false if is_reload => entry.count_reload_job(id, result),
+            false => Counting::Nothing,
         };
-        if !delta.is_empty() {
-            self.add_up(unit, &delta);
-        }
+        self.note(unit, counting);
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
         if self.is_unlisted(name) && !self.units.contains_key(name) {
-            // It was there before, and no listing has named it.
+            // It was there before, in no listing.
             let entry = self.entry(name.clone(), Cursor::default());
             self.units.insert(name.clone(), entry);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
-        // A signal has the stamps of both clocks.
-        entry.set_clock_offset(None);
+        // A signal has the times of both clocks.
+        entry.clock_offset = None;
         for (property, value) in &facts {
             entry.learn(*property, value);
         }
@@ -623,10 +619,10 @@ impl Inventory {
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
             entry.drift_candidates.clear();
-            // A unit can be loaded after all, for example when a missing file has come; systemd
-            // signals that it changed, but not to what.
+            // A unit may be loaded after all, for example when its file has appeared. systemd signals
+            // only that LoadState changed.
             if entry.unit.load_state != LoadState::Loaded {
-                entry.invalidate(PropertySet::of(&[UnitProperty::LoadState]));
+                entry.knowledge.invalidate(PropertySet::of(&[UnitProperty::LoadState]));
             }
             if entry.unit.active_state.is_reloading() {
                 self.jobs.note_reloading(name);
@@ -639,11 +635,15 @@ impl Inventory {
         }
     }
 
-    /// Counts what has happened to a unit, and asks for what is missing for that.
-    fn count(&mut self, name: &UnitName, word: Trigger) {
+    /// Counts what has happened to a unit, and asks for what is missing for it.
+    fn count(&mut self, name: &UnitName, trigger: Trigger) {
         let Some(entry) = self.units.get_mut(name) else { return };
-        let counting = entry.count(word);
+        let counting = entry.count(trigger);
         enqueue(&mut self.unread, name, entry);
+        self.note(name, counting);
+    }
+
+    fn note(&mut self, name: &UnitName, counting: Counting) {
         match counting {
             Counting::Nothing => {}
             Counting::Delta(delta) => self.add_up(name, &delta),
@@ -651,12 +651,12 @@ impl Inventory {
         }
     }
 
-    /// The same where signals may have been missed. Otherwise a signal will tell: what was listed
-    /// or answered may be of a moment between two that are yet to be signalled.
+    /// Counts a unit after a gap. Otherwise the next signal counts it: an answer may be newer than
+    /// the last signal.
     fn count_after_gap(&mut self, name: &UnitName) {
         let Some(entry) = self.units.get_mut(name) else { return };
         entry.note_read();
-        if entry.is_after_gap() {
+        if entry.runs.is_after_gap() {
             self.count(name, Trigger::Answer);
         } else {
             enqueue(&mut self.unread, name, entry);
@@ -671,7 +671,7 @@ impl Inventory {
         }
     }
 
-    /// Whether it may be in systemd's memory without having been listed.
+    /// Whether it may be in systemd's memory and in no listing.
     fn is_unlisted(&self, name: &UnitName) -> bool {
         self.refused.contains(&Listing::Units(name.unit_type()))
     }
@@ -684,9 +684,9 @@ impl Inventory {
         self.units.get(unit).map(Entry::view)
     }
 
-    /// Puts the states of a listing into the table, saying which were others before, and returns
-    /// how many units were not listed and had to go. `announced` tells whether those that are new
-    /// to the table are not new to the world. What was not listed before is not corrected.
+    /// Puts the states of a listing into the table and calls `corrected` for each field that
+    /// differed. Returns how many units had to go. `announced`: the UnitNew of units that are new
+    /// to the table has been sent.
     fn apply_listing(
         &mut self,
         scope: ListedTypes,
@@ -706,27 +706,27 @@ impl Inventory {
             let name = listed.name.clone();
             let known = before.remove(&name);
             let was_known = known.is_some();
-            // Of what was there before anybody looked nothing is known to have happened.
+            // What a unit did before the exporter first saw it is not counted.
             let seen = self.all_listed && !self.is_unlisted(&name);
             let new = if seen { Cursor::fresh() } else { Cursor::default() };
             let mut entry = known.unwrap_or_else(|| {
                 let mut entry = self.entry(name.clone(), new);
                 entry.announced = announced;
                 if !announced && listed.active_state.is_at_rest() {
-                    // It was loaded just now; its `UnitNew` is still to come.
-                    entry.defer(now.saturating_add(SETTLING));
+                    // It was loaded just now and its UnitNew is still to come.
+                    entry.knowledge.defer(now.saturating_add(SETTLING));
                     self.deferred.insert(name.clone());
                 }
                 entry
             });
-            let visible = entry.known;
+            let visible = entry.is_shown();
             if announced {
-                // The table is not complete without it.
-                entry.ask_now();
+                // It is a seed: the table is not complete without it.
+                entry.knowledge.ask_now();
             }
             let changed = entry.apply_row(listed);
             if self.is_unlisted(&name) {
-                // Nothing was compared before.
+                // It was in no listing before, so nothing has drifted.
             } else if visible {
                 changed.into_iter().for_each(|field| corrected(&mut entry, field));
             } else if !was_known {

@@ -36,22 +36,21 @@ const OF_RUNS: PropertySet = PropertySet::of(&[
 impl Entry {
     /// Holds for true what has just been listed, and what follows from it.
     pub(super) fn confirm_listed(&mut self) {
-        self.current = self.current.union(PropertySet::STATE);
-        self.unavailable = self.unavailable.without(PropertySet::STATE);
+        self.knowledge.confirm(PropertySet::STATE);
         let unit = &self.unit;
         let unit_type = unit.name.unit_type();
         if unit.active_state != ActiveState::Active || !self.is_exported() {
             return;
         }
         // Each start begins with a success, and a failure ends it.
-        let result = PropertySet::result_of(unit_type).without(self.current);
+        let result = PropertySet::result_of(unit_type).without(self.knowledge.current);
         for property in result.iter() {
             self.learn(property, &Value::Text(RunResult::Success.as_str().into()));
         }
         // A start also forgets how the main process ended before, and this one has not.
         if unit_type == UnitType::Service
             && &*self.unit.sub_state == "running"
-            && !self.current.has(UnitProperty::ExitTime)
+            && !self.knowledge.current.has(UnitProperty::ExitTime)
         {
             self.learn(UnitProperty::ExitTime, &Value::Nothing);
         }
@@ -61,21 +60,23 @@ impl Entry {
     pub(super) fn infer(&mut self) {
         if self.was_never_started() {
             let unit_type = self.unit.name.unit_type();
-            let open = PropertySet::run_of(unit_type).without(self.current);
+            let open = PropertySet::run_of(unit_type).without(self.knowledge.current);
             for property in OF_RUNS.iter().filter(|it| open.has(*it)) {
                 self.learn(property, &Value::Nothing);
             }
         }
-        if !self.current.has(UnitProperty::ActiveExit) && self.is_active_for_the_first_time() {
+        if !self.knowledge.current.has(UnitProperty::ActiveExit)
+            && self.is_active_for_the_first_time()
+        {
             self.learn(UnitProperty::ActiveExit, &Value::Nothing);
-            self.is_exit_presumed = self.unit.name.unit_type() == UnitType::Service;
+            self.knowledge.is_exit_presumed = self.unit.name.unit_type() == UnitType::Service;
         }
         self.derive_start();
     }
 
     /// Properties that may follow from answers that are still missing, and are not asked before.
     pub(super) fn may_follow(&self) -> PropertySet {
-        let is_open = |some: PropertySet| !self.answered().contains(some);
+        let is_open = |some: PropertySet| !self.knowledge.answered().contains(some);
         let started = PropertySet::of(&[UnitProperty::InactiveExit]);
         if self.unit.active_state.is_at_rest() && is_open(started) {
             OF_RUNS
@@ -88,17 +89,17 @@ impl Entry {
 
     /// Takes everything that was presumed for unknown, so that it is asked.
     pub(super) fn invalidate_presumed(&mut self) {
-        self.invalidate(PropertySet::PRESUMED);
-        if self.is_exit_presumed {
-            self.is_exit_presumed = false;
-            self.invalidate(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));
+        self.knowledge.invalidate(PropertySet::PRESUMED);
+        if self.knowledge.is_exit_presumed {
+            self.knowledge.is_exit_presumed = false;
+            self.knowledge.invalidate(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));
         }
     }
 
     fn was_never_started(&self) -> bool {
         let unit = &self.unit;
         unit.active_state.is_at_rest()
-            && self.current.has(UnitProperty::InactiveExit)
+            && self.knowledge.current.has(UnitProperty::InactiveExit)
             && unit.inactive_exit.is_none()
     }
 
@@ -106,11 +107,11 @@ impl Entry {
     fn is_active_for_the_first_time(&self) -> bool {
         let evidence = self.evidence_of_first_time();
         let came_to_rest = self.unit.inactive_enter.is_some();
-        if came_to_rest || evidence.is_none_or(|it| !self.current.contains(it)) {
+        if came_to_rest || evidence.is_none_or(|it| !self.knowledge.current.contains(it)) {
             return false;
         }
         self.unit.name.unit_type() != UnitType::Service
-            || (self.run.restarts == 0 && start_time(&self.unit).is_some_and(|took| took <= SHORT))
+            || (self.runs.restarts == 0 && start_time(&self.unit).is_some_and(|took| took <= SHORT))
     }
 
     /// The properties that show whether it is active for the first time; `None` if none do.
@@ -131,7 +132,7 @@ impl Entry {
             // With `RestartMode=direct` a service does not. NRestarts counts such restarts, but
             // `systemctl reset-failed` sets it to 0: so the value is only presumed, and only of a
             // service that this exporter has not seen before.
-            UnitType::Service if self.is_seed && self.cursor().is_blank() => {
+            UnitType::Service if self.is_seed() && self.runs.cursor.is_blank() => {
                 evidence = evidence.with(UnitProperty::Restarts);
                 evidence = evidence.with(UnitProperty::InactiveExit);
                 Some(evidence.with(UnitProperty::ActiveEnter))
@@ -140,17 +141,12 @@ impl Entry {
         }
     }
 
-    /// Has the stamps of its last start on the monotonic clock derived from those of the time of day,
-    /// which is that far ahead.
-    pub(super) fn set_clock_offset(&mut self, offset: Option<Usec>) {
-        self.clock_offset = offset;
-    }
-
     /// Derives them once those of the time of day are known. A start that seems to have taken long, or
     /// less than no time, may have seen the clock set and set back: it is asked about.
     fn derive_start(&mut self) {
-        let is_known = self.current.has(UnitProperty::ActiveEnterMonotonic);
-        let Some(offset) = self.clock_offset.filter(|_| !is_known && self.current.contains(START))
+        let is_known = self.knowledge.current.has(UnitProperty::ActiveEnterMonotonic);
+        let Some(offset) =
+            self.clock_offset.filter(|_| !is_known && self.knowledge.current.contains(START))
         else {
             return;
         };
@@ -171,11 +167,11 @@ impl Entry {
     }
 
     /// Of the times of its last start those that are not known to be none.
-    pub(super) fn wanted_of_start(&self) -> PropertySet {
+    pub(super) fn needed_of_start(&self) -> PropertySet {
         let unit = &self.unit;
-        let is_skipped = self.skipped.has(UnitProperty::ActiveEnterMonotonic);
+        let is_skipped = self.knowledge.skipped.has(UnitProperty::ActiveEnterMonotonic);
         // They may follow from those.
-        let awaits = self.clock_offset.is_some() && !self.current.contains(START);
+        let awaits = self.clock_offset.is_some() && !self.knowledge.current.contains(START);
         if is_skipped || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }

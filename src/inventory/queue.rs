@@ -27,10 +27,11 @@ impl Inventory {
                         self.mark_unavailable(&name, property);
                         continue;
                     }
-                    entry.asked = entry.asked.union(PropertySet::of(&[property]));
+                    entry.knowledge.asked =
+                        entry.knowledge.asked.union(PropertySet::of(&[property]));
                     return Some((name.clone(), property));
                 }
-                entry.queued = false;
+                entry.knowledge.queued = false;
                 // A signal may have brought what was missing.
                 entry.note_read();
             }
@@ -42,12 +43,13 @@ impl Inventory {
     /// of all told of. Those that came later do not count, and what changes again is read again:
     /// or there might be no end of it.
     pub fn is_complete(&self) -> bool {
-        !self.units.values().any(|entry| entry.is_seed)
+        !self.units.values().any(|entry| entry.is_seed())
     }
 
     /// Whether all that may be asked at this moment is known, also what a table is whole without.
     pub fn is_settled(&self) -> bool {
-        let is_known = |entry: &Entry| entry.to_ask().is_empty() && entry.asked.is_empty();
+        let is_known =
+            |entry: &Entry| entry.to_ask().is_empty() && entry.knowledge.asked.is_empty();
         let files = self.files_listed || !self.reads.unit_files;
         files && self.units.values().all(is_known)
     }
@@ -74,12 +76,12 @@ impl Inventory {
     pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
-            let wanted = entry.unsignalled();
+            let wanted = entry.polled();
             let is_shown = || entry.placement != Placement::Hidden;
             if !wanted.is_empty() && entry.is_exported() && is_shown() {
                 all.extend(wanted.iter().map(|property| (name.clone(), property)));
                 // Which socket the connections of instances belong to is not to be told.
-                entry.may_have_changed = name.as_str().contains('@');
+                entry.polls.may_have_changed = name.as_str().contains('@');
             }
         }
         all
@@ -87,7 +89,7 @@ impl Inventory {
 
     /// Takes it that the connections of each socket may have changed.
     pub fn mark_all_changed(&mut self) {
-        self.units.values_mut().for_each(|entry| entry.may_have_changed = true);
+        self.units.values_mut().for_each(|entry| entry.polls.may_have_changed = true);
     }
 
     /// The same of the sockets that something which was heard has to do with: a socket that accepts
@@ -101,16 +103,16 @@ impl Inventory {
             _ => None,
         };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
-            entry.may_have_changed = true;
+            entry.polls.may_have_changed = true;
         }
     }
 }
 
 pub(super) fn enqueue(unread: &mut VecDeque<UnitName>, name: &UnitName, entry: &mut Entry) {
-    if !entry.queued && !entry.to_ask().is_empty() {
-        entry.queued = true;
+    if !entry.knowledge.queued && !entry.to_ask().is_empty() {
+        entry.knowledge.queued = true;
         // Before all that has come since, or a storm of new units would keep it waiting.
-        match entry.is_seed {
+        match entry.is_seed() {
             true => unread.push_front(name.clone()),
             false => unread.push_back(name.clone()),
         }

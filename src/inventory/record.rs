@@ -90,8 +90,8 @@ impl Inventory {
         }
         let fresh = Cursor::fresh();
         let here = self.units.iter();
-        let here =
-            here.map(|(name, entry)| (name, entry.cursor(), &entry.unit.counters, entry.slice()));
+        let here = here
+            .map(|(name, entry)| (name, &entry.runs.cursor, &entry.unit.counters, entry.slice()));
         let here = here.filter(|(_, cursor, past, _)| !past.is_empty() || ***cursor != fresh);
         let recalled = self.recalled.iter();
         let recalled = recalled.map(|(name, past)| past.of(name));

@@ -50,7 +50,7 @@ impl RollupTable {
     /// Adds what happened to a unit to its roll-up, at once or as soon as the roll-up is known.
     pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta) {
         if entry.rolls_up {
-            entry.not_rolled_up.get_or_insert_default().add(delta);
+            entry.runs.not_rolled_up.get_or_insert_default().add(delta);
             self.settle(entry);
         }
     }
@@ -58,7 +58,7 @@ impl RollupTable {
     /// Adds what waits for the placement of a unit, if that is known now.
     pub(super) fn settle(&mut self, entry: &mut Entry) {
         if let Placement::RolledUp(rollup) = &entry.placement
-            && let Some(more) = entry.not_rolled_up.take()
+            && let Some(more) = entry.runs.not_rolled_up.take()
         {
             self.merge(rollup.clone(), &more);
         }

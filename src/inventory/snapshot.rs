@@ -234,7 +234,7 @@ impl Inventory {
         let mut members = BTreeMap::<_, Vec<_>>::new();
         for entry in self.units.values() {
             let unit = &entry.unit;
-            if !entry.known {
+            if !entry.is_shown() {
                 // It may have left already, but its counters are true.
                 if entry.placement == Placement::Own && !unit.counters.is_empty() {
                     snapshot.gone.push((unit.name.clone(), Arc::clone(&unit.counters)));
@@ -290,7 +290,7 @@ impl Inventory {
 
     fn shown_files(&self) -> Vec<ListedFile> {
         let is_shown = |(file, placement): &&(ListedFile, Placement)| {
-            let entry = self.units.get(&file.name).filter(|entry| entry.known);
+            let entry = self.units.get(&file.name).filter(|entry| entry.is_shown());
             shows_file(&file.name, entry.map_or(placement, |entry| &entry.placement))
         };
         self.files.iter().filter(is_shown).map(|(file, _)| file.clone()).collect()

@@ -31,7 +31,7 @@ impl Inventory {
     /// Whether a unit does nothing and is not about to. One that stays up is not started again: a
     /// service that has ended, as `RemainAfterExit=` has it, or a target.
     fn is_idle(&self, name: &UnitName) -> bool {
-        let entry = self.units.get(name).filter(|entry| entry.known);
+        let entry = self.units.get(name).filter(|entry| entry.is_shown());
         let is_idle = entry.is_none_or(|Entry { unit, .. }| match unit.active_state {
             ActiveState::Active => {
                 name.unit_type() != UnitType::Service || &*unit.sub_state == "exited"

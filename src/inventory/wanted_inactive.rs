@@ -109,7 +109,7 @@ impl InactiveFacts {
 
     /// What is to be known of a unit that has been inactive and in memory for a while, `held` being what
     /// is.
-    pub(super) fn wanted(&self, unit: &Unit, held: PropertySet) -> PropertySet {
+    pub(super) fn needed(&self, unit: &Unit, held: PropertySet) -> PropertySet {
         if !is_candidate(unit) {
             return PropertySet::EMPTY;
         }
@@ -135,8 +135,8 @@ impl InactiveFacts {
     }
 
     /// Takes in what is known of the unit. `answered` also has what systemd refused to say.
-    pub(super) fn conclude(&mut self, unit: &Unit, held: PropertySet, answered: PropertySet) {
-        self.is_known |= self.is_wanted && answered.contains(self.wanted(unit, held));
+    pub(super) fn update(&mut self, unit: &Unit, held: PropertySet, answered: PropertySet) {
+        self.is_known |= self.is_wanted && answered.contains(self.needed(unit, held));
     }
 
     /// The units that start this one with themselves. A device does so when it is plugged in.
@@ -270,11 +270,11 @@ impl Entry {
             return !self.lasts;
         }
         self.lasts = false;
-        if let Some(rest) = &mut self.rest {
+        if let Some(rest) = &mut self.inactive {
             (rest.is_wanted, rest.is_known) = (false, false);
         }
         // By the time that it is inactive again other units may want it.
-        self.invalidate(PropertySet::RELATIONS);
+        self.knowledge.invalidate(PropertySet::RELATIONS);
         false
     }
 
@@ -309,13 +309,13 @@ impl Inventory {
     /// Takes in whether an active unit wants this one. If none does, it may do so later.
     pub(super) fn recheck_wanted(&mut self, name: &UnitName) {
         let Some(entry) = self.units.get(name).filter(|entry| entry.lasts) else { return };
-        let Some(rest) = entry.rest.as_ref() else { return };
+        let Some(rest) = entry.inactive.as_ref() else { return };
         let is_of_interest = !rest.is_wanted && rest.wanting().next().is_some();
         let is_wanted = rest.wanting().any(|name| self.is_active(name));
         if is_of_interest && !is_wanted {
             self.unwanted.insert(name.clone());
         } else if is_of_interest && let Some(entry) = self.units.get_mut(name) {
-            entry.rest.get_or_insert_default().is_wanted = true;
+            entry.inactive.get_or_insert_default().is_wanted = true;
             enqueue(&mut self.unread, name, entry);
         }
     }
@@ -337,7 +337,7 @@ impl Inventory {
     /// Why a unit does not run although an active unit wants it.
     pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<InactiveReason> {
         let is_active = |name: &UnitName| self.is_active(name);
-        let rest = entry.rest.as_ref()?;
+        let rest = entry.inactive.as_ref()?;
         let reason = rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
         (!self.jobs.has_one_for(&entry.unit.name)).then_some(reason)
     }

@@ -474,10 +474,10 @@ fn fresh() -> Inventory {
 /// Everything that is known, with no unit rolled up.
 fn everything(inventory: &Inventory) -> Snapshot {
     let mut all = Snapshot::default();
-    for (name, Entry { unit, known, .. }) in &inventory.units {
-        match known {
-            true => all.units.push(Arc::clone(unit)),
-            false => all.gone.push((name.clone(), Arc::clone(&unit.counters))),
+    for (name, entry) in &inventory.units {
+        match entry.is_shown() {
+            true => all.units.push(Arc::clone(&entry.unit)),
+            false => all.gone.push((name.clone(), Arc::clone(&entry.unit.counters))),
         }
     }
     let gone = inventory.gone.iter();
@@ -662,7 +662,7 @@ fn a_reload_after_a_new_life_is_no_gap() {
     systemd.settle(&mut reborn);
     systemd.step(&Step::Reload, &mut reborn);
     systemd.deliver(usize::MAX, &mut reborn);
-    assert!(!reborn.units[&name(0)].is_after_gap());
+    assert!(!reborn.units[&name(0)].runs.is_after_gap());
 }
 
 /// The word that a reload begins was lost, and every unit seems to be loaded anew.

@@ -184,7 +184,7 @@ fn scopes_are_told_of_under_their_slice() {
     for (name, at) in scopes.into_iter().chain(["a.service"]).zip(1..) {
         start(&mut inventory, name, at);
     }
-    let skipped = |inventory: &Inventory, name| inventory.units[&unit(name)].skipped;
+    let skipped = |inventory: &Inventory, name| inventory.units[&unit(name)].knowledge.skipped;
     assert!(!skipped(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
     assert!(skipped(&inventory, "a.service").has(UnitProperty::ServiceSlice));
     let snapshot = inventory.snapshot(10);
