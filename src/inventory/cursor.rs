@@ -1,10 +1,32 @@
-//! What of a unit has been counted already, and what a new look at it adds to that.
+//! The cursor of a unit: which of its events are counted, and what newer facts add.
 //!
-//! Counting is by comparison: each fact that systemd tells is held against the one that was
-//! counted last, and what differs happened in between. So it does not matter where a fact came
-//! from, nothing is counted twice, and after a time in which nothing was heard (a lost
-//! connection, a restart of the exporter) what systemd remembers is made good. What it does not
-//! remember is not made up.
+//! Counting is by comparison: what differs between the facts counted last and newer ones happened
+//! in between. So nothing is counted twice, wherever a fact came from, and after a gap (a lost
+//! connection, a restart of the exporter) everything is counted that systemd still remembers.
+//!
+//! # Automatic restarts
+//!
+//! What systemd shows of a service whose run `a` ends and is restarted as run `b`:
+//!
+//! | Step                         | SubState before 254      | SubState since 254    | NRestarts | InvocationID |
+//! |------------------------------|--------------------------|-----------------------|-----------|--------------|
+//! | 1. waits for `RestartSec=`   | `auto-restart`, no Job   | `auto-restart`        | n         | a            |
+//! | 2. the restart is queued     | `auto-restart`, with Job | `auto-restart-queued` | n + 1     | a            |
+//! | 3. the restart stops it      | `dead`, with Job         |                       | n + 1     | a            |
+//! | 4. the next run begins       | `start`                  | `start`               | n + 1     | b            |
+//!
+//! What is counted when facts are compared with the cursor:
+//!
+//! | Seen                                       | Restarts             | Starts                            |
+//! |--------------------------------------------|----------------------|-----------------------------------|
+//! | NRestarts rose by k                        | k                    |                                   |
+//! | NRestarts fell to k (manual start, reset)  | k                    |                                   |
+//! | another InvocationID, none before          |                      | 1 + k                             |
+//! | another InvocationID                       |                      | k, and at least 1                 |
+//! | the same, cursor at step 2 or 3            |                      | one more: that restart began      |
+//! | the same, facts at step 2                  |                      | one less: the last has not begun  |
+//! | the same, at rest after a gap              |                      | one less: the last was refused    |
+//! | step 1, then 2 or b, NRestarts not risen   | 1 (`reset-failed`)   |                                   |
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +37,7 @@ use super::{
 };
 use crate::systemd::state::{ActiveState, RunResult};
 
-/// What is known of a unit's runs at one moment. `None` is what is not known; 0 is what has not
-/// happened.
+/// What is known of a unit's runs at one moment. `None` is unknown, 0 is never.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Facts {
     pub(super) state: Option<ActiveState>,
@@ -34,31 +55,31 @@ pub(super) struct Facts {
     pub(super) restarts: Option<u64>,
     /// `ExecMainExitTimestamp`, `ExecMainCode`, `ExecMainStatus`.
     pub(super) exit: Option<Exit>,
-    /// Where it stands between a run and the automatic restart that follows.
+    /// The step between a run and its automatic restart.
     pub(super) between: Between,
     /// `Job`: a job is queued for it.
     pub(super) has_job: bool,
     /// What is known of its reloads.
     pub(super) reload: Reload,
-    /// Its state says that the restart is queued, which it does since version 254.
+    /// SubState is `auto-restart-queued` (since systemd 254).
     pub(super) says_queued: bool,
-    /// Signals may have been missed since the last look.
+    /// Signals may have been lost since the facts counted last.
     pub(super) after_gap: bool,
 }
 
-/// Where a service stands between a run and the automatic restart that follows it.
+/// The step of a service between a run and its automatic restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Between {
-    /// Not there.
+    /// None.
     #[default]
     No,
-    /// It waits for `RestartSec=` to pass; `NRestarts` does not have the restart yet.
+    /// It waits for `RestartSec=`; the restart is not in `NRestarts` yet.
     Waiting,
-    /// The restart is queued and in `NRestarts`, and has not begun.
+    /// The restart is queued and in `NRestarts`; the run has not begun.
     Queued,
 }
 
-/// What was counted last. `None` is what was never known.
+/// The facts counted last. `None` was never known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cursor {
     state: Option<ActiveState>,
@@ -66,14 +87,13 @@ pub(super) struct Cursor {
     /// Into inactive or failed.
     inactive_enter: EntryCursor,
     invocation: Option<u128>,
-    /// The failure that was counted last and that no success has followed: in which invocation
-    /// and what. A success is one of no invocation.
+    /// The last failure, by invocation, or a success (of invocation 0).
     failure: Option<(u128, RunResult)>,
     /// `NRestarts`.
     restarts: Option<u64>,
-    /// The restart that follows the run counted last is in `NRestarts`, and has not begun.
+    /// The run of the last restart in `NRestarts` has not begun.
     is_queued: bool,
-    /// It waits for a restart that has not been counted yet.
+    /// It waits for `RestartSec=`, and the restart is not counted yet.
     #[serde(rename = "is_owed_restart", default, skip_serializing_if = "std::ops::Not::not")]
     is_restart_pending: bool,
     exit: Option<Usec>,
@@ -81,36 +101,36 @@ pub(super) struct Cursor {
     pub(super) reloads: Reloads,
 }
 
-/// The entry into a state that was counted last.
+/// The last counted entry into a state.
 ///
-/// Where facts were asked for one by one, and systemd has not signalled a change yet, a state and
-/// its time can be of two moments. The one that is told later must not count again.
+/// Answers come one by one, so a state and its time may be of two moments. The one that is read
+/// later must not count the same entry again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct EntryCursor {
-    /// Its time, as far as it was told; 0 if there was none.
+    /// Its time, if known; 0 if there was none.
     at: Option<Usec>,
-    /// An entry has been counted by its state, and its time is not told yet.
+    /// An entry was counted by its state, and its time has not been read yet.
     #[serde(rename = "is_owed", default, skip_serializing_if = "std::ops::Not::not")]
     is_time_pending: bool,
 }
 
-/// What the time of an entry tells.
+/// A time of entry compared with the cursor's.
 #[derive(Clone, Copy)]
 enum Comparison {
     /// It is not known.
     Unknown,
-    /// It is the one that was counted.
+    /// It is the counted one.
     Same,
-    /// It is that of another entry.
+    /// It is of another entry, to be counted.
     Another(Usec),
-    /// It is that of an entry that was counted by its state, or of one before all counting.
-    Told(Usec),
+    /// It is of an entry that was counted by its state, or from before counting began.
+    Late(Usec),
 }
 
 // === impl Cursor ===
 
 impl Cursor {
-    /// Of a unit that systemd has just loaded: nothing has happened yet.
+    /// The cursor of a unit that systemd has just loaded.
     pub(super) fn fresh() -> Self {
         Self {
             state: Some(ActiveState::Inactive),
@@ -126,30 +146,30 @@ impl Cursor {
         }
     }
 
-    /// Whether nothing was ever known of it.
+    /// Whether nothing was ever known.
     pub(super) fn is_blank(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether a run of it is known.
+    /// Whether a run was counted.
     pub(super) fn ever_ran(&self) -> bool {
         self.invocation.is_some_and(|invocation| invocation != 0)
     }
 
-    /// Whether systemd has restarted it since it was counted; none are left after a reset.
+    /// Whether systemd has restarted it since. `NRestarts` is 0 after a reset.
     pub(super) fn is_behind(&self, restarts: u64) -> bool {
         self.restarts.is_some_and(|counted| counted != restarts && restarts > 0)
     }
 
-    /// Whether this was counted of that invocation, and so of that very unit.
+    /// Whether it is the cursor of this invocation, and so of this very unit.
     pub(super) fn is_of(&self, invocation: u128) -> bool {
         invocation != 0 && self.invocation == Some(invocation)
     }
 
-    /// Holds what is known now against what was counted, and takes it for counted.
+    /// Moves to these facts and returns what happened in between.
     pub(super) fn advance(&mut self, now: &Facts) -> Delta {
         let mut delta = Delta::default();
-        // No unit loses its invocation while systemd has it: this one was loaded anew.
+        // A unit keeps its InvocationID while it is loaded, so this one was loaded again.
         if now.invocation == Some(0) && self.ever_ran() {
             *self = Self::fresh();
         }
@@ -173,17 +193,17 @@ impl Cursor {
         let Some(state) = &now.state else { return };
         let is_active = *state == ActiveState::Active;
         let rests = state.is_at_rest();
-        let active = self.active_enter.look(now.active_enter);
-        let rested = self.inactive_enter.look(now.inactive_enter);
+        let active = self.active_enter.compare(now.active_enter);
+        let rested = self.inactive_enter.compare(now.inactive_enter);
         let entered = self.state.as_ref().is_some_and(|before| before != state);
         let again = (is_active && active.is_another()) || (rests && rested.is_another());
         let passed = !is_active && active.is_another() && now.active_exit >= now.active_enter;
         if self.state.is_some() {
             delta.transitions.add(state, u64::from(entered || again));
-            // It was active, which nobody saw, and is not any more.
+            // It was active in between.
             delta.transitions.add(&ActiveState::Active, u64::from(passed));
         }
-        // An active unit that says so of its time only has yet to say so of its state.
+        // Its time of entry was read before its state; the state is still to come.
         if is_active || passed || !active.is_another() {
             self.active_enter.take(active, is_active && entered);
         }
@@ -193,68 +213,64 @@ impl Cursor {
         }
     }
 
-    /// Counts starts and automatic restarts. Each run that ends in an automatic restart raises
-    /// `NRestarts` by one, so what it rose by tells how many runs there were that nobody saw.
+    /// Counts starts and automatic restarts by the tables above.
     fn count_runs(&mut self, now: &Facts, delta: &mut Delta) {
         let restarts = now.restarts.unwrap_or(0);
-        // systemd counts from zero again after a manual start or a `reset-failed`.
-        let is_reset = self.restarts.is_some_and(|before| restarts < before);
-        let more = match self.restarts {
-            Some(before) if !is_reset => restarts - before,
-            Some(_) => restarts,
-            None => 0,
+        let (more, is_reset) = match self.restarts {
+            Some(before) if restarts < before => (restarts, true),
+            Some(before) => (restarts - before, false),
+            None => {
+                delta.earlier_restarts = restarts;
+                (0, false)
+            }
         };
         delta.restarts = more;
-        delta.earlier_restarts = self.restarts.map_or(restarts, |_| 0);
-        self.count_forgotten_restart(now, restarts, delta);
-        let is_queued = now.between == Between::Queued;
-        // Before version 254 a restart stops the unit first.
-        let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
-        let is_pending = stopped && (self.is_queued || more > 0);
+        self.count_reset_restart(now, restarts, delta);
         let was_queued = self.is_queued && !is_reset;
         if let Some(invocation) = now.invocation {
             let before = self.invocation.replace(invocation);
-            let began = before.is_some_and(|before| before != invocation) && invocation != 0;
-            if began && let Some(before) = before {
-                // The first run of all is not a restart.
-                let first = u64::from(before == 0);
-                // The last restart of a unit that is at rest may have been refused or cancelled.
-                let rests = now.state.as_ref().is_some_and(ActiveState::is_at_rest);
-                let refused = now.after_gap && rests && now.between == Between::No;
-                let not_begun = u64::from(is_queued || refused);
-                let restarted = (more + u64::from(was_queued)).saturating_sub(not_begun);
-                delta.starts = (first + restarted).max(1);
-                // How the runs in between ended is forgotten. That of the last one is told.
-                let told = !was_queued && !is_reset && self.has_counted_failure_of(before);
-                if now.after_gap {
-                    delta.unseen = more.saturating_sub(not_begun + u64::from(told));
+            let ended = before.filter(|before| *before != invocation && invocation != 0);
+            let is_queued = now.between == Between::Queued;
+            self.is_queued = match ended {
+                Some(ended) => {
+                    self.count_starts(ended, more + u64::from(was_queued), now, delta);
+                    if now.after_gap {
+                        // How the runs in between ended is forgotten, except that of the last.
+                        let known = !was_queued && !is_reset && self.has_counted_failure_of(ended);
+                        let runs = more.saturating_sub(now.not_begun() + u64::from(known));
+                        delta.unseen = runs;
+                    }
+                    // `auto-restart-queued` may still be the state of the run before.
+                    is_queued && !now.says_queued
                 }
-            }
-            // Where the state says so, it may be of the run before.
-            self.is_queued =
-                if began { is_queued && !now.says_queued } else { is_queued || is_pending };
+                None => is_queued || (now.is_stopped_by_job() && (self.is_queued || more > 0)),
+            };
         }
         self.restarts = now.restarts.or(self.restarts);
     }
 
-    /// A `reset-failed` while a restart is waited for makes `NRestarts` begin at zero without a
-    /// signal, so that the first restart after the first looks like the same.
-    fn count_forgotten_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
+    fn count_starts(&self, ended: u128, restarts: u64, now: &Facts, delta: &mut Delta) {
+        // The first run of all is no restart.
+        let first = u64::from(ended == 0);
+        delta.starts = (first + restarts.saturating_sub(now.not_begun())).max(1);
+    }
+
+    /// A `reset-failed` at step 1 resets `NRestarts` without a signal, so the first restart after
+    /// the first looks like the one that was counted.
+    fn count_reset_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
         let risen = delta.restarts > 0 || delta.earlier_restarts > 0;
-        let owed = self.is_restart_pending && !now.after_gap && !risen;
-        // Before version 254 a start by hand looks the same but for the number.
-        if owed && (now.says_queued || (begins && restarts == 1)) {
+        let is_pending = self.is_restart_pending && !now.after_gap && !risen;
+        // Before systemd 254 a manual start looks the same, except that NRestarts is 0.
+        if is_pending && (now.says_queued || (begins && restarts == 1)) {
             delta.restarts = 1;
         }
-        // Before version 254 a restart stops the unit first.
-        let stopped = now.state == Some(ActiveState::Inactive) && now.has_job;
         self.is_restart_pending = match now.between {
-            // A reload or a re-execution may show it waiting for one that is counted already.
+            // A reload or a re-execution may show it at step 1 of a restart that is counted already.
             Between::Waiting => !now.after_gap,
-            Between::Queued => owed && !begins && !now.says_queued,
-            Between::No => owed && !begins && stopped,
+            Between::Queued => is_pending && !begins && !now.says_queued,
+            Between::No => is_pending && !begins && now.is_stopped_by_job(),
         };
     }
 
@@ -269,17 +285,16 @@ impl Cursor {
             self.failure = Some((0, RunResult::Success));
             return;
         }
-        // Not before the run is over: a `reset-failed` may forgive it until then.
-        let rests = now.state.as_ref().is_some_and(ActiveState::is_at_rest);
-        if !rests && now.between == Between::No {
+        // The run is not over: until then a `reset-failed` may still clear the result.
+        if !now.is_at_rest() && now.between == Between::No {
             return;
         }
         let new = match &self.failure {
             Some((of, before)) => (*of, before) != (invocation, result),
             None => entered_failed,
         };
-        // A start that is refused is counted with the job that asked for it: systemd tells it of
-        // the unit only if that had not failed before.
+        // A refused start is counted with its job: Result shows it only if the unit had not failed
+        // before.
         let with_job = *result == RunResult::StartLimitHit && !now.after_gap;
         if new && !with_job {
             delta.failures.add(result, 1);
@@ -288,25 +303,45 @@ impl Cursor {
     }
 }
 
+// === impl Facts ===
+
+impl Facts {
+    fn is_at_rest(&self) -> bool {
+        self.state.as_ref().is_some_and(ActiveState::is_at_rest)
+    }
+
+    /// Step 3 of a restart: before systemd 254 it stops the unit first.
+    fn is_stopped_by_job(&self) -> bool {
+        self.state == Some(ActiveState::Inactive) && self.has_job
+    }
+
+    /// How many of the restarts in `NRestarts` have not begun a run: the last one, if it is queued,
+    /// or if it was refused or cancelled in a gap.
+    fn not_begun(&self) -> u64 {
+        let refused = self.after_gap && self.is_at_rest() && self.between == Between::No;
+        u64::from(self.between == Between::Queued || refused)
+    }
+}
+
 // === impl EntryCursor ===
 
 impl EntryCursor {
-    fn look(&self, now: Option<Usec>) -> Comparison {
+    fn compare(&self, now: Option<Usec>) -> Comparison {
         match (self.at, now) {
             (_, None) => Comparison::Unknown,
             (Some(before), Some(now)) if before == now => Comparison::Same,
             (Some(_), Some(now)) if now != 0 && !self.is_time_pending => Comparison::Another(now),
-            (_, Some(now)) => Comparison::Told(now),
+            (_, Some(now)) => Comparison::Late(now),
         }
     }
 
-    /// Takes the time for counted; `entered` if the state was just seen to be entered.
-    fn take(&mut self, look: Comparison, entered: bool) {
-        match look {
-            Comparison::Another(now) | Comparison::Told(now) => {
+    /// Moves to a time; `entered` if the state was just counted as entered.
+    fn take(&mut self, comparison: Comparison, entered: bool) {
+        match comparison {
+            Comparison::Another(now) | Comparison::Late(now) => {
                 *self = Self { at: Some(now), is_time_pending: false }
             }
-            // Its time is still the one of the entry before.
+            // The time is still that of the entry before.
             Comparison::Same => self.is_time_pending |= entered,
             Comparison::Unknown => self.is_time_pending = entered,
         }

@@ -43,7 +43,7 @@ impl Inventory {
     /// of all told of. Those that came later do not count, and what changes again is read again:
     /// or there might be no end of it.
     pub fn is_complete(&self) -> bool {
-        !self.units.values().any(|entry| entry.is_seed())
+        !self.units.values().any(Entry::is_seed)
     }
 
     /// Whether all that may be asked at this moment is known, also what a table is whole without.
