@@ -92,7 +92,7 @@ pub struct Inventory {
     /// The bus names that start a service; `None` without a bus.
     activatable: Option<Activatable>,
     /// The unit files that may be shown, by name, with the placement of those that are not loaded.
-    files: Vec<(ListedFile, Placement)>,
+    files: Vec<(Placement, ListedFile)>,
     /// The unit files have been listed, or systemd refused to.
     files_listed: bool,
     /// Units of the state file, until a listing shows which are still there.
@@ -442,12 +442,9 @@ impl Inventory {
         self.files_listed = true;
         listing.sort_by(|one, other| one.name.cmp(&other.name));
         listing.dedup_by(|one, other| one.name == other.name);
-        listing.retain(|file| self.selection.may_show(&file.name));
-        let placed = |file: ListedFile| {
-            let placement = self.selection.place(&file.name, None);
-            (file, placement)
-        };
-        self.files = listing.into_iter().map(placed).collect();
+        let placed = |file: ListedFile| (self.selection.place(&file.name, None), file);
+        let listing = listing.into_iter().map(placed);
+        self.files = listing.filter(|(placement, _)| *placement != Placement::Hidden).collect();
     }
 
     /// systemd refuses to report a value.
@@ -526,7 +523,9 @@ impl Inventory {
             entry
         };
         let unit = &entry.unit;
-        entry.placement = self.selection.place(&unit.name, entry.slice());
+        if may_show {
+            entry.placement = self.selection.place_shown(&unit.name, entry.slice());
+        }
         entry.rolls_up = may_show && self.selection.rollups.contain(&unit.name);
         entry.knowledge.skipped = match self.selection.rollups.contain(&unit.name) {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
@@ -538,9 +537,9 @@ impl Inventory {
     /// Puts a unit where it belongs once its slice is known.
     fn place(&mut self, name: &UnitName, answered: UnitProperty) {
         if PropertySet::SLICES.has(answered)
-            && let Some(entry) = self.units.get_mut(name)
+            && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.may_show)
         {
-            entry.placement = self.selection.place(name, entry.slice());
+            entry.placement = self.selection.place_shown(name, entry.slice());
             self.rollups.settle(entry);
         }
     }

@@ -57,9 +57,14 @@ impl Selection {
     /// Where a unit is shown; `slice` is `None` while it is not known, and for a unit that is in
     /// none.
     pub fn place(&self, name: &UnitName, slice: Option<&UnitName>) -> Placement {
-        if !self.may_show(name) {
-            return Placement::Hidden;
+        match self.may_show(name) {
+            true => self.place_shown(name, slice),
+            false => Placement::Hidden,
         }
+    }
+
+    /// The same for a name that [may be shown](Self::may_show).
+    pub fn place_shown(&self, name: &UnitName, slice: Option<&UnitName>) -> Placement {
         match self.slices.contain(name, slice) {
             Some(true) => self.rollups.place(name, slice),
             Some(false) => Placement::Hidden,

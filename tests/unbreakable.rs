@@ -74,7 +74,11 @@ async fn without_a_bus_the_managers_own_socket_is_used() {
     let said = "over the user bus at unix:path=/nonexistent/bus";
     until("the log says so", || {
         let log = exporter.log();
-        if log.contains("using another way in") && log.contains(said) { Ok(()) } else { Err(log) }
+        if log.contains("connected to another address") && log.contains(said) {
+            Ok(())
+        } else {
+            Err(log)
+        }
     });
 }
 

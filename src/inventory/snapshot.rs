@@ -289,10 +289,10 @@ impl Inventory {
     }
 
     fn shown_files(&self) -> Vec<ListedFile> {
-        let is_shown = |(file, placement): &&(ListedFile, Placement)| {
+        let is_shown = |(placement, file): &&(Placement, ListedFile)| {
             let entry = self.units.get(&file.name).filter(|entry| entry.is_shown());
             shows_file(&file.name, entry.map_or(placement, |entry| &entry.placement))
         };
-        self.files.iter().filter(is_shown).map(|(file, _)| file.clone()).collect()
+        self.files.iter().filter(is_shown).map(|(_, file)| file.clone()).collect()
     }
 }

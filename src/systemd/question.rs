@@ -245,6 +245,25 @@ impl Listing {
     }
 }
 
+// === impl Answer ===
+
+impl Answer {
+    /// The listed units. Each kind of question has one kind of answer, so there are no others.
+    pub fn units(self) -> Vec<ListedUnit> {
+        if let Self::Units(units) = self { units } else { Vec::new() }
+    }
+
+    /// The listed jobs.
+    pub fn jobs(self) -> Vec<ListedJob> {
+        if let Self::Jobs(jobs) = self { jobs } else { Vec::new() }
+    }
+
+    /// The listed unit files.
+    pub fn unit_files(self) -> Vec<ListedFile> {
+        if let Self::UnitFiles(files) = self { files } else { Vec::new() }
+    }
+}
+
 // === impl CallError ===
 
 impl CallError {

@@ -1,6 +1,7 @@
-//! One connection's life: subscribe, seed, apply, and re-read when systemd or the clock says so.
+//! One connection: subscribe, read everything, apply signals, and read again when necessary.
 
 mod incoming;
+mod listing;
 
 use std::{
     collections::VecDeque,
@@ -11,8 +12,9 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Interval, MissedTickBehavior, interval_at},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
+use self::listing::{FileListing, JobListing, UnitListing};
 use super::{Shared, lock, refresh::Refresh};
 use crate::{
     clock,
@@ -20,37 +22,30 @@ use crate::{
     systemd::{
         event::Event,
         link::{Link, Lost},
-        property::{ManagerProperty, UnitProperty},
+        property::ManagerProperty,
         question::{CallError, MATCH_RULES, Question},
     },
     telemetry::LabelValue,
 };
 
-/// How often deferred work is looked at.
+/// How often deferred work is done.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long the unit files are not listed again, whatever is changed meanwhile: systemd reads every
-/// one of them for it.
-const FILES_PAUSE: Duration = Duration::from_secs(10);
-
-/// How long the signals that explain a comparison's corrections may take.
-const SETTLE: Duration = Duration::from_secs(5);
-
-/// How long a manager that says nothing is waited for before the connection is given up. While it
-/// is kept, what the manager signals when it comes back is not lost.
+/// How long a manager may be silent before the connection is given up. On a connection that is kept
+/// no signal is lost.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
-/// How long a reload may take before its end is no longer waited for.
+/// How long the end of a reload is waited for.
 const RELOAD_LIMIT: Duration = Duration::from_secs(90);
 
-/// The same for a re-execution, from when systemd is back on the bus.
+/// How long the end of a re-execution is waited for, once systemd is back on the bus.
 const REEXEC_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a bus on which nobody speaks for systemd is given before another way in is tried. A
-/// bus that has been restarted is there before systemd is back on it.
+/// How long systemd's name on the bus may have no owner before another address is tried. A restarted
+/// bus is up before systemd is on it.
 const ABSENT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why everything is read anew.
+/// Why everything is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResyncReason {
     Connect,
@@ -65,111 +60,77 @@ pub(super) struct Session<'a> {
     link: Link,
     shared: &'a Shared,
     address: String,
-    /// Why the ways before this one did not open.
+    /// Why the addresses before this one failed.
     failures: Vec<String>,
-    /// Why everything is to be read at first.
+    /// Why everything is read at the start.
     reason: ResyncReason,
-    handshake: Handshake,
-    /// Until when somebody to speak for systemd is waited for, before anything has been read.
-    absent_until: Option<Instant>,
-    listing: UnitListing,
-    jobs: JobListing,
-    files: FileListing,
-    /// What is to be read of the manager itself.
-    manager: VecDeque<ManagerProperty>,
-    manager_under_way: usize,
-    /// The same, with the next tick.
-    manager_later: Vec<ManagerProperty>,
-    refresh: Refresh,
+    manager: Manager,
+    health: Health,
     /// Everything has been read once.
     seeded: bool,
-    /// Since when nothing has been heard in answer to calls.
-    silent_since: Option<Instant>,
-    reload: Option<AnnouncedReload>,
-    /// When to count what a comparison corrected and no signal has explained.
-    settle: Option<Settle>,
-    /// A signal could not be read, or not be believed, so what is true instead is unknown.
-    unreadable: bool,
-    /// A signal was about what cannot be a unit.
-    odd: bool,
+    units: UnitListing,
+    jobs: JobListing,
+    files: FileListing,
+    properties: ManagerProperties,
+    refresh: Refresh,
+    drift: Option<DriftCheck>,
+    warned: Warned,
 }
 
-/// What is done before anything is read.
+/// Whether there is a manager at the other end, and whether it sends signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Handshake {
-    /// It is not known yet whether anybody speaks for systemd.
+enum Manager {
+    /// It is not known yet whether systemd's name on the bus has an owner.
     Unknown,
-    /// Somebody speaks for systemd, and knows that we listen.
-    Done,
-    /// Nobody speaks for systemd.
-    Absent,
-    /// `Subscribe` is to be called again.
-    Wanted,
-    /// It has been called.
-    UnderWay,
+    /// The name has no owner. `give_up`: when to try another address, before everything was read.
+    Absent { give_up: Option<Instant> },
+    /// `Subscribe` is under way.
+    Subscribing,
+    /// `Subscribe` was not answered and is to be repeated.
+    Unsubscribed,
+    /// It sends signals.
+    Subscribed,
 }
 
+/// How the manager behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Answering,
+    /// It has not answered since then.
+    Silent {
+        since: Instant,
+    },
+    /// It has announced a reload or a re-execution and not its end.
+    Reloading {
+        /// When to stop waiting for the end.
+        until: Instant,
+        reason: ResyncReason,
+    },
+}
+
+/// Properties of the manager that are to be read.
 #[derive(Default)]
-struct UnitListing {
-    under_way: Option<ResyncReason>,
-    wanted: Option<ResyncReason>,
-    /// It was not answered the last time.
-    unanswered: bool,
-    /// How many units there should be: those of the last one, and what was signalled since.
-    units: usize,
-    /// The one under way is by type, because systemd refused to list all units.
-    parts: Option<Parts>,
+struct ManagerProperties {
+    queue: VecDeque<ManagerProperty>,
+    under_way: usize,
+    /// Not answered; to be asked again with the next tick.
+    later: Vec<ManagerProperty>,
 }
 
-/// A listing of units by type.
-struct Parts {
-    /// Why systemd refused to list all of them.
-    why: CallError,
-    /// How many types it has not answered for yet.
-    pending: usize,
-    /// How many units it has listed.
-    units: usize,
-    /// How many units had gone without a signal.
-    gone: usize,
-    /// How many types it refused to list as well.
-    refused: usize,
-    /// Why it did not answer for some type.
-    unanswered: Option<CallError>,
-}
-
-#[derive(Default)]
-struct JobListing {
-    under_way: bool,
-    wanted: bool,
-    /// The listing was not answered the last time.
-    unanswered: bool,
-    /// How many there should be, as for units.
-    count: usize,
-    /// Whether the listing under way is part of a comparison.
-    comparing: bool,
-}
-
-#[derive(Default)]
-struct FileListing {
-    /// They have changed, or may have.
-    wanted: bool,
-    /// When they were listed last.
-    listed: Option<Instant>,
-}
-
-/// A reload or a re-execution that systemd has announced.
-#[derive(Clone, Copy)]
-struct AnnouncedReload {
-    /// When its end is no longer waited for.
-    until: Instant,
-    /// What it turned out to be.
-    reason: ResyncReason,
-}
-
-enum Settle {
+/// When corrections that no signal has explained count as drift.
+enum DriftCheck {
     At(Instant),
-    /// With the end of the pulse under address: whatever was to be signalled has been.
+    /// With the end of the refresh under way: by then systemd has sent every earlier signal.
     WithRefresh,
+}
+
+/// What was warned of, so that it is logged once.
+#[derive(Default)]
+struct Warned {
+    /// A signal could not be decoded or believed, since the last tick.
+    unreadable: bool,
+    /// A signal was about something that cannot be a unit.
+    no_unit: bool,
 }
 
 /// Why a session ended.
@@ -181,7 +142,7 @@ pub(super) enum End {
     Refused { method: &'static str, error: CallError },
     #[error("systemd has not answered for {} s", GIVE_UP.as_secs())]
     Silent,
-    #[error("nobody has spoken for systemd for {} s", ABSENT_LIMIT.as_secs())]
+    #[error("no owner of org.freedesktop.systemd1 for {} s", ABSENT_LIMIT.as_secs())]
     Absent,
 }
 
@@ -201,30 +162,25 @@ impl<'a> Session<'a> {
             address,
             failures: failures.to_vec(),
             reason,
-            handshake: Handshake::Unknown,
-            absent_until: None,
-            listing: UnitListing::default(),
+            manager: Manager::Unknown,
+            health: Health::Answering,
+            seeded: false,
+            units: UnitListing::default(),
             jobs: JobListing::default(),
             files: FileListing::default(),
-            manager: VecDeque::new(),
-            manager_under_way: 0,
-            manager_later: Vec::new(),
+            properties: ManagerProperties::default(),
             refresh: Refresh::default(),
-            seeded: false,
-            silent_since: None,
-            reload: None,
-            settle: None,
-            unreadable: false,
-            odd: false,
+            drift: None,
+            warned: Warned::default(),
         }
     }
 
-    /// Whether the table was ever true, and whether a reload was under way at the end.
+    /// Whether everything was ever read, and whether a reload was under way at the end.
     pub(super) fn ended(&self) -> (bool, bool) {
-        (self.seeded, self.reload.is_some())
+        (self.seeded, self.is_reloading())
     }
 
-    /// Keeps the inventory true until the connection ends, and says why it ended.
+    /// Keeps the inventory in sync until the connection ends, and returns why it ended.
     pub(super) async fn run(
         &mut self,
         requests: &mut mpsc::Receiver<oneshot::Sender<()>>,
@@ -252,29 +208,36 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Begins to listen; on a bus, to whoever speaks for systemd there.
     fn begin(&mut self) -> Result<(), End> {
         if !self.link.is_on_bus() {
             return self.subscribe(self.reason);
         }
-        // Listening first and asking then misses no change in between.
+        // The rules come first, so that a change of owner after the question is not missed.
         for rule in MATCH_RULES {
             self.ask(Question::Match(rule))?;
         }
         self.ask(Question::Owner)
     }
 
-    /// Subscribes and asks for everything. One connection carries all of it in order, so nothing
-    /// that is signalled after the listing was made can be missed.
+    /// Subscribes and reads everything. One connection carries both in order, so no signal after
+    /// the listing can be missed.
     fn subscribe(&mut self, reason: ResyncReason) -> Result<(), End> {
-        self.handshake = Handshake::UnderWay;
+        self.manager = Manager::Subscribing;
         self.ask(Question::Subscribe)?;
-        self.want_listing(reason)
+        self.resync(reason)
     }
 
-    /// Whether there is somebody to ask.
+    /// Whether there is a manager to ask.
     fn is_present(&self) -> bool {
-        !matches!(self.handshake, Handshake::Unknown | Handshake::Absent)
+        !matches!(self.manager, Manager::Unknown | Manager::Absent { .. })
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self.health, Health::Silent { .. })
+    }
+
+    fn is_reloading(&self) -> bool {
+        matches!(self.health, Health::Reloading { .. })
     }
 
     fn ask(&mut self, question: Question) -> Result<(), End> {
@@ -283,60 +246,14 @@ impl<'a> Session<'a> {
         Ok(self.link.ask(question)?)
     }
 
-    /// Asks for everything anew, once what is under way is answered.
-    fn want_listing(&mut self, reason: ResyncReason) -> Result<(), End> {
-        if reason.may_have_missed() {
-            lock(&self.shared.inventory).invalidate_all();
-        }
-        if self.listing.under_way.is_some() {
-            // Whatever else may be wanted, what was missed must not be forgotten.
-            if !self.listing.wanted.is_some_and(ResyncReason::may_have_missed) {
-                self.listing.wanted = Some(reason);
-            }
-            return Ok(());
-        }
-        debug!(?reason, "reading everything");
-        self.listing.under_way = Some(reason);
-        self.listing.wanted = None;
-        if reason.may_have_missed() {
-            // Is it the same manager as before, and has the clock been set since it began? Asked
-            // first, so that it is known before the rest.
-            for began in [ManagerProperty::Stage, ManagerProperty::StageMonotonic] {
-                self.manager_under_way += 1;
-                self.ask(Question::Manager(began("Userspace")))?;
-            }
-        }
-        if self.link.is_on_bus() && self.reads_bus_names() {
-            // No signal says that these have changed.
-            self.ask(Question::ActivatableNames)?;
-        }
-        self.ask(Question::Units)?;
-        self.jobs.comparing = reason == ResyncReason::Interval;
-        self.ask_jobs()
-    }
-
-    fn reads_bus_names(&self) -> bool {
-        lock(&self.shared.inventory).reads().properties.has(UnitProperty::BusName)
-    }
-
-    fn ask_jobs(&mut self) -> Result<(), End> {
-        if self.jobs.under_way {
-            self.jobs.wanted = true;
-            return Ok(());
-        }
-        self.jobs.under_way = true;
-        self.jobs.wanted = false;
-        self.ask(Question::Jobs)
-    }
-
-    /// Fills the calls that may be under way at once, first with what somebody waits for.
+    /// Sends as many calls as may be under way at once, first those that a scrape waits for.
     fn ask_what_fits(&mut self) -> Result<(), End> {
-        let heard_of = self.silent_since.is_none() && self.is_present();
-        while heard_of && self.link.has_room() {
+        let may_ask = !self.is_silent() && self.is_present();
+        while may_ask && self.link.has_room() {
             if let Some(question) = self.refresh.next_question() {
                 self.ask(question)?;
-            } else if let Some(property) = self.manager.pop_front() {
-                self.manager_under_way += 1;
+            } else if let Some(property) = self.properties.queue.pop_front() {
+                self.properties.under_way += 1;
                 self.ask(Question::Manager(property))?;
             } else {
                 let next = lock(&self.shared.inventory).next_question();
@@ -347,115 +264,117 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Lets a scrape wait for a round of questions, which it shares with all who come meanwhile.
+    /// Lets a scrape wait for a refresh, which it shares with all that come meanwhile.
     fn join_refresh(&mut self, waiting: oneshot::Sender<()>) {
-        if self.silent_since.is_none() && self.is_present() {
+        if !self.is_silent() && self.is_present() {
             self.refresh.join(waiting);
             self.refresh.begin(&mut lock(&self.shared.inventory));
         }
-        // Otherwise it is dropped, and so learns at once that there is no answer.
+        // Otherwise `waiting` is dropped, and the scrape goes on at once without an answer.
     }
 
-    /// Does what waits for a pause.
+    /// Does what waits for a pause. Called once a second.
     fn tick(&mut self) -> Result<(), End> {
-        if self.silent_since.is_some_and(|since| since.elapsed() > GIVE_UP) {
-            return Err(End::Silent);
+        match self.health {
+            Health::Silent { since } if since.elapsed() > GIVE_UP => return Err(End::Silent),
+            // Does it answer again?
+            Health::Silent { .. } => {
+                return self.refresh.probe().map_or(Ok(()), |probe| self.ask(probe));
+            }
+            Health::Reloading { until, reason } if until < Instant::now() => {
+                warn!(
+                    ?reason,
+                    "systemd has not announced the end of its reload: reading everything again"
+                );
+                self.end_reload();
+                self.resync(reason)?;
+            }
+            Health::Answering | Health::Reloading { .. } => {}
         }
-        if let Some(AnnouncedReload { until, reason }) = self.reload
-            && until < Instant::now()
-        {
-            warn!(?reason, "systemd has not said that it is done: reading everything anew");
-            self.reload = None;
-            lock(&self.shared.inventory).apply(Event::Reloading(false), clock::monotonic());
-            self.want_listing(reason)?;
+        match self.manager {
+            Manager::Absent { give_up: Some(at) } if at < Instant::now() => {
+                return Err(End::Absent);
+            }
+            Manager::Unknown | Manager::Absent { .. } => return Ok(()),
+            Manager::Unsubscribed => {
+                self.manager = Manager::Subscribing;
+                self.ask(Question::Subscribe)?;
+            }
+            Manager::Subscribing | Manager::Subscribed => {}
         }
-        if self.silent_since.is_some() {
-            // Does it speak again?
-            return self.refresh.probe().map_or(Ok(()), |probe| self.ask(probe));
+        if std::mem::take(&mut self.warned.unreadable) {
+            self.resync(ResyncReason::Overflow)?;
         }
-        if self.absent_until.is_some_and(|until| until < Instant::now()) {
-            return Err(End::Absent);
-        }
-        if !self.is_present() {
-            return Ok(());
-        }
-        if self.handshake == Handshake::Wanted {
-            self.handshake = Handshake::UnderWay;
-            self.ask(Question::Subscribe)?;
-        }
-        if std::mem::take(&mut self.unreadable) {
-            self.want_listing(ResyncReason::Overflow)?;
-        }
-        if self.listing.under_way.is_none()
-            && let Some(wanted) = self.listing.wanted
-        {
-            self.want_listing(wanted)?;
-        }
-        if self.jobs.wanted && !self.jobs.under_way {
-            self.ask_jobs()?;
-        }
-        let listed_lately = self.files.listed.is_some_and(|at| at.elapsed() < FILES_PAUSE);
-        if self.files.wanted && self.seeded && !listed_lately && self.reload.is_none() {
-            self.files = FileListing { wanted: false, listed: Some(Instant::now()) };
-            self.ask(Question::UnitFiles)?;
-        }
-        if matches!(self.settle, Some(Settle::At(at)) if at <= Instant::now())
+        self.retry_listings()?;
+        if matches!(self.drift, Some(DriftCheck::At(at)) if at <= Instant::now())
             && self.refresh.is_idle()
         {
-            self.settle = Some(Settle::WithRefresh);
+            self.drift = Some(DriftCheck::WithRefresh);
             self.refresh.begin(&mut lock(&self.shared.inventory));
         }
-        self.manager.extend(self.manager_later.drain(..));
+        self.properties.queue.extend(self.properties.later.drain(..));
         lock(&self.shared.inventory).retry_deferred(clock::monotonic());
         Ok(())
     }
 
-    /// Compares the table with a listing, unless something else makes the two differ just now.
+    /// Compares the table with a listing, unless the two may differ for another reason now.
     fn compare(&mut self) -> Result<(), End> {
-        let quiet = self.seeded
-            && self.settle.is_none()
-            && self.silent_since.is_none()
-            && self.reload.is_none()
-            && self.handshake == Handshake::Done
-            && self.listing.under_way.is_none();
-        if quiet { self.want_listing(ResyncReason::Interval) } else { Ok(()) }
+        let is_quiet = self.seeded
+            && self.drift.is_none()
+            && self.health == Health::Answering
+            && self.manager == Manager::Subscribed
+            && !self.units.is_under_way();
+        if is_quiet { self.resync(ResyncReason::Interval) } else { Ok(()) }
     }
 
-    /// Says whether the table is in sync with systemd.
-    fn publish(&mut self) {
-        if !self.seeded
-            && self.handshake == Handshake::Done
-            && self.listing.under_way.is_none()
-            && self.manager.is_empty()
-            && self.manager_under_way == 0
-            && self.manager_later.is_empty()
-            && lock(&self.shared.inventory).is_complete()
-        {
-            self.seeded = true;
-            if !self.failures.is_empty() {
-                warn!(
-                    address = self.address,
-                    failed = self.failures.join("; "),
-                    "using another way in"
-                );
-            }
-            if lock(&self.shared.inventory).exported() == 0 {
-                warn!(
-                    "no unit passes the filters: check --systemd.collector.unit-include, \
-                     unit-exclude, unit-type and slice"
-                );
-            }
+    /// The reload is over, or its end will not be announced any more.
+    fn end_reload(&mut self) {
+        if self.is_reloading() {
+            self.health = Health::Answering;
         }
-        if self.handshake == Handshake::Absent {
-            self.shared.out_of_sync(format!("nobody speaks for systemd on {}", self.address));
-        } else if self.listing.unanswered || self.jobs.unanswered {
-            // Whatever else it says: what is known may be wrong until this is answered.
-            let address = &self.address;
-            self.shared.out_of_sync(format!("systemd does not list what it has over {address}"));
-        } else if self.silent_since.is_some() {
-            self.shared.out_of_sync(format!("systemd does not answer over {}", self.address));
-        } else if self.seeded && self.handshake == Handshake::Done {
-            self.shared.in_sync(&self.address);
+        lock(&self.shared.inventory).apply(Event::Reloading(false), clock::monotonic());
+    }
+
+    /// Whether everything has been read for the first time.
+    fn is_seed_complete(&self) -> bool {
+        self.manager == Manager::Subscribed
+            && !self.units.is_under_way()
+            && self.properties.is_idle()
+            && lock(&self.shared.inventory).is_complete()
+    }
+
+    /// Publishes whether the table is in sync with systemd.
+    fn publish(&mut self) {
+        if !self.seeded && self.is_seed_complete() {
+            self.seeded = true;
+            self.warn_once_seeded();
+        }
+        let address = &self.address;
+        let why = match self.manager {
+            Manager::Absent { .. } => {
+                format!("no owner of org.freedesktop.systemd1 on {address}")
+            }
+            // The table may be wrong until this is answered.
+            _ if self.units.unanswered || self.jobs.unanswered => {
+                format!("systemd does not list its units or jobs over {address}")
+            }
+            _ if self.is_silent() => format!("systemd does not answer over {address}"),
+            Manager::Subscribed if self.seeded => return self.shared.in_sync(address),
+            _ => return,
+        };
+        self.shared.out_of_sync(why);
+    }
+
+    fn warn_once_seeded(&self) {
+        if !self.failures.is_empty() {
+            let failed = self.failures.join("; ");
+            warn!(address = self.address, failed, "connected to another address");
+        }
+        if lock(&self.shared.inventory).exported() == 0 {
+            warn!(
+                "no unit passes the filters: check --systemd.collector.unit-include, \
+                 unit-exclude, unit-type and slice"
+            );
         }
     }
 }
@@ -466,10 +385,10 @@ fn ticks(period: Duration) -> Interval {
     interval
 }
 
-/// What is read of the manager itself, besides what each scrape asks.
-fn facts() -> impl Iterator<Item = ManagerProperty> {
+/// The manager's properties that are read once after each resync.
+fn manager_properties() -> impl Iterator<Item = ManagerProperty> {
     use ManagerProperty as P;
-    let words = [
+    let plain = [
         P::Version,
         P::Architecture,
         P::Virtualization,
@@ -480,7 +399,19 @@ fn facts() -> impl Iterator<Item = ManagerProperty> {
         P::WatchdogDevice,
     ];
     let both = |stage| [P::Stage(stage), P::StageMonotonic(stage)];
-    words.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
+    plain.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
+}
+
+// === impl ManagerProperties ===
+
+impl ManagerProperties {
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.under_way == 0 && self.later.is_empty()
+    }
+
+    fn read_all(&mut self) {
+        self.queue = manager_properties().collect();
+    }
 }
 
 // === impl ResyncReason ===
@@ -489,8 +420,8 @@ impl ResyncReason {
     pub(super) const ALL: [Self; 5] =
         [Self::Connect, Self::Reload, Self::Reexec, Self::Overflow, Self::Interval];
 
-    /// Whether signals may have been missed, so that nothing is certain any longer. While systemd
-    /// reloads nothing goes on, and it says all that went on before.
+    /// Whether signals may have been lost. In a reload none is: systemd sends all earlier ones
+    /// before it, and changes nothing during it.
     pub(super) fn may_have_missed(self) -> bool {
         matches!(self, Self::Connect | Self::Reexec | Self::Overflow)
     }
