@@ -1,7 +1,8 @@
-//! The loop that keeps the inventory true: connect, subscribe, seed, apply, re-read, reconnect.
+//! Keeps one inventory in sync with its manager: connects, subscribes, reads everything, applies
+//! signals and reconnects.
 //!
-//! Order is what makes it true (see [`crate::systemd`]): everything heard over a connection is
-//! applied as it comes, by one task that never waits for an answer.
+//! One task applies everything that a connection carries, in its order, and never waits for an
+//! answer (see [`crate::systemd`] for why the order matters).
 
 mod backoff;
 mod refresh;
@@ -30,46 +31,46 @@ use crate::{
     telemetry::{LabelValue, Telemetry},
 };
 
-/// How long what is known is still served after the exporter fell out of step with systemd: long
-/// enough for a daemon-reexec or a restart of the bus, too short for a second scrape to see it.
+/// How long the table is still served once it is out of sync: long enough for a daemon-reexec or a
+/// restart of the bus, and shorter than most scrape intervals.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long a connection must have lasted for its end not to count as another failure.
+/// How long a connection must last for the next reconnect to start with the shortest pause.
 const STEADY: Duration = Duration::from_secs(30);
 
-/// How often whoever waits for the table to be known looks at it.
+/// How often a waiting task checks whether the table is complete.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Scrapes that wait for one and the same round of questions.
+/// Scrapes that may wait for one refresh.
 const MAX_WAITING: usize = 1024;
 
-/// What a comparison can find wrong.
+/// The fields that can drift.
 const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence", "sub_state"];
 
 /// What to watch, and how.
 pub struct WatchSettings {
-    /// The ways to the manager, tried in this order.
+    /// The manager's addresses, tried in this order.
     pub addresses: Vec<Address>,
     /// Which units are shown.
     pub selection: Selection,
     /// How often the table is compared with a listing.
     pub reconcile_interval: Duration,
-    /// How long the counters of a unit that has left are served.
+    /// How long the counters of a gone unit are served.
     pub retention: Duration,
     /// What is read besides the state and the runs of units.
     pub reads: Reads,
-    /// What an earlier life of the exporter has kept.
+    /// The counters of the state file.
     pub record: Option<Record>,
 }
 
-/// What is known, for whoever wants to see it. Cheap to clone.
+/// The readers' side of a watch. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Watch {
     shared: Arc<Shared>,
     requests: mpsc::Sender<oneshot::Sender<()>>,
 }
 
-/// The side that keeps it true.
+/// The side of a watch that keeps the inventory in sync.
 #[derive(Debug)]
 pub struct Watcher {
     shared: Arc<Shared>,
@@ -83,16 +84,16 @@ pub struct Watcher {
 pub enum SyncState {
     /// Connected, subscribed and everything read.
     InSync {
-        /// The way in.
+        /// The address of the manager.
         address: String,
     },
-    /// Not so.
+    /// Not connected, or not everything is read.
     OutOfSync {
         /// When that began.
         since: Instant,
-        /// What is amiss and, where there is something, what to do.
+        /// What is wrong and, if possible, what to do.
         why: String,
-        /// Whether the table was true before.
+        /// Whether the table was in sync before.
         was_in_sync: bool,
     },
 }
@@ -104,10 +105,10 @@ struct Shared {
     telemetry: Arc<Telemetry>,
 }
 
-/// Makes the two sides of a watch; nothing is watched until [`Watcher::run`] runs.
+/// Creates both sides of a watch; nothing is watched before [`Watcher::run`].
 pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
     {
-        // From zero, so that the first of each shows as an increase.
+        // A counter that starts at 0 shows its first increase.
         let mut totals = telemetry.totals();
         totals
             .resyncs
@@ -142,8 +143,8 @@ pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watc
 // === impl Watch ===
 
 impl Watch {
-    /// Asks systemd what it never signals, together with everyone else who asks at that time.
-    /// Returns whether it answered before the deadline.
+    /// Reads from systemd what it never signals. Callers at the same time share one refresh. Returns
+    /// whether systemd answered before the deadline.
     pub async fn refresh(&self, deadline: Instant) -> bool {
         if !self.sync_state().is_in_sync() {
             return false;
@@ -162,7 +163,7 @@ impl Watch {
         }
     }
 
-    /// Waits until also that is known which nothing waits for otherwise.
+    /// Waits until also those properties are read that no scrape waits for.
     pub async fn until_settled(&self) {
         while !lock(&self.shared.inventory).is_settled() {
             sleep(POLL_INTERVAL).await;
@@ -174,13 +175,13 @@ impl Watch {
         lock(&self.shared.sync_state).clone()
     }
 
-    /// What is to be kept beyond this life of the exporter, and its generation; `None` if nothing
-    /// has been counted since that generation.
+    /// The counters for the state file and their generation; `None` if nothing has been counted since
+    /// the generation `since`.
     pub fn record(&self, since: Option<u64>) -> Option<(Record, u64)> {
         lock(&self.shared.inventory).record(since)
     }
 
-    /// All that is known, unless it has not been true for longer than the grace time.
+    /// Everything that is shown; `None` once the table has been out of sync for the grace time.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let servable = match &*lock(&self.shared.sync_state) {
             SyncState::InSync { .. } => true,
@@ -195,7 +196,7 @@ impl Watch {
 // === impl Watcher ===
 
 impl Watcher {
-    /// Watches for as long as it is polled. Whatever goes wrong is waited out and tried again.
+    /// Watches for as long as it is polled, and reconnects after every failure.
     pub async fn run(mut self) {
         let mut backoff = Backoff::default();
         let mut reason = ResyncReason::Connect;
@@ -203,18 +204,18 @@ impl Watcher {
             let why = self.connect(&mut backoff, &mut reason).await;
             self.shared.out_of_sync(why);
             let pause = backoff.next();
-            debug!(?pause, "trying again after a pause");
+            debug!(?pause, "reconnecting after a pause");
             sleep(pause).await;
         }
     }
 
-    /// Watches until the connection ends, or says at once that there is none.
+    /// Watches until the connection ends, and returns why it ended or could not be made.
     pub async fn run_once(mut self) -> String {
         self.connect(&mut Backoff::default(), &mut ResyncReason::Connect).await
     }
 
-    /// Goes through the ways in until one of them has led to a table that was true, and says how
-    /// each ended.
+    /// Tries the addresses until a connection to one of them has been in sync, and returns how each
+    /// attempt ended.
     async fn connect(&mut self, backoff: &mut Backoff, reason: &mut ResyncReason) -> String {
         let began = Instant::now();
         let mut failures = Vec::new();
@@ -227,24 +228,24 @@ impl Watcher {
                 }
             };
             if !failures.is_empty() {
-                debug!(%address, failed = failures.join("; "), "trying another way in");
+                debug!(%address, failed = failures.join("; "), "trying another address");
             }
             let mut session =
                 Session::new(link, &self.shared, address.to_string(), &failures, *reason);
             let end = session.run(&mut self.requests, self.reconcile_interval).await;
-            // Whoever still waits would wait in vain.
+            // No answer will come for these scrapes.
             while self.requests.try_recv().is_ok() {}
             let (was_in_sync, was_reloading) = session.ended();
             *reason = match (was_reloading, was_in_sync) {
                 (true, _) => ResyncReason::Reexec,
                 (false, true) => ResyncReason::Connect,
-                // Nothing was read, so that is still to be done for the same reason.
+                // Nothing was read, so the reason stays.
                 (false, false) => *reason,
             };
             lock(&self.shared.inventory).disconnect();
             failures.push(format!("over {address}: {end}"));
             if was_in_sync {
-                // One that fails again and again soon after is not asked in haste.
+                // A connection that fails again and again keeps the longer pause.
                 if began.elapsed() > STEADY {
                     *backoff = Backoff::default();
                 }
@@ -258,7 +259,7 @@ impl Watcher {
 // === impl SyncState ===
 
 impl SyncState {
-    /// Whether it is.
+    /// Whether it is in sync.
     pub fn is_in_sync(&self) -> bool {
         matches!(self, Self::InSync { .. })
     }
@@ -275,7 +276,7 @@ impl Shared {
         }
     }
 
-    /// Says once for each change what is amiss.
+    /// Logs each change of the reason once.
     fn out_of_sync(&self, now: String) {
         let mut sync_state = lock(&self.sync_state);
         let (since, was_in_sync) = match &*sync_state {
@@ -288,8 +289,7 @@ impl Shared {
     }
 }
 
-/// Locks what is valid after every statement that changes it, so that a panic elsewhere while it
-/// was locked spoils nothing.
+/// Locks data that is valid after every statement, so a poisoned lock is harmless.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

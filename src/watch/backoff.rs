@@ -1,4 +1,4 @@
-//! Growing, jittered pauses between attempts to connect.
+//! Pauses between attempts to connect: growing, with jitter.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// A pause of half to all of a span that doubles each time, so that the exporters of a whole
-    /// fleet do not come back in step.
+    /// A random pause of half to all of a span that doubles each time: so the exporters of a fleet do
+    /// not reconnect at the same moment.
     pub(super) fn next(&mut self) -> Duration {
         let span = self.0;
         self.0 = (span * 2).min(LONGEST);

@@ -1,4 +1,5 @@
-//! One round of questions about what systemd never signals, shared by all scrapes that wait for it.
+//! A refresh: one round of questions about what systemd never signals, shared by the scrapes that
+//! wait for it.
 
 use std::collections::VecDeque;
 
@@ -15,7 +16,7 @@ pub(super) struct Refresh {
     to_ask: VecDeque<Question>,
     under_way: Vec<Question>,
     waiting: Vec<oneshot::Sender<()>>,
-    /// Something was not answered.
+    /// A question was not answered.
     failed: bool,
 }
 
@@ -26,7 +27,7 @@ impl Refresh {
         self.to_ask.is_empty() && self.under_way.is_empty()
     }
 
-    /// Lets somebody wait for the end of the round.
+    /// Adds a scrape that waits for the end of the refresh.
     pub(super) fn join(&mut self, waiting: oneshot::Sender<()>) {
         self.waiting.push(waiting);
     }
@@ -52,35 +53,35 @@ impl Refresh {
         self.to_ask = manager.chain(units.map(|(unit, it)| Question::Unit(unit, it))).collect();
     }
 
-    /// The next question of the round, to be asked now.
+    /// The next question, to be asked now.
     pub(super) fn next_question(&mut self) -> Option<Question> {
         let question = self.to_ask.pop_front()?;
         self.under_way.push(question.clone());
         Some(question)
     }
 
-    /// A question, of this round or not, was answered or not.
+    /// A question has ended, with an answer or without; it may be another one's.
     pub(super) fn answered(&mut self, question: &Question, answered: bool) {
         let before = self.under_way.len();
         self.under_way.retain(|asked| asked != question);
         self.failed |= !answered && self.under_way.len() < before;
     }
 
-    /// If the round is over, tells those who wait, unless something was not answered: they are
-    /// dropped then. Returns whether it is over.
+    /// Wakes the waiting scrapes if the refresh is over, and returns whether it is. Where a question
+    /// was not answered they are dropped instead, and learn so.
     pub(super) fn end(&mut self) -> bool {
         if !self.is_idle() {
             return false;
         }
         let failed = std::mem::take(&mut self.failed);
         for waiting in self.waiting.drain(..).filter(|_| !failed) {
-            // Whoever has gone away no longer needs it.
+            // The scrape may have been given up.
             let _ = waiting.send(());
         }
         true
     }
 
-    /// Asks no more, and tells those who wait that there will be no answer.
+    /// Asks nothing more; the waiting scrapes get no answer.
     pub(super) fn give_up(&mut self) {
         self.to_ask.clear();
         self.waiting.clear();
