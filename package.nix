@@ -13,7 +13,7 @@ rustPlatform.buildRustPackage {
   # The tests take a systemd of their own; tests/run has one.
   doCheck = false;
   meta = {
-    description = "Prometheus exporter for systemd that listens instead of polling";
+    description = "Prometheus exporter for systemd that subscribes to its signals instead of polling";
     license = with lib.licenses; [ asl20 mit ];
     mainProgram = "unitwatch";
     platforms = lib.platforms.linux;

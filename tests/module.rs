@@ -209,11 +209,11 @@ fn prometheus_gets_the_rules_and_the_job() {
 }
 
 #[test]
-fn what_the_readme_shows_works() {
-    let readme = include_str!("../README.md");
-    let (_, block) = readme.split_once("```nix\n{\n").unwrap();
+fn the_configuration_in_the_documentation_works() {
+    let page = include_str!("../docs/install.md");
+    let (_, block) = page.split_once("```nix\n{\n").unwrap();
     let (block, _) = block.split_once("\n}\n```").unwrap();
-    // Where the module is and what stands there as a comment is another matter here.
+    // The test imports the module itself, and also evaluates the line that is a comment there.
     let lines = block.lines().filter(|line| !line.contains("imports = "));
     let shown = lines.collect::<Vec<_>>().join("\n").replace("# prometheus", "prometheus");
     let configuration = format!("{shown}\nservices.prometheus.enable = true;");

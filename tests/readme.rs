@@ -1,4 +1,4 @@
-//! The README's table of metrics is what the code promises.
+//! The tables of metrics and of groups in the documentation are what the code serves.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,29 +34,35 @@ fn table() -> String {
 
 #[test]
 fn the_table_of_metrics_is_the_contract() {
-    let readme = include_str!("../README.md");
-    let (_, rest) = readme.split_once(BEGIN).expect("README.md has no `<!-- metrics -->`");
-    let (written, _) = rest.split_once(END).expect("README.md has no `<!-- /metrics -->`");
-    let wanted = table();
-    assert!(written == wanted, "put this between the markers in README.md:\n\n{wanted}");
+    let page = include_str!("../docs/metrics.md");
+    let (_, rest) = page.split_once(BEGIN).expect("docs/metrics.md has no `<!-- metrics -->`");
+    let (written, _) = rest.split_once(END).expect("docs/metrics.md has no `<!-- /metrics -->`");
+    let expected = table();
+    assert!(written == expected, "put this between the markers in docs/metrics.md:\n\n{expected}");
 }
 
 #[test]
-fn the_row_of_the_groups_flags_names_them_all() {
-    let names = |is_default: bool| {
-        let groups = Group::ALL.iter().filter(|group| group.is_default() == is_default);
-        groups.map(|group| format!("`{}`", group.name())).collect::<Vec<_>>()
+fn the_readme_lists_every_group_and_its_default() {
+    let (_, rest) =
+        include_str!("../README.md").split_once("| Group | Default | What |\n").unwrap();
+    let rows = rest.lines().skip(1).take_while(|line| line.starts_with('|'));
+    let written: Vec<_> =
+        rows.map(|row| row.split_inclusive('|').take(3).collect::<String>()).collect();
+    let row = |group: &Group| {
+        let default = if group.is_default() { "on" } else { "off" };
+        format!("| `{}` | {default} |", group.name())
     };
-    let off = names(false);
-    let (last, others) = off.split_last().unwrap();
-    let row = format!(
-        "| `--collector.GROUP` | on, but for {} and {last} | serve the metrics of a group (the table below \
-         tells which they are): {} or {}; `--no-collector.GROUP` leaves them out |\n",
-        others.join(", "),
-        names(true).join(", "),
-        off.join(", "),
-    );
-    assert!(include_str!("../README.md").contains(&row), "put this in README.md:\n\n{row}");
+    assert_eq!(written, Group::ALL.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_flag_of_the_groups_names_those_that_are_off() {
+    let off = Group::ALL.iter().filter(|group| !group.is_default());
+    let names: Vec<_> = off.map(|group| format!("`{}`", group.name())).collect();
+    let (last, others) = names.split_last().unwrap();
+    let cells = format!("| `--collector.GROUP` | on, except {} and {last} |", others.join(", "));
+    let flags = include_str!("../docs/flags.md");
+    assert!(flags.contains(&cells), "put this in docs/flags.md:\n\n{cells}");
 }
 
 #[test]
