@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
     cli::{Args, flag},
+    http::ListenAddress,
     log::{self, Level},
     metrics::{
         StateSeries,
@@ -13,7 +14,7 @@ use crate::{
     selection::filter::{Pattern, Slices, Types, UnitFilter},
     selection::rollup::Rollups,
     systemd::address::ManagerScope,
-    web::{ListenAddress, TelemetryPath},
+    web::TelemetryPath,
 };
 
 /// The settings of one run.
