@@ -4,6 +4,7 @@ use std::{num::NonZeroUsize, time::Duration};
 
 use crate::{
     cli::{Args, flag},
+    http::ListenAddress,
     log::{self, Level},
     metrics::{
         StateSeries,
@@ -16,7 +17,7 @@ use crate::{
         rollup::Rollups,
     },
     systemd::address::ManagerScope,
-    web::{ListenAddress, TelemetryPath},
+    web::TelemetryPath,
 };
 
 /// The settings of one run.

@@ -5,14 +5,14 @@
 //! What systemd says flows one way, and each room knows only the rooms before it:
 //!
 //! ```text
-//! systemd/  ->  inventory/  ->  metrics/  ->  web/
+//! systemd/  ->  inventory/  ->  metrics/  ->  web/  (on http/)
 //! (hears)       (knows)         (words it)    (answers)
 //! ```
 //!
 //! [`systemd`] is the only room that speaks D-Bus; [`inventory`] is the table of what is known,
 //! and [`watch`] keeps it true; [`metrics`] words it, together with what [`cgroup`] and
 //! [`process`] read from the kernel and what [`telemetry`] counts of the exporter itself; [`web`]
-//! answers over HTTP and knows nothing of units. [`exporter`] is where they meet for one scrape.
+//! answers the paths, over [`http`], and knows nothing of units. [`exporter`] is where they meet for one scrape.
 //! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
 //! outlives the exporter [`keeper`] puts into the file of [`state`].
 //!
@@ -33,6 +33,7 @@ pub mod scrape;
 pub mod version;
 
 pub mod histogram;
+pub mod http;
 pub mod inventory;
 
 pub mod log;

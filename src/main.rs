@@ -16,6 +16,7 @@ use unitwatch::{
     cli::{Args, Command},
     config::Config,
     demo::{self, Announce, DemoError, PrivateManager},
+    http::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server},
     inventory::record::Record,
     log, readiness,
     scrape::Exporter,
@@ -27,7 +28,7 @@ use unitwatch::{
     unit_file::{self, UnitFileError},
     version,
     watch::{self, Watch},
-    web::{BindError, Bound, Drained, Limits, ListenAddress, LocalAddress, Server, WebSettings},
+    web::{Routes, WebSettings},
 };
 
 /// Bad usage.
@@ -223,7 +224,7 @@ async fn bind_demo(config: &Config) -> Result<Bound, Box<dyn std::error::Error +
 
 /// An exporter at work.
 struct Started {
-    server: Server<Exporter>,
+    server: Server<Routes<Exporter>>,
     watch: Watch,
     telemetry: Arc<Telemetry>,
     /// Systemd is watched until this is dropped.
@@ -260,7 +261,7 @@ fn start(
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
     let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), served, cgroups);
-    let server = bound.serve(Arc::new(exporter), settings, Limits::default());
+    let server = bound.serve(Routes::new(Arc::new(exporter), settings), Limits::default());
     Started { server, watch, telemetry, watching }
 }
 

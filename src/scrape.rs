@@ -26,7 +26,7 @@ use crate::{
     systemd::state::ActiveState,
     telemetry::Telemetry,
     watch::{SyncState, Watch},
-    web::{Overview, ScrapeError, Source, Writing},
+    web::{EncodeScrape, Overview, ScrapeError, Source},
 };
 
 /// What of all that is known is served.
@@ -143,12 +143,14 @@ impl Exporter {
 }
 
 impl Source for Exporter {
-    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> Writing {
+    const SUBJECT: &'static str = "systemd";
+
+    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> EncodeScrape {
         let began = Instant::now();
         let up = self.is_up(deadline).await;
         Box::new(move |body| {
             let scrape = self.collect(up);
-            body.expect(metrics::bytes(&scrape));
+            body.reserve(metrics::bytes(&scrape));
             let dropped = metrics::write(scrape, format, body);
             self.telemetry.totals().scrapes.observe(began.elapsed());
             if let Some(units) = dropped.map_err(|error| ScrapeError(error.into()))? {
@@ -180,7 +182,7 @@ impl Source for Exporter {
             let failed = units.filter(|it| it.active_state == ActiveState::Failed);
             failed_units.extend(failed.map(|unit| unit.name.to_string()));
         }
-        Overview { facts, failed_units }
+        Overview { facts, problems: vec![("Failed units", failed_units)] }
     }
 }
 

@@ -1,73 +1,69 @@
-//! Answers over HTTP: listeners, limits, routes, content negotiation and the landing page.
+//! The exporter's paths: metrics, health checks and the landing page, as one [`Handler`] for
+//! [`http`](crate::http).
 //!
-//! It knows a [`Source`] of text and nothing of what the text is about. [`Bound`] has its sockets
-//! open, so that a taken port is an error at the start; [`Server`] answers on them until told to
-//! stop, and then lets what is under way finish.
+//! A [`Source`] supplies the text of a scrape and what the landing page shows. This module does not
+//! know what either is about.
+//!
+//! [`Handler`]: crate::http::Handler
 
-mod address;
-mod bind;
 mod body;
 mod landing;
 mod negotiate;
-mod path;
-mod respond;
 mod routes;
 mod scrape;
-mod serve;
-mod slots;
 
 use std::{num::NonZeroUsize, sync::Arc, time::Instant};
 
 pub use self::{
-    address::{AddressError, Host, ListenAddress},
-    bind::{BindError, Bound, LocalAddress},
     body::Body,
-    path::{PathError, TelemetryPath},
-    serve::{Drained, Limits, Server},
+    routes::{PathError, Routes, TelemetryPath},
 };
 use crate::metrics::format::Format;
 
-/// What there is to serve.
+/// Where the data comes from.
 pub trait Source: Send + Sync + 'static {
-    /// Waits for what one scrape has to wait for, and returns how to write it down.
+    /// What the metrics are about: `systemd`.
+    const SUBJECT: &'static str;
+
+    /// Waits for the data of one scrape, and returns what encodes it.
     ///
-    /// At the deadline the source should answer with what it has; a little later the scrape is
-    /// given up. Long work must not be done on the runtime's own threads; the writing is not.
+    /// It should return by the deadline with the data that it has; 200 ms later the scrape fails.
+    /// It runs on a thread of the runtime and must not block; the returned function may block.
     fn scrape(
         self: Arc<Self>,
         format: Format,
         deadline: Instant,
-    ) -> impl Future<Output = Writing> + Send;
+    ) -> impl Future<Output = EncodeScrape> + Send;
 
-    /// Whether what is served is in sync with systemd; the error says what is amiss.
+    /// Whether the data is current; the error is the reason if it is not.
     fn ready(&self) -> Result<(), String>;
 
     /// What the landing page shows.
     fn overview(&self) -> Overview;
 }
 
-/// Writes down what a scrape tells.
-pub type Writing = Box<dyn FnOnce(&mut Body) -> Result<(), ScrapeError> + Send>;
+/// Encodes one scrape into a body.
+pub type EncodeScrape = Box<dyn FnOnce(&mut Body) -> Result<(), ScrapeError> + Send>;
 
-/// A scrape that could not be worded.
+/// A scrape that could not be encoded.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct ScrapeError(#[from] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// What the landing page shows. Plain text: the page escapes it.
+/// What the landing page shows, in this order. Plain text: the page escapes it.
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
-    /// Terms and what they are, such as systemd's version, in the order to show them in.
+    /// Terms and their values, such as the version of systemd.
     pub facts: Vec<(&'static str, String)>,
-    /// The names of the failed units, in the order to show them in. A hundred are shown.
-    pub failed_units: Vec<String>,
+    /// Headings with what is wrong, such as the failed units. The page shows the first 100 items.
+    pub problems: Vec<(&'static str, Vec<String>)>,
 }
 
-/// What the user may choose.
+/// The settings of [`Routes`].
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// Where the metrics are.
+    /// The path of the metrics.
     pub telemetry_path: TelemetryPath,
-    /// How many scrapes are answered at a time; one more is refused with status 503.
+    /// How many scrapes may run at a time. A further one is answered with status 503.
     pub max_requests: Option<NonZeroUsize>,
 }

@@ -53,7 +53,7 @@ const WRONG: [(&str, &str, &str); 32] = [
     ("max-series", "-1", "invalid digit"),
     ("max-series", "100k", "invalid digit"),
     ("web.listen-address", "9558", "it has no port"),
-    ("web.listen-address", "::1:9558", "an IPv6 address must stand in brackets"),
+    ("web.listen-address", "::1:9558", "an IPv6 address must be in brackets"),
     ("web.listen-address", ":99999", "the port must be a number"),
     ("web.listen-address", "vsock://:9558", "vsock addresses are not supported"),
     ("web.listen-address", "unix:relative", "a unix socket needs an absolute path"),

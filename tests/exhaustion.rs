@@ -1,23 +1,23 @@
-//! A process without a file descriptor left: in a binary of its own, because the limit holds for
-//! all of a process.
+//! A process that has no file descriptor left. It is a separate binary, because the limit applies to
+//! the whole process.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 use std::{
     fmt,
     fs::File,
     net::SocketAddr,
-    num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
+use hyper::StatusCode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -34,33 +34,22 @@ use tracing_subscriber::{
     Layer,
     layer::{Context, SubscriberExt},
 };
-use unitwatch::{
-    metrics::format::Format,
-    web::{Bound, Limits, LocalAddress, Overview, Source, WebSettings, Writing},
-};
+use unitwatch::http::{self, Bound, Handler, Limits, LocalAddress, Request, Response};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Silent;
+struct Healthy;
 
-impl Source for Silent {
-    async fn scrape(self: Arc<Self>, _: Format, _: Instant) -> Writing {
-        Box::new(|_| Ok(()))
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn overview(&self) -> Overview {
-        Overview::default()
+impl Handler for Healthy {
+    async fn answer(&self, _: Request) -> Response {
+        http::text(StatusCode::OK, "healthy")
     }
 }
 
-/// Passes on the messages of the log.
-struct Tap(mpsc::UnboundedSender<String>);
+/// Sends the messages of the log.
+struct LogMessages(mpsc::UnboundedSender<String>);
 
-impl<S: Subscriber> Layer<S> for Tap {
+impl<S: Subscriber> Layer<S> for LogMessages {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         struct Message(String);
         impl Visit for Message {
@@ -76,9 +65,9 @@ impl<S: Subscriber> Layer<S> for Tap {
     }
 }
 
-/// Runs one test at a time: the limit is the process', and the files of a runtime are closed only
-/// when it has ended. All of it runs in one thread, so that a connection whose answer has come waits
-/// for its client, and no thread that still ends closes a file later.
+/// Runs one test at a time, because the limit applies to the process and a runtime closes its files
+/// only when it ends. It has one thread, so that a connection waits for its client once the answer
+/// has arrived, and no ending thread closes a file later.
 fn alone(test: impl Future<Output = ()>) {
     static LIMIT: Mutex<()> = Mutex::new(());
     let _alone = LIMIT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -90,11 +79,7 @@ async fn serve() -> SocketAddr {
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
         panic!("not a TCP address");
     };
-    let settings = WebSettings {
-        telemetry_path: "/metrics".parse().unwrap(),
-        max_requests: NonZeroUsize::new(1),
-    };
-    let server = bound.serve(Arc::new(Silent), settings, Limits::default());
+    let server = bound.serve(Healthy, Limits::default());
     tokio::spawn(server.run(std::future::pending()));
     address
 }
@@ -110,7 +95,7 @@ fn exhaust() -> Vec<File> {
 
 async fn ask(address: SocketAddr) -> TcpStream {
     let mut client = TcpStream::connect(address).await.unwrap();
-    client.write_all(b"GET /-/healthy HTTP/1.0\r\n\r\n").await.unwrap();
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     client
 }
 
@@ -121,10 +106,10 @@ async fn answered(client: &mut TcpStream, limit: Duration) {
 }
 
 #[test]
-fn connections_wait_until_there_are_files_again() {
+fn a_connection_waits_while_there_is_no_file_descriptor() {
     alone(async {
         let (sender, mut log) = mpsc::unbounded_channel();
-        let subscriber = tracing_subscriber::registry().with(Tap(sender));
+        let subscriber = tracing_subscriber::registry().with(LogMessages(sender));
         tracing::subscriber::set_global_default(subscriber).unwrap();
         let mut next = async |wanted: &str| {
             loop {
@@ -141,22 +126,21 @@ fn connections_wait_until_there_are_files_again() {
         let mut client = ask(address).await;
         next("cannot accept connections").await;
 
-        // Said once, however often it was tried; and the waiting client has lost nothing.
+        // Logged once for all attempts. The client that waited is answered.
         drop(files);
         answered(&mut client, PATIENCE).await;
-        next("accepts connections again").await;
+        next("accepting connections again").await;
     });
 }
 
-/// They hold files, which the next scrape needs more.
 #[test]
-fn idle_connections_never_keep_a_scrape_out_for_lack_of_files() {
+fn idle_connections_are_closed_when_files_run_out() {
     alone(async {
         let address = serve().await;
         let mut idle = Vec::new();
         for _ in 0..5 {
             let mut client = TcpStream::connect(address).await.unwrap();
-            client.write_all(b"HEAD /-/healthy HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            client.write_all(b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             timeout(PATIENCE, client.read_u8()).await.unwrap().unwrap();
             idle.push(client);
         }

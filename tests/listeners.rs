@@ -1,11 +1,11 @@
-//! Sockets of every kind: which are opened, which are refused, and what is left behind.
+//! Listening on TCP and unix sockets: which addresses work, which are refused, what is cleaned up.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 use std::{
@@ -16,9 +16,9 @@ use std::{
 };
 
 use tokio::net::{TcpStream, UnixStream};
-use unitwatch::web::{BindError, Bound, ListenAddress, LocalAddress};
+use unitwatch::http::{BindError, Bound, ListenAddress, LocalAddress};
 
-/// A directory of a test's own, removed at its end.
+/// A directory that is removed at the end of its test.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -67,7 +67,7 @@ async fn no_host_means_every_interface_over_both_families() {
 }
 
 #[tokio::test]
-async fn all_of_ipv4_is_not_ipv6() {
+async fn the_unspecified_ipv4_address_excludes_ipv6() {
     let bound = bind("0.0.0.0:0").await.unwrap();
     let port = tcp_address(&bound).port();
     TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -75,34 +75,34 @@ async fn all_of_ipv4_is_not_ipv6() {
 }
 
 #[tokio::test]
-async fn one_address_is_only_that() {
+async fn one_address_excludes_the_others() {
     let bound = bind("127.0.0.1:0").await.unwrap();
     let port = tcp_address(&bound).port();
     assert!(TcpStream::connect(("127.0.0.2", port)).await.is_err());
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_and_ipv4_preferred() {
+async fn a_name_resolves_to_ipv4_first() {
     let bound = bind("localhost:0").await.unwrap();
     assert_eq!(tcp_address(&bound).ip(), IpAddr::from([127, 0, 0, 1]));
-    // RFC 6761: it never exists.
+    // RFC 6761: names below `invalid` never exist.
     let error = bind("unitwatch.invalid:0").await.unwrap_err().to_string();
     assert!(
-        error.starts_with("cannot listen on unitwatch.invalid:0: the host name has no address: "),
+        error.starts_with("cannot listen on unitwatch.invalid:0: cannot resolve the host name: "),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn a_taken_port_is_named() {
+async fn an_address_in_use_is_an_error() {
     let first = bind("127.0.0.1:0").await.unwrap();
     let address = tcp_address(&first).to_string();
     let error = bind(&address).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
-            "cannot listen on {address}: the address is in use; end what listens there or choose \
-             another one"
+            "cannot listen on {address}: address in use; stop the process that listens there or \
+             choose another address"
         )
     );
     drop(first);
@@ -111,13 +111,13 @@ async fn a_taken_port_is_named() {
 
 #[tokio::test]
 async fn an_address_of_another_machine_is_an_error() {
-    // TEST-NET-1 is nobody's.
+    // TEST-NET-1 (RFC 5737) is for documentation only.
     let error = bind("192.0.2.1:0").await.unwrap_err().to_string();
     assert!(error.starts_with("cannot listen on 192.0.2.1:0: "), "{error}");
 }
 
 #[tokio::test]
-async fn everybody_may_connect_to_the_socket_file() {
+async fn every_user_may_connect_to_the_socket_file() {
     let directory = Directory::new("mode");
     let (path, address) = directory.socket();
     let bound = Bound::bind(std::slice::from_ref(&address)).await.unwrap();
@@ -129,15 +129,15 @@ async fn everybody_may_connect_to_the_socket_file() {
 }
 
 #[tokio::test]
-async fn the_socket_of_the_dead_is_replaced_and_that_of_the_living_is_not() {
+async fn the_socket_of_a_dead_process_is_replaced_and_that_of_a_live_one_is_not() {
     let directory = Directory::new("stale");
     let (path, address) = directory.socket();
     let other = std_unix::UnixListener::bind(&path).unwrap();
     let error = Bound::bind(std::slice::from_ref(&address)).await.unwrap_err().to_string();
-    assert!(error.contains("the address is in use"), "{error}");
+    assert!(error.contains("address in use"), "{error}");
     UnixStream::connect(&path).await.unwrap();
 
-    // A listener of the standard library leaves its file behind.
+    // The standard library does not remove the file.
     drop(other);
     assert!(path.exists());
     let _bound = Bound::bind(&[address]).await.unwrap();
@@ -145,22 +145,22 @@ async fn the_socket_of_the_dead_is_replaced_and_that_of_the_living_is_not() {
 }
 
 #[tokio::test]
-async fn what_is_no_socket_is_left_alone() {
+async fn a_path_that_is_not_a_socket_is_never_removed() {
     let directory = Directory::new("obstacle");
     let (path, address) = directory.socket();
     fs::write(&path, "precious").unwrap();
     let error = Bound::bind(std::slice::from_ref(&address)).await.unwrap_err().to_string();
-    assert!(error.contains("a file that is no socket is in the way"), "{error}");
-    // Neither is what a link points to, even if that is the socket of a dead process.
+    assert!(error.contains("the path exists and is not a socket"), "{error}");
+    // Nor is a link removed, even if it points to the socket of a dead process.
     fs::rename(&path, directory.0.join("file")).unwrap();
     std::os::unix::fs::symlink(directory.0.join("file"), &path).unwrap();
     let error = Bound::bind(&[address]).await.unwrap_err().to_string();
-    assert!(error.contains("a file that is no socket is in the way"), "{error}");
+    assert!(error.contains("the path exists and is not a socket"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
 }
 
 #[tokio::test]
-async fn a_file_that_another_has_put_in_its_place_is_not_removed() {
+async fn a_file_that_has_replaced_the_socket_is_not_removed() {
     let directory = Directory::new("replaced");
     let (path, address) = directory.socket();
     let bound = Bound::bind(&[address]).await.unwrap();
@@ -180,7 +180,7 @@ async fn a_missing_directory_is_an_error() {
 }
 
 #[tokio::test]
-async fn abstract_names_need_no_file_and_can_be_taken() {
+async fn an_abstract_name_needs_no_file_and_can_be_in_use() {
     use std::os::linux::net::SocketAddrExt;
 
     let name = format!("unitwatch-{}", std::process::id());
@@ -190,7 +190,7 @@ async fn abstract_names_need_no_file_and_can_be_taken() {
     let peer = std_unix::SocketAddr::from_abstract_name(&name).unwrap();
     std_unix::UnixStream::connect_addr(&peer).unwrap();
     let error = bind(&address).await.unwrap_err().to_string();
-    assert!(error.contains("the address is in use"), "{error}");
+    assert!(error.contains("address in use"), "{error}");
     drop(bound);
     assert!(std_unix::UnixStream::connect_addr(&peer).is_err());
 }

@@ -1,22 +1,22 @@
-//! The page at `/`: what is watched, what has failed, and where the rest is.
+//! The landing page: links, facts and problems.
 
 use std::fmt;
 
 use hyper::{
     StatusCode,
-    header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY},
+    header::{CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY},
 };
 
-use super::{
-    Overview, path,
-    respond::{Response, respond},
+use super::Overview;
+use crate::{
+    http::{Response, respond},
+    version,
 };
-use crate::version;
 
-/// How many failed units are named; the others are counted.
-const MAX_FAILED: usize = 100;
+/// How many items of a list are shown; the others are counted.
+const MAX_ITEMS: usize = 100;
 
-/// Nothing is loaded, run, sent or framed; the style in the page is all there is.
+/// The page may use its own style, and nothing else: no scripts, images, forms or frames.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
@@ -31,26 +31,27 @@ ul{margin:0;padding-left:1.2rem}li{overflow-wrap:anywhere}\
 code{font-family:ui-monospace,monospace}.bad{color:light-dark(#b00020,#ff7b8a)}\
 nav a{margin-right:1.5rem}";
 
-/// Text from outside, with what HTML would take for its own spelt out.
+/// Text with the special characters of HTML escaped.
 struct Escaped<'a>(&'a str);
 
-/// The whole page.
+/// The page as HTML.
 struct LandingPage<'a> {
-    overview: &'a Overview,
+    subject: &'a str,
+    links: [(&'a str, &'a str); 3],
     ready: Result<(), String>,
-    telemetry_path: &'a str,
+    overview: &'a Overview,
 }
 
-/// The landing page.
+/// The landing page. A link is an address and its text.
 pub(super) fn page(
-    overview: &Overview,
+    subject: &str,
+    links: [(&str, &str); 3],
     ready: Result<(), String>,
-    telemetry_path: &str,
+    overview: &Overview,
 ) -> Response {
-    let page = LandingPage { overview, ready, telemetry_path }.to_string();
-    let mut response = respond(StatusCode::OK, page.into());
+    let page = LandingPage { subject, links, ready, overview }.to_string();
+    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", page);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
@@ -60,21 +61,19 @@ pub(super) fn page(
 
 impl fmt::Display for LandingPage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let version = version::VERSION;
+        let (version, subject) = (version::VERSION, Escaped(self.subject));
         write!(
             f,
             "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>unitwatch</title>\n<style>{STYLE}</style>\n</head>\n<body>\n\
              <h1>unitwatch <small>{version}</small></h1>\n\
-             <p>A Prometheus exporter for systemd.</p>\n<nav>"
+             <p>A Prometheus exporter for {subject}.</p>\n<nav>"
         )?;
-        for (link, name) in
-            [(self.telemetry_path, "Metrics"), (path::HEALTHY, "Healthy"), (path::READY, "Ready")]
-        {
-            write!(f, "<a href=\"{}\">{name}</a>", Escaped(link))?;
+        for (address, name) in self.links {
+            write!(f, "<a href=\"{}\">{name}</a>", Escaped(address))?;
         }
-        f.write_str("</nav>\n<h2>systemd</h2>\n<dl>\n")?;
+        write!(f, "</nav>\n<h2>{subject}</h2>\n<dl>\n")?;
         match &self.ready {
             Ok(()) => f.write_str("<dt>ready</dt><dd>yes</dd>\n")?,
             Err(reason) => {
@@ -84,17 +83,19 @@ impl fmt::Display for LandingPage<'_> {
         for (term, value) in &self.overview.facts {
             writeln!(f, "<dt>{}</dt><dd>{}</dd>", Escaped(term), Escaped(value))?;
         }
-        f.write_str("</dl>\n<h2>Failed units</h2>\n")?;
-        let failed = &self.overview.failed_units;
-        if failed.is_empty() {
-            f.write_str("<p>None.</p>\n")?;
-        } else {
+        f.write_str("</dl>\n")?;
+        for (title, items) in &self.overview.problems {
+            writeln!(f, "<h2>{}</h2>", Escaped(title))?;
+            if items.is_empty() {
+                f.write_str("<p>None.</p>\n")?;
+                continue;
+            }
             f.write_str("<ul>\n")?;
-            for name in failed.iter().take(MAX_FAILED) {
-                writeln!(f, "<li><code class=\"bad\">{}</code></li>", Escaped(name))?;
+            for item in items.iter().take(MAX_ITEMS) {
+                writeln!(f, "<li><code class=\"bad\">{}</code></li>", Escaped(item))?;
             }
             f.write_str("</ul>\n")?;
-            if let Some(more @ 1..) = failed.len().checked_sub(MAX_FAILED) {
+            if let Some(more @ 1..) = items.len().checked_sub(MAX_ITEMS) {
                 writeln!(f, "<p>and {more} more</p>")?;
             }
         }
@@ -130,14 +131,15 @@ mod tests {
 
     fn render(failed_units: Vec<String>, ready: Result<(), String>) -> String {
         let overview = Overview {
-            facts: vec![("systemd", "252 <b>".into()), ("connection", "system bus".into())],
-            failed_units,
+            facts: vec![("version", "252 <b>".into()), ("connection", "system bus".into())],
+            problems: vec![("Failed units", failed_units)],
         };
-        LandingPage { overview: &overview, ready, telemetry_path: "/m&\"x" }.to_string()
+        let links = [("/m&\"x", "Metrics"), ("/a", "A"), ("/b", "B")];
+        LandingPage { subject: "systemd", links, ready, overview: &overview }.to_string()
     }
 
     #[test]
-    fn nothing_from_outside_becomes_markup() {
+    fn every_text_is_escaped() {
         let page = render(vec!["<script>'é\"&.service".into()], Err("</dd><img src=x>".into()));
         assert!(page.contains("&lt;script&gt;&#39;é&quot;&amp;.service"), "{page}");
         assert!(page.contains("no: &lt;/dd&gt;&lt;img src=x&gt;"), "{page}");
@@ -147,12 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn the_list_of_failed_units_has_an_end() {
+    fn headings_come_in_the_order_of_the_overview() {
+        let page = render(Vec::new(), Ok(()));
+        let headings: Vec<_> = page.lines().filter(|line| line.starts_with("<h2>")).collect();
+        assert_eq!(headings, ["<h2>systemd</h2>", "<h2>Failed units</h2>"]);
+    }
+
+    #[test]
+    fn a_list_shows_a_hundred_items_and_counts_the_others() {
         let names = |n: usize| (0..n).map(|i| format!("u{i}.service")).collect();
         assert!(render(names(0), Ok(())).contains("<p>None.</p>"));
-        let full = render(names(MAX_FAILED), Ok(()));
+        let full = render(names(MAX_ITEMS), Ok(()));
         assert!(full.contains("u99.service") && !full.contains(" more</p>"));
-        let over = render(names(MAX_FAILED + 7), Ok(()));
+        let over = render(names(MAX_ITEMS + 7), Ok(()));
         assert!(over.contains("u99.service") && !over.contains("u100.service"));
         assert!(over.contains("<p>and 7 more</p>"));
     }

@@ -1,9 +1,8 @@
-//! What a client can read (RFC 9110, section 12): the format by `Accept`, the coding by
+//! What a client accepts (RFC 9110, section 12): the format by `Accept`, the coding by
 //! `Accept-Encoding`.
 //!
-//! An element that does not follow the grammar is skipped. A client that accepts nothing of what
-//! there is gets plain text, as from Prometheus' own libraries: an answer in another format than
-//! the wished one is more use than none.
+//! An element that violates the grammar is ignored. A client that accepts none of the formats gets
+//! plain text, as from Prometheus' own libraries.
 
 use std::cmp::Reverse;
 
@@ -11,7 +10,7 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderName};
 
 use crate::metrics::format::Format;
 
-/// How a body is packed.
+/// The content coding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     Identity,
@@ -22,11 +21,11 @@ pub(super) enum Coding {
 struct Element<'a> {
     value: &'a str,
     parameters: Vec<(&'a str, &'a str)>,
-    /// In thousandths; 0 forbids.
+    /// In thousandths. 0 means not acceptable.
     quality: u16,
 }
 
-/// How closely a media range fits a format: the closest decides.
+/// How closely a media range matches a format. The closest match decides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fit {
     Anything,
@@ -35,9 +34,9 @@ enum Fit {
     Version,
 }
 
-/// The format to answer in; the text format where the client accepts neither.
+/// The format of the answer: the text format if the client accepts neither.
 ///
-/// The higher quality wins, then the closer fit, then what the client names first, then the text
+/// The higher quality wins, then the closer match, then the first in the header, then the text
 /// format.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     let ranges: Vec<_> = elements(headers, &ACCEPT).collect();
@@ -51,12 +50,12 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
                 .max()?;
             (quality > 0).then_some(((quality, fit, slot), format))
         })
-        // The last of equals is taken: the text format.
+        // `max_by_key` returns the last of equals: the text format.
         .max_by_key(|(rank, _)| *rank)
         .map_or(Format::Text, |(_, format)| format)
 }
 
-/// The coding to answer in; no coding where the client accepts neither.
+/// The coding of the answer: none if the client accepts neither.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let quality_of = |names: &[&str]| {
         elements(headers, &ACCEPT_ENCODING)
@@ -65,7 +64,7 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
     };
     let any = quality_of(&["*"]);
     let gzip = quality_of(&["gzip", "x-gzip"]).or(any).unwrap_or(0);
-    // An answer without a coding is always acceptable, but preferred only where it is named.
+    // No coding is always acceptable, but preferred only if the header names it.
     let identity = quality_of(&["identity"]).or(any).unwrap_or(0);
     if gzip > 0 && gzip >= identity { Coding::Gzip } else { Coding::Identity }
 }
@@ -75,9 +74,9 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
 impl<'a> Element<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
-        let of_a_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
         let value = parts.next()?;
-        if value.is_empty() || !value.bytes().all(of_a_token) {
+        if value.is_empty() || !value.bytes().all(is_token) {
             return None;
         }
         let mut quality = 1000;
@@ -95,22 +94,22 @@ impl<'a> Element<'a> {
     }
 
     fn fits(&self, format: Format) -> Option<Fit> {
-        let (kind, subtype, version) = match format {
+        let (kind, subtype, served) = match format {
             Format::OpenMetrics => ("application", "openmetrics-text", "1.0.0"),
             Format::Text => ("text", "plain", "0.0.4"),
         };
-        // Old Java clients write a lone asterisk.
+        // Old Java clients send a single asterisk.
         match self.value.split_once('/').unwrap_or((self.value, "*")) {
             ("*", "*") => Some(Fit::Anything),
             (a, "*") if a.eq_ignore_ascii_case(kind) => Some(Fit::Type),
             (a, b) if a.eq_ignore_ascii_case(kind) && b.eq_ignore_ascii_case(subtype) => {
-                // Other parameters, such as `charset` and `escaping`, are satisfied by every
-                // name and value that is served: names are plain ASCII.
-                let asked =
+                // Any other parameter, such as `charset` and `escaping`, is satisfied: all names and
+                // values suit it, because names are plain ASCII.
+                let version =
                     self.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("version"));
-                match asked {
+                match version {
                     None => Some(Fit::Subtype),
-                    Some((_, asked)) => (*asked == version).then_some(Fit::Version),
+                    Some((_, version)) => (*version == served).then_some(Fit::Version),
                 }
             }
             _ => None,
@@ -130,7 +129,7 @@ fn elements<'a>(
         .filter_map(Element::parse)
 }
 
-/// Reads `0.75` as 750; digits beyond the third, which the grammar has not, are cut off.
+/// Reads `0.75` as 750. The grammar has three digits at most; further ones are ignored.
 fn parse_quality(text: &str) -> Option<u16> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -138,7 +137,7 @@ fn parse_quality(text: &str) -> Option<u16> {
     }
     let thousandths: u16 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
     match (whole, thousandths) {
-        // Old Java clients leave the zero out.
+        // Old Java clients omit the zero.
         ("0" | "", thousandths) if !text.is_empty() => Some(thousandths),
         ("1", 0) => Some(1000),
         _ => None,
@@ -154,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn formats() {
+    fn the_format_follows_accept() {
         use Format::{OpenMetrics as Om, Text};
         for (accept, expected) in [
-            // Absent, empty, anything, and beyond the grammar.
+            // Absent, empty, anything, and invalid.
             (&[][..], Text),
             (&[""], Text),
             (&["*/*"], Text),
@@ -187,7 +186,7 @@ mod tests {
             (&["text/plain;version=0.0.4;q=1,*/*;q=0.1"], Text),
             (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Text),
             (&["text/html, image/gif, *; q=.2, */*; q=.2"], Text),
-            // Quality, then fit, then place.
+            // Quality, then match, then order.
             (&["application/openmetrics-text;q=0.4,text/plain;q=0.5"], Text),
             (&["text/plain;q=0.4", "application/openmetrics-text;q=0.5"], Om),
             (&["text/plain,application/openmetrics-text"], Text),
@@ -197,7 +196,7 @@ mod tests {
             (&["text/*"], Text),
             (&["text/*;q=0.5,application/*"], Om),
             (&["TEXT/Plain; Version=\"0.0.4\"; Q=0.5 , application/json"], Text),
-            // The closest range decides, and zero forbids.
+            // The closest range decides, and zero means not acceptable.
             (&["text/plain;q=0,*/*"], Om),
             (&["application/openmetrics-text;q=0.0,*/*"], Text),
             (&["text/plain;q=0.9,text/plain;version=0.0.4;q=0,*/*;q=0.1"], Om),
@@ -221,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn codings() {
+    fn the_coding_follows_accept_encoding() {
         use Coding::{Gzip, Identity};
         for (accept, expected) in [
             (&[][..], Identity),
@@ -254,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn qualities() {
+    fn a_quality_is_read_in_thousandths() {
         for (text, expected) in [
             ("1", Some(1000)),
             ("1.0", Some(1000)),

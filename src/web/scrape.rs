@@ -1,120 +1,132 @@
-//! `/metrics`: one scrape, within its time and its place in the queue.
+//! One scrape: its format, its deadline and its slot.
 
-use std::{sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, sync::Arc, time::Duration};
 
 use hyper::{
     HeaderMap, StatusCode,
-    body::Bytes,
-    header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
+    header::{CONTENT_ENCODING, HeaderValue, VARY},
 };
 use tokio::{
+    sync::Semaphore,
     task::spawn_blocking,
     time::{Instant, timeout_at},
 };
-
-use crate::metrics::format::Format;
 
 use super::{
     ScrapeError, Source,
     body::Body,
     negotiate::{self, Coding},
-    respond::{Response, plain, respond},
-    serve::Site,
 };
+use crate::http::{Response, respond, text};
 
-/// What Prometheus gives up after, in seconds; sent with every scrape.
+/// Limits how many scrapes run at a time.
+#[derive(Debug)]
+pub(super) struct ScrapeSlots {
+    free: Semaphore,
+    number: NonZeroUsize,
+}
+
+/// After how many seconds Prometheus gives up; it sends this with every scrape.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
-/// How long before Prometheus gives up the answer should be on its way.
+/// How long before Prometheus gives up the response should be sent.
 const OFFSET: Duration = Duration::from_millis(500);
 
-/// The time that every scrape has, whatever the header says.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// The shortest timeout of a scrape, whatever the header says.
+const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// The time that no scrape has more than, whatever the header says.
-const LONGEST: Duration = Duration::from_secs(10);
+/// The longest timeout of a scrape, whatever the header says.
+const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time of a scrape that does not say when it gives up: Prometheus' default of 10 s.
-const USUAL: Duration = Duration::from_millis(9_500);
+/// The timeout without the header: Prometheus' default of 10 s, less [`OFFSET`].
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// How long past its deadline a source may still hand in what it has. Well within [`OFFSET`].
+/// How long after its deadline a source may still return its data. Well below [`OFFSET`].
 const GRACE: Duration = Duration::from_millis(200);
 
+// === impl ScrapeSlots ===
+
+impl ScrapeSlots {
+    pub(super) fn new(number: NonZeroUsize) -> Self {
+        Self { free: Semaphore::new(number.get().min(Semaphore::MAX_PERMITS)), number }
+    }
+}
+
 /// Answers one scrape.
-pub(super) async fn scrape<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Response {
-    let mut response = match negotiated(site, headers).await {
+pub(super) async fn answer<S: Source>(
+    source: &Arc<S>,
+    slots: Option<&ScrapeSlots>,
+    headers: &HeaderMap,
+) -> Response {
+    let mut response = match scrape(source, slots, headers).await {
         Ok(response) | Err(response) => response,
     };
     response.headers_mut().insert(VARY, HeaderValue::from_static("Accept, Accept-Encoding"));
     response
 }
 
-async fn negotiated<S: Source>(site: &Site<S>, headers: &HeaderMap) -> Result<Response, Response> {
+async fn scrape<S: Source>(
+    source: &Arc<S>,
+    slots: Option<&ScrapeSlots>,
+    headers: &HeaderMap,
+) -> Result<Response, Response> {
     let (format, coding) = (negotiate::format(headers), negotiate::coding(headers));
 
-    // The same limit and the same words as client_golang's: beyond it, waiting would only make
-    // the next scrape late too.
-    let _place = match &site.scrapes {
+    // The limit and its text are those of client_golang. If a scrape waited here, the next one
+    // would be late too.
+    let _permit = match slots {
         None => None,
-        Some((slots, limit)) => Some(slots.try_acquire().map_err(|_| {
-            plain(
+        Some(ScrapeSlots { free, number }) => Some(free.try_acquire().map_err(|_| {
+            text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("Limit of concurrent requests reached ({limit}), try again later.\n"),
+                format!("Limit of concurrent requests reached ({number}), try again later.\n"),
             )
         })?),
     };
 
-    let patience = patience(headers);
-    let deadline = Instant::now() + patience;
-    let body = timeout_at(deadline + GRACE, written(site, format, coding, deadline))
+    let timeout = timeout(headers);
+    let deadline = Instant::now() + timeout;
+    let encoded = async {
+        let encode = Arc::clone(source).scrape(format, deadline.into_std()).await;
+        let encoded = spawn_blocking(move || {
+            let mut body = Body::new(coding);
+            encode(&mut body)?;
+            body.finish().map_err(|error| ScrapeError(error.into()))
+        });
+        // A task is cancelled only when the runtime ends, and the connection with it.
+        encoded.await.map_err(|error| ScrapeError(error.into()))?
+    };
+    let body = timeout_at(deadline + GRACE, encoded)
         .await
         .map_err(|_| {
-            tracing::warn!(seconds = patience.as_secs_f64(), "a scrape ran out of time");
-            plain(
+            tracing::warn!(seconds = timeout.as_secs_f64(), "scrape timed out");
+            text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                format!("no answer within {} s\n", patience.as_secs_f64()),
+                format!("no answer within {} s\n", timeout.as_secs_f64()),
             )
         })?
         .map_err(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "a scrape failed");
-            plain(StatusCode::INTERNAL_SERVER_ERROR, format!("the scrape failed: {error}\n"))
+            tracing::error!(error = &error as &dyn std::error::Error, "scrape failed");
+            text(StatusCode::INTERNAL_SERVER_ERROR, format!("the scrape failed: {error}\n"))
         })?;
 
-    let mut response = respond(StatusCode::OK, body);
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+    let mut response = respond(StatusCode::OK, format.content_type(), body);
     if coding == Coding::Gzip {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     Ok(response)
 }
 
-async fn written<S: Source>(
-    site: &Site<S>,
-    format: Format,
-    coding: Coding,
-    deadline: Instant,
-) -> Result<Bytes, ScrapeError> {
-    let writing = Arc::clone(&site.source).scrape(format, deadline.into_std()).await;
-    let written = spawn_blocking(move || {
-        let mut body = Body::new(coding);
-        writing(&mut body)?;
-        body.finish().map_err(|error| ScrapeError(error.into()))
-    });
-    // The task is lost only when the runtime ends, and the connection with it.
-    written.await.map_err(|error| ScrapeError(error.into()))?
-}
-
-/// How long this scrape may take. The header is anybody's, so it only moves the time within
-/// bounds; what is no number of seconds counts as absent.
-fn patience(headers: &HeaderMap) -> Duration {
+/// How long this scrape may take. Any client can send the header, so it has bounds. A header that is
+/// not a number is ignored.
+fn timeout(headers: &HeaderMap) -> Duration {
     headers
         .get(TIMEOUT_HEADER)
         .and_then(|value| value.to_str().ok()?.trim().parse::<f64>().ok())
         .filter(|seconds| !seconds.is_nan())
-        .map_or(USUAL, |seconds| {
-            let wished = Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
-            wished.saturating_sub(OFFSET).clamp(SHORTEST, LONGEST)
+        .map_or(DEFAULT_TIMEOUT, |seconds| {
+            let requested = Duration::from_secs_f64(seconds.clamp(0.0, 3600.0));
+            requested.saturating_sub(OFFSET).clamp(MIN_TIMEOUT, MAX_TIMEOUT)
         })
 }
 
@@ -123,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_moves_the_time_within_bounds_only() {
+    fn the_header_sets_the_timeout_within_bounds() {
         for (value, expected) in [
             (None, 9.5),
             (Some("10"), 9.5),
@@ -146,8 +158,8 @@ mod tests {
         ] {
             let headers =
                 value.map(|value| (TIMEOUT_HEADER.parse().unwrap(), value.parse().unwrap()));
-            let patience = patience(&headers.into_iter().collect());
-            assert_eq!(patience.as_secs_f64(), expected, "{value:?}");
+            let timeout = timeout(&headers.into_iter().collect());
+            assert_eq!(timeout.as_secs_f64(), expected, "{value:?}");
         }
     }
 }

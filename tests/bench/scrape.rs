@@ -1,7 +1,7 @@
-//! How long a scrape takes, beside what the same bytes take from a handler that has them ready.
+//! How long a scrape takes, compared with a handler that has the same bytes ready.
 //!
-//! The families of states of a host with many units, over one connection each, in turn: what is
-//! asked of systemd and of the kernel for a scrape is not in it.
+//! It encodes the state families of a host with many units. It excludes the queries to systemd and
+//! the files of the kernel. The two servers are asked in turn, over one connection each.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,21 +26,24 @@ use hyper::{Response, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::spawn};
 use unitwatch::{
+    http::{Bound, Limits, LocalAddress},
     metrics::{self, Scrape, format::Format, group::Group},
-    web::{Bound, Limits, LocalAddress, Overview, Source, WebSettings, Writing},
+    web::{EncodeScrape, Overview, Routes, Source, WebSettings},
 };
 
-/// How often each is asked.
+/// How many scrapes each server answers.
 const SCRAPES: usize = 200;
 
 /// A host that does not change.
 struct Host(Scrape);
 
 impl Source for Host {
-    async fn scrape(self: Arc<Self>, format: Format, _: Instant) -> Writing {
+    const SUBJECT: &'static str = "systemd";
+
+    async fn scrape(self: Arc<Self>, format: Format, _: Instant) -> EncodeScrape {
         let scrape = self.0.clone();
         Box::new(move |body| {
-            body.expect(metrics::bytes(&scrape));
+            body.reserve(metrics::bytes(&scrape));
             metrics::write(scrape, format, body).unwrap();
             Ok(())
         })
@@ -55,7 +58,7 @@ impl Source for Host {
     }
 }
 
-/// Serves these bytes to whoever asks, and says where.
+/// Serves these bytes to every request and returns the address.
 async fn serve_ready(body: Bytes) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -72,18 +75,19 @@ async fn serve_ready(body: Bytes) -> String {
     address
 }
 
-/// Serves a host as the exporter does, and says where.
+/// Serves a host as the exporter does and returns the address.
 async fn serve_host(host: Host) -> String {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
         unreachable!("it was bound to one of these");
     };
     let settings = WebSettings { telemetry_path: "/metrics".parse().unwrap(), max_requests: None };
-    spawn(bound.serve(Arc::new(host), settings, Limits::default()).run(std::future::pending()));
+    let routes = Routes::new(Arc::new(host), settings);
+    spawn(bound.serve(routes, Limits::default()).run(std::future::pending()));
     address.to_string()
 }
 
-/// One who asks again and again over the same connection.
+/// A client that keeps its connection.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -93,7 +97,7 @@ impl Client {
         Self(BufReader::with_capacity(1 << 16, stream))
     }
 
-    /// The answer's body, and how long it took to come.
+    /// The body of the answer and how long it took.
     fn ask(&mut self) -> (Vec<u8>, Duration) {
         let began = Instant::now();
         self.0.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
@@ -137,18 +141,18 @@ fn main() {
         let host = runtime.block_on(serve_host(Host(scrape)));
         let ready = runtime.block_on(serve_ready(body.clone()));
         let (mut host, mut ready) = (Client::new(&host), Client::new(&ready));
-        let (mut worded, mut copied) = (Vec::new(), Vec::new());
+        let (mut encoded, mut copied) = (Vec::new(), Vec::new());
         for _ in 0..SCRAPES {
-            for (client, times) in [(&mut host, &mut worded), (&mut ready, &mut copied)] {
+            for (client, times) in [(&mut host, &mut encoded), (&mut ready, &mut copied)] {
                 let (answer, took) = client.ask();
                 assert!(answer == body, "another answer");
                 times.push(took);
             }
         }
-        let (worded, copied) = (median(worded), median(copied));
-        let ratio = worded / copied;
+        let (encoded, copied) = (median(encoded), median(copied));
+        let ratio = encoded / copied;
         println!(
-            "{units:>7} {series:>9} {kilobytes:>9} {worded:>12.2} {copied:>10.2} {ratio:>6.1}"
+            "{units:>7} {series:>9} {kilobytes:>9} {encoded:>12.2} {copied:>10.2} {ratio:>6.1}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What is answered to whom.
+//! The answers to requests.
 
 use std::{
     io::Read,
@@ -17,7 +17,7 @@ const PROMETHEUS: &str = "application/openmetrics-text;version=1.0.0,\
     */*;q=0.1";
 
 #[tokio::test]
-async fn statuses() {
+async fn each_request_has_its_status() {
     let server = Running::start(Fake::text("a 1\n")).await;
     for (request, status) in [
         ("GET / HTTP/1.1", 200),
@@ -53,13 +53,13 @@ async fn statuses() {
 }
 
 #[tokio::test]
-async fn head_has_the_length_and_no_body() {
+async fn head_has_the_headers_of_get_and_no_body() {
     let server = Running::start(Fake::text("a 1\n")).await;
     let mut client = Client::connect(&server).await;
     for path in ["/", "/metrics", "/-/healthy", "/-/ready", "/nowhere"] {
         for coding in ["identity", "gzip"] {
             let rest = format!("{path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: {coding}\r\n\r\n");
-            // The one body that would stand in the way of the next response.
+            // If HEAD had a body, the next response would not parse.
             let head = client.ask(&format!("HEAD {rest}")).await;
             let get = client.ask(&format!("GET {rest}")).await;
             assert_eq!(head.status, get.status, "{path}");
@@ -94,7 +94,7 @@ async fn the_format_follows_accept() {
     }
 }
 
-/// Clients that are not Prometheus ask for JSON or HTML, and read what they get.
+/// Clients other than Prometheus ask for JSON or HTML, and read plain text all the same.
 #[tokio::test]
 async fn a_client_that_accepts_neither_format_gets_plain_text() {
     let server = Running::start(Fake::format()).await;
@@ -132,9 +132,9 @@ async fn a_client_that_accepts_neither_format_gets_plain_text() {
 }
 
 #[tokio::test]
-async fn gzip_gives_back_what_was_packed() {
+async fn a_gzip_body_decompresses_to_the_plain_one() {
     let small = "a 1\n".to_owned();
-    // Over the size from which a thread of its own packs it.
+    // Larger than the buffer of the encoder.
     let large: String = (0..20_000).map(|i| format!("a{{b=\"{i}\"}} {i}\n")).collect();
     for text in [small, large] {
         let server = Running::start(Fake::text(&text)).await;
@@ -142,9 +142,9 @@ async fn gzip_gives_back_what_was_packed() {
         let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
         let answer = client.ask(request).await;
         assert_eq!(answer.header("content-encoding"), Some("gzip"));
-        let mut unpacked = String::new();
-        GzDecoder::new(&answer.body[..]).read_to_string(&mut unpacked).unwrap();
-        assert_eq!(unpacked, text);
+        let mut decompressed = String::new();
+        GzDecoder::new(&answer.body[..]).read_to_string(&mut decompressed).unwrap();
+        assert_eq!(decompressed, text);
 
         let answer = client.get("/metrics").await;
         assert_eq!(answer.header("content-encoding"), None);
@@ -163,8 +163,8 @@ async fn http_1_0_is_answered_and_closed() {
 }
 
 #[tokio::test]
-async fn readiness_gives_its_reason_and_health_needs_none() {
-    let server = Running::start(Fake::text("").with_amiss("no bus")).await;
+async fn only_readiness_fails_while_the_source_is_not_ready() {
+    let server = Running::start(Fake::text("").not_ready("no bus")).await;
     let mut client = Client::connect(&server).await;
     let ready = client.get("/-/ready").await;
     assert_eq!((ready.status, &*ready.text()), (503, "not ready: no bus\n"));
@@ -174,7 +174,7 @@ async fn readiness_gives_its_reason_and_health_needs_none() {
 }
 
 #[tokio::test]
-async fn the_landing_page_is_safe_html() {
+async fn the_landing_page_is_escaped_and_has_a_content_security_policy() {
     let server = Running::start(Fake::text("")).await;
     let answer = Client::connect(&server).await.get("/").await;
     assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
@@ -189,15 +189,15 @@ async fn the_landing_page_is_safe_html() {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_is_500() {
+async fn a_scrape_that_fails_is_500() {
     let server = Running::start(Fake::failing()).await;
     let answer = Client::connect(&server).await.get("/metrics").await;
-    assert_eq!((answer.status, &*answer.text()), (500, "the scrape failed: out of ink\n"));
+    assert_eq!((answer.status, &*answer.text()), (500, "the scrape failed: broken\n"));
 }
 
 #[tokio::test]
-async fn a_source_that_never_answers_is_503() {
-    let server = Running::start(Fake::gated()).await;
+async fn a_scrape_that_times_out_is_503() {
+    let server = Running::start(Fake::blocked()).await;
     let mut client = Client::connect(&server).await;
     let answer = client
         .ask(
@@ -209,7 +209,7 @@ async fn a_source_that_never_answers_is_503() {
 }
 
 #[tokio::test]
-async fn the_source_is_told_when_prometheus_gives_up() {
+async fn the_deadline_follows_the_timeout_of_prometheus() {
     let server = Running::start(Fake::text("")).await;
     let mut client = Client::connect(&server).await;
     for (header, seconds) in [("", 9.5), ("X-Prometheus-Scrape-Timeout-Seconds: 3\r\n", 2.5)] {

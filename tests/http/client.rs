@@ -1,4 +1,4 @@
-//! A client that sends what it is told and reads what comes, byte by byte.
+//! A client that sends and reads raw bytes.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use tokio::{
 
 use crate::server::Running;
 
-/// How long anything may take before a test fails.
+/// How long a test waits before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client<T = TcpStream> {
     stream: T,
-    /// Read, but not part of an answer yet.
-    ahead: Vec<u8>,
+    /// Bytes after the last answer.
+    buffer: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Client {
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     pub(crate) fn new(stream: T) -> Self {
-        Self { stream, ahead: Vec::new() }
+        Self { stream, buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, text: &str) {
@@ -45,7 +45,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    /// Sends to a server that may have hung up.
+    /// Sends to a server that may have closed the connection.
     pub(crate) async fn try_send(&mut self, text: &str) {
         let _ = self.stream.write_all(text.as_bytes()).await;
     }
@@ -64,11 +64,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n")).await
     }
 
-    /// Reads one answer, and not a byte of the next one.
+    /// Reads one answer.
     pub(crate) async fn answer(&mut self, has_body: bool) -> Answer {
         let head = loop {
-            if let Some(end) = self.ahead.windows(4).position(|window| window == b"\r\n\r\n") {
-                break self.ahead.drain(..end + 4).collect::<Vec<_>>();
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break self.buffer.drain(..end + 4).collect::<Vec<_>>();
             }
             self.read_more().await;
         };
@@ -87,27 +87,27 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
         answer
     }
 
-    /// Everything until the server closes the connection.
+    /// Reads until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> String {
-        let mut all = std::mem::take(&mut self.ahead);
+        let mut all = std::mem::take(&mut self.buffer);
         timeout(PATIENCE, self.stream.read_to_end(&mut all)).await.expect("still open").unwrap();
         String::from_utf8(all).unwrap()
     }
 
-    /// Reads that many bytes of what comes next.
+    /// Reads this many bytes.
     pub(crate) async fn read(&mut self, length: usize) -> Vec<u8> {
-        while self.ahead.len() < length {
+        while self.buffer.len() < length {
             self.read_more().await;
         }
-        self.ahead.drain(..length).collect()
+        self.buffer.drain(..length).collect()
     }
 
-    /// The number of bytes until the server closes or resets the connection.
+    /// Counts the bytes until the server closes or resets the connection.
     pub(crate) async fn drain(&mut self) -> usize {
-        let mut length = std::mem::take(&mut self.ahead).len();
-        let mut buffer = vec![0; 1 << 16];
+        let mut length = std::mem::take(&mut self.buffer).len();
+        let mut chunk = vec![0; 1 << 16];
         while let Ok(more @ 1..) =
-            timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("still open")
+            timeout(PATIENCE, self.stream.read(&mut chunk)).await.expect("still open")
         {
             length += more;
         }
@@ -120,9 +120,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Client<T> {
     }
 
     async fn read_more(&mut self) {
-        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.ahead));
+        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer));
         let length = read.await.expect("no answer").unwrap();
-        assert!(length > 0, "closed after {:?}", String::from_utf8_lossy(&self.ahead));
+        assert!(length > 0, "closed after {:?}", String::from_utf8_lossy(&self.buffer));
     }
 }
 

@@ -1,9 +1,9 @@
-//! What a connection may and may not do.
+//! The limits of connections.
 
 use std::{path::PathBuf, time::Duration};
 
 use tokio::{net::UnixStream, time::timeout};
-use unitwatch::web::{Drained, Limits};
+use unitwatch::http::{Drained, Limits};
 
 use crate::{
     client::{Client, PATIENCE},
@@ -12,7 +12,7 @@ use crate::{
 
 const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// Far more than the kernel buffers of one connection.
+/// Much more than the kernel buffers for one connection.
 fn large_text() -> String {
     "x".repeat(32 << 20)
 }
@@ -21,7 +21,7 @@ fn socket_path(name: &str) -> PathBuf {
     std::env::temp_dir().join(format!("unitwatch-{name}-{}.sock", std::process::id()))
 }
 
-/// No client waits longer than this for a place.
+/// Fails if a client waits longer than this for a slot.
 async fn soon<T>(answer: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(1), answer).await.expect("no answer within a second")
 }
@@ -37,7 +37,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_connection_ends_when_the_client_says_so() {
+async fn connection_close_ends_the_connection() {
     let server = Running::start(Fake::text("a 1\n")).await;
     let mut client = Client::connect(&server).await;
     client.send("GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
@@ -47,12 +47,12 @@ async fn a_connection_ends_when_the_client_says_so() {
 
 #[tokio::test]
 async fn a_client_that_closes_its_side_is_still_answered() {
-    let server = Running::start(Fake::gated()).await;
+    let server = Running::start(Fake::blocked()).await;
     let mut client = Client::connect(&server).await;
     client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
     client.finish().await;
-    server.source.entered().await;
-    server.source.open();
+    server.source.scrape_started().await;
+    server.source.release();
     let all = client.rest().await;
     assert!(all.starts_with("HTTP/1.1 200 OK\r\n"), "{all}");
 }
@@ -73,7 +73,7 @@ async fn a_body_is_never_taken_for_a_request() {
 }
 
 #[tokio::test]
-async fn garbage_is_400_or_nothing_and_the_end() {
+async fn an_invalid_request_is_400_and_ends_the_connection() {
     let server = Running::start(Fake::text("")).await;
     for (bytes, status) in [
         (&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], Some("400")),
@@ -97,7 +97,7 @@ async fn garbage_is_400_or_nothing_and_the_end() {
 }
 
 #[tokio::test]
-async fn too_large_a_head_is_431() {
+async fn a_head_that_is_too_large_is_431() {
     let limits = Limits { head_size: 8192, ..Limits::default() };
     let server = Running::with(Fake::text(""), None, limits).await;
     let mut client = Client::connect(&server).await;
@@ -121,16 +121,16 @@ async fn too_many_headers_are_431() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_in_time_ends_the_connection() {
+async fn an_incomplete_head_ends_the_connection_at_its_timeout() {
     let limits = Limits { head: Duration::from_millis(200), ..Limits::default() };
     let server = Running::with(Fake::text(""), None, limits).await;
-    // Nothing at all, and a part.
+    // No bytes, and a part.
     for part in ["", "GET /metrics HTTP/1.1\r\nHo"] {
         let mut client = Client::connect(&server).await;
         client.send(part).await;
         assert_eq!(client.rest().await, "", "{part:?}");
     }
-    // A byte now and then does not win time.
+    // Single bytes do not extend the timeout.
     let mut client = Client::connect(&server).await;
     client.send("GET /metrics HTTP/1.1\r\nX: ").await;
     let dripping = async {
@@ -139,27 +139,27 @@ async fn a_head_that_does_not_come_in_time_ends_the_connection() {
         }
     };
     timeout(PATIENCE, dripping).await.unwrap();
-    // Between two requests it is the same.
+    // The timeout also applies between two requests.
     let mut client = Client::connect(&server).await;
     assert_eq!(client.get("/-/healthy").await.status, 200);
     assert_eq!(client.rest().await, "");
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_cut_off() {
+async fn a_client_that_does_not_read_is_disconnected() {
     let text = large_text();
     let stall = Duration::from_millis(200);
     let limits = Limits { stall, drain: PATIENCE, ..Limits::default() };
     let server = Running::with(Fake::text(&text), None, limits).await;
     let mut client = Client::connect(&server).await;
     client.send(SCRAPE).await;
-    server.source.entered().await;
-    // The server lets what is under way finish, so it stops when the client is gone.
+    server.source.scrape_started().await;
+    // The stop waits for this response, so it returns once the client is disconnected.
     assert_eq!(server.stop().await, Drained::Completely);
     assert!(client.drain().await < text.len());
 }
 
-/// Over TCP and over a unix socket, and from one to the other: the places are for all of them.
+/// TCP and unix sockets share the slots.
 #[tokio::test]
 async fn connections_without_a_complete_request_never_keep_a_scrape_out() {
     let path = socket_path("idle");
@@ -196,7 +196,7 @@ async fn connections_kept_for_a_next_request_never_keep_a_scrape_out() {
 }
 
 #[tokio::test]
-async fn the_connection_that_has_waited_longest_for_a_request_goes_first() {
+async fn the_connection_that_has_waited_longest_for_a_request_is_closed_first() {
     let limits = Limits { connections: 3, ..Limits::default() };
     let server = Running::with(Fake::text(""), None, limits).await;
     let mut clients = Vec::new();
@@ -205,7 +205,7 @@ async fn the_connection_that_has_waited_longest_for_a_request_goes_first() {
         assert_eq!(client.get("/-/healthy").await.status, 200);
         clients.push(client);
     }
-    // A complete request counts, a part of one does not.
+    // A complete request resets the time, a part of one does not.
     assert_eq!(clients[0].get("/-/healthy").await.status, 200);
     clients[1].send("GET /metrics HTTP/1.1\r\nHo").await;
     let mut next = Client::connect(&server).await;
@@ -222,7 +222,7 @@ async fn clients_that_do_not_read_never_keep_a_scrape_out() {
     let limits = Limits { connections: 3, ..Limits::default() };
     let server = Running::with(Fake::text(&text), None, limits).await;
     let mut slow = Vec::new();
-    // The first has asked twice before it reads.
+    // The first one sends two requests before it reads.
     for requests in [2, 1, 1] {
         let mut client = Client::connect(&server).await;
         client.send(&SCRAPE.repeat(requests)).await;
@@ -231,7 +231,7 @@ async fn clients_that_do_not_read_never_keep_a_scrape_out() {
     }
     let mut client = Client::connect(&server).await;
     assert_eq!(soon(client.get("/-/healthy")).await.status, 200);
-    // Only the first had to go. The next connection takes the place of an idle one.
+    // Only the first one was closed. The next connection replaces an idle one.
     assert!(slow[0].drain().await < text.len());
     let mut another = Client::connect(&server).await;
     assert_eq!(soon(another.get("/-/healthy")).await.status, 200);
@@ -242,47 +242,47 @@ async fn clients_that_do_not_read_never_keep_a_scrape_out() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_being_answered_never_gives_way() {
+async fn a_request_that_is_being_answered_keeps_its_slot() {
     let limits = Limits { connections: 2, ..Limits::default() };
-    let server = Running::with(Fake::gated(), None, limits).await;
+    let server = Running::with(Fake::blocked(), None, limits).await;
     let mut busy = Client::connect(&server).await;
     busy.send(SCRAPE).await;
-    server.source.entered().await;
+    server.source.scrape_started().await;
     let mut idle = Client::connect(&server).await;
     assert_eq!(idle.get("/-/healthy").await.status, 200);
     let mut late = Client::connect(&server).await;
     late.send(SCRAPE).await;
-    server.source.entered().await;
+    server.source.scrape_started().await;
     assert_eq!(idle.rest().await, "");
 
-    // Now there is none that could go, and the next one waits.
+    // No connection can be closed now, so the next one waits.
     let mut next = Client::connect(&server).await;
     next.send(SCRAPE).await;
-    let waits = timeout(Duration::from_millis(200), server.source.entered()).await;
+    let waits = timeout(Duration::from_millis(200), server.source.scrape_started()).await;
     assert!(waits.is_err());
-    server.source.open();
+    server.source.release();
     for client in [&mut busy, &mut late, &mut next] {
         assert_eq!(soon(client.answer(true)).await.text(), "late\n");
     }
 }
 
 #[tokio::test]
-async fn one_scrape_too_many_is_503_in_the_peers_words() {
-    let server = Running::with(Fake::gated(), Some(2), Limits::default()).await;
+async fn one_scrape_too_many_is_503_with_the_text_of_client_golang() {
+    let server = Running::with(Fake::blocked(), Some(2), Limits::default()).await;
     let mut clients = Vec::new();
     for _ in 0..2 {
         let mut client = Client::connect(&server).await;
         client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        server.source.entered().await;
+        server.source.scrape_started().await;
         clients.push(client);
     }
     let mut third = Client::connect(&server).await;
     let refused = third.get("/metrics").await;
     assert_eq!(refused.status, 503);
     assert_eq!(refused.text(), "Limit of concurrent requests reached (2), try again later.\n");
-    // Only scrapes are counted.
+    // The limit is for scrapes only.
     assert_eq!(third.get("/-/healthy").await.status, 200);
-    server.source.open();
+    server.source.release();
     for mut client in clients {
         assert_eq!(client.answer(true).await.status, 200);
     }
@@ -291,22 +291,22 @@ async fn one_scrape_too_many_is_503_in_the_peers_words() {
 
 #[tokio::test]
 async fn without_a_limit_no_scrape_is_refused() {
-    let server = Running::with(Fake::gated(), None, Limits::default()).await;
+    let server = Running::with(Fake::blocked(), None, Limits::default()).await;
     let mut clients = Vec::new();
     for _ in 0..60 {
         let mut client = Client::connect(&server).await;
         client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        server.source.entered().await;
+        server.source.scrape_started().await;
         clients.push(client);
     }
-    server.source.open();
+    server.source.release();
     for mut client in clients {
         assert_eq!(client.answer(true).await.status, 200);
     }
 }
 
 #[tokio::test]
-async fn unix_sockets_answer_too() {
+async fn a_unix_socket_is_served_and_removed_at_the_end() {
     let path = socket_path("answers");
     let address = format!("unix:{}", path.display()).parse().unwrap();
     let server = Running::on(&[address], Fake::text("a 1\n"), None, Limits::default()).await;

@@ -1,17 +1,18 @@
-//! The HTTP room byte by byte, over real sockets.
+//! `http` and `web` over real sockets, byte by byte.
 //!
-//! The source is the tests' own, so that it can be slow, huge and broken at will.
+//! The source is a fake, so that a test can make it slow, large or broken.
 
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod answers;
 mod client;
 mod connections;
-mod end;
+mod handler;
 mod server;
+mod stop;

@@ -1,4 +1,4 @@
-//! The server under test and the source behind it.
+//! A server with a fake source.
 
 use std::{
     fmt::Write as _,
@@ -17,35 +17,34 @@ use tokio::{
     time::timeout,
 };
 use unitwatch::{
+    http::{Bound, Drained, Limits, ListenAddress, LocalAddress},
     metrics::format::Format,
-    web::{
-        Bound, Drained, Limits, ListenAddress, LocalAddress, Overview, ScrapeError, Source,
-        WebSettings, Writing,
-    },
+    web::{EncodeScrape, Overview, Routes, ScrapeError, Source, WebSettings},
 };
 
 use crate::client::PATIENCE;
 
-/// What the source does.
-enum Manner {
-    /// Says always the same.
+/// What a scrape returns.
+enum Behaviour {
+    /// This text.
     Text(String),
-    /// Says in which format it was asked.
+    /// The requested format.
     Format,
-    /// Says how many scrapes there were.
+    /// The number of scrapes so far.
     Numbered,
-    /// Fails.
+    /// An error.
     Failing,
-    /// Waits until it is let go.
-    Gated,
+    /// `late\n`, after [`Fake::release`].
+    Blocked,
 }
 
 pub(crate) struct Fake {
-    manner: Manner,
-    amiss: Option<&'static str>,
+    behaviour: Behaviour,
+    not_ready: Option<&'static str>,
     scrapes: AtomicUsize,
-    /// One permit for each scrape that has begun and was not waited for.
-    entered: Semaphore,
+    /// A permit for each scrape that has started; [`Fake::scrape_started`] takes it.
+    started: Semaphore,
+    /// Closed to release all scrapes.
     gate: Semaphore,
     deadline: Mutex<Option<Instant>>,
 }
@@ -58,68 +57,70 @@ pub(crate) struct Running {
 }
 
 impl Fake {
-    fn new(manner: Manner) -> Self {
+    fn new(behaviour: Behaviour) -> Self {
         Self {
-            manner,
-            amiss: None,
+            behaviour,
+            not_ready: None,
             scrapes: AtomicUsize::new(0),
-            entered: Semaphore::new(0),
+            started: Semaphore::new(0),
             gate: Semaphore::new(0),
             deadline: Mutex::new(None),
         }
     }
 
     pub(crate) fn text(text: &str) -> Self {
-        Self::new(Manner::Text(text.to_owned()))
+        Self::new(Behaviour::Text(text.to_owned()))
     }
 
     pub(crate) fn format() -> Self {
-        Self::new(Manner::Format)
+        Self::new(Behaviour::Format)
     }
 
     pub(crate) fn numbered() -> Self {
-        Self::new(Manner::Numbered)
+        Self::new(Behaviour::Numbered)
     }
 
     pub(crate) fn failing() -> Self {
-        Self::new(Manner::Failing)
+        Self::new(Behaviour::Failing)
     }
 
-    pub(crate) fn gated() -> Self {
-        Self::new(Manner::Gated)
+    pub(crate) fn blocked() -> Self {
+        Self::new(Behaviour::Blocked)
     }
 
-    pub(crate) fn with_amiss(self, amiss: &'static str) -> Self {
-        Self { amiss: Some(amiss), ..self }
+    pub(crate) fn not_ready(self, reason: &'static str) -> Self {
+        Self { not_ready: Some(reason), ..self }
     }
 
     pub(crate) fn last_deadline(&self) -> Instant {
         self.deadline.lock().unwrap().unwrap()
     }
 
-    /// Waits until one more scrape has begun.
-    pub(crate) async fn entered(&self) {
-        timeout(PATIENCE, self.entered.acquire()).await.expect("no scrape").unwrap().forget();
+    /// Waits until one more scrape has started.
+    pub(crate) async fn scrape_started(&self) {
+        timeout(PATIENCE, self.started.acquire()).await.expect("no scrape").unwrap().forget();
     }
 
-    /// Lets all scrapes go, also those to come.
-    pub(crate) fn open(&self) {
+    /// Releases all scrapes, also later ones.
+    pub(crate) fn release(&self) {
         self.gate.close();
     }
 }
 
 impl Source for Fake {
-    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> Writing {
+    const SUBJECT: &'static str = "systemd";
+
+    async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> EncodeScrape {
         let number = self.scrapes.fetch_add(1, Ordering::SeqCst) + 1;
         *self.deadline.lock().unwrap() = Some(deadline);
-        self.entered.add_permits(1);
-        let text = match &self.manner {
-            Manner::Text(text) => text.clone(),
-            Manner::Format => format!("{format:?}"),
-            Manner::Numbered => number.to_string(),
-            Manner::Failing => return Box::new(|_| Err(ScrapeError("out of ink".into()))),
-            Manner::Gated => {
-                assert!(self.gate.acquire().await.is_err(), "the gate is only ever closed");
+        self.started.add_permits(1);
+        let text = match &self.behaviour {
+            Behaviour::Text(text) => text.clone(),
+            Behaviour::Format => format!("{format:?}"),
+            Behaviour::Numbered => number.to_string(),
+            Behaviour::Failing => return Box::new(|_| Err(ScrapeError("broken".into()))),
+            Behaviour::Blocked => {
+                assert!(self.gate.acquire().await.is_err(), "the gate has no permits");
                 "late\n".to_owned()
             }
         };
@@ -127,13 +128,13 @@ impl Source for Fake {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.amiss.map_or(Ok(()), |amiss| Err(amiss.to_owned()))
+        self.not_ready.map_or(Ok(()), |reason| Err(reason.to_owned()))
     }
 
     fn overview(&self) -> Overview {
         Overview {
             facts: vec![("systemd", "257".to_owned())],
-            failed_units: vec!["<b>.service".to_owned()],
+            problems: vec![("Failed units", vec!["<b>.service".to_owned()])],
         }
     }
 }
@@ -160,7 +161,7 @@ impl Running {
             telemetry_path: "/metrics".parse().unwrap(),
             max_requests: max_requests.and_then(NonZeroUsize::new),
         };
-        let server = bound.serve(Arc::clone(&source), settings, limits);
+        let server = bound.serve(Routes::new(Arc::clone(&source), settings), limits);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(server.run(async {
             let _ = stopped.await;

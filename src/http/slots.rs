@@ -1,32 +1,27 @@
-//! The places for connections, and who gives way where all are taken.
+//! Slots for connections, and which connection is closed while all of them are taken.
 //!
-//! A connection that costs a client nothing must not keep a scrape out. So a new one takes the place
-//! of the one that has waited longest for a request, else of the one whose client has been taking its
-//! response for the longest time. A request that is being answered never gives way: the answer has a
-//! deadline of its own.
+//! An idle connection costs its client nothing, so it must not keep other clients out. A new
+//! connection replaces the one that has waited longest for a request, else the one whose client has
+//! been reading a response for the longest time. A connection that answers a request keeps its slot.
 
 use std::{
-    io,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{Instant, timeout},
 };
 
-/// As many places as connections are served at a time.
+/// The slots of one server.
 #[derive(Debug)]
 pub(super) struct Slots {
     free: Arc<Semaphore>,
     taken: Mutex<Vec<Arc<Holder>>>,
 }
 
-/// The place of one connection; free again when it is dropped.
+/// The slot of one connection. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Slot {
     holder: Arc<Holder>,
@@ -40,29 +35,23 @@ struct Holder {
     dismissed: Notify,
 }
 
-/// What a connection does, and since when it waits for its client.
+/// What a connection does, and since when it has waited for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Not read from yet; a request may have come already.
+    /// Not read from yet: a request may have arrived already.
     New,
-    /// No complete request has come since the start or since the last response was sent.
+    /// No complete request since the start or the last response.
     Waiting(Instant),
     /// A request is being answered.
     Answering,
-    /// The client has not taken the whole response yet.
+    /// The client has not read the whole response yet.
     Sending(Instant),
-    /// It has to end.
+    /// It is about to be closed.
     Dismissed,
 }
 
-/// A stream that keeps the phase of its connection up to date.
-pub(super) struct Tracked<T> {
-    stream: Pin<Box<T>>,
-    slot: Arc<Slot>,
-}
-
-/// How long to wait for a place before another connection is dismissed: all of them may have been
-/// answering a request the last time.
+/// How often to look for a connection to close while there is no slot: all of them may have been
+/// answering a request before.
 const RECHECK: Duration = Duration::from_millis(20);
 
 // === impl Slots ===
@@ -72,12 +61,12 @@ impl Slots {
         Arc::new(Self { free: Arc::new(Semaphore::new(number)), taken: Mutex::default() })
     }
 
-    /// How many are taken.
+    /// The number of connections.
     pub(super) fn taken(&self) -> usize {
         locked(&self.taken).len()
     }
 
-    /// Waits for a place, and dismisses a connection if there is none.
+    /// Waits for a slot, and dismisses a connection if none is free.
     pub(super) async fn take(self: &Arc<Self>) -> Arc<Slot> {
         let permit = loop {
             if self.free.available_permits() == 0 {
@@ -93,8 +82,8 @@ impl Slots {
         Arc::new(Slot { holder, slots: Arc::clone(self), _permit: permit })
     }
 
-    /// Ends the connection that has waited longest for its client, unless another one is about to end,
-    /// and returns whether there is one.
+    /// Closes the connection that has waited longest for its client, unless one is about to close
+    /// already. Returns whether one closes.
     pub(super) fn dismiss_one(&self) -> bool {
         let taken = locked(&self.taken);
         loop {
@@ -106,7 +95,7 @@ impl Slots {
             let ranked = phases.iter().filter_map(|(phase, holder)| Some((phase.rank()?, *holder)));
             let Some((rank, holder)) = ranked.min_by_key(|(rank, _)| *rank) else { return false };
             let mut phase = locked(&holder.phase);
-            // Its request may have come meanwhile.
+            // Its request may have arrived meanwhile.
             if phase.rank() == Some(rank) {
                 *phase = Phase::Dismissed;
                 holder.dismissed.notify_one();
@@ -119,28 +108,28 @@ impl Slots {
 // === impl Slot ===
 
 impl Slot {
-    /// Waits until the connection has to give way to another one.
+    /// Waits until the connection has to close.
     pub(super) async fn dismissed(&self) {
         self.holder.dismissed.notified().await;
     }
 
-    /// A complete request has come.
+    /// A complete request head has arrived.
     pub(super) fn answering(&self) {
         self.advance(|_| Some(Phase::Answering));
     }
 
-    /// Its response is ready to be sent.
+    /// The response is ready.
     pub(super) fn answered(&self) {
         self.advance(|_| Some(Phase::Sending(Instant::now())));
     }
 
-    /// There is nothing more to read for now.
-    fn found_nothing(&self) {
+    /// The client has sent nothing more for now.
+    pub(super) fn waits_to_read(&self) {
         self.advance(|phase| (phase == Phase::New).then(|| Phase::Waiting(Instant::now())));
     }
 
-    /// The kernel has all that was written.
-    fn flushed(&self) {
+    /// The kernel has taken all that was written.
+    pub(super) fn flushed(&self) {
         self.advance(|phase| match phase {
             Phase::Sending(_) => Some(Phase::Waiting(Instant::now())),
             _ => None,
@@ -166,7 +155,7 @@ impl Drop for Slot {
 // === impl Phase ===
 
 impl Phase {
-    /// The connection of the lowest rank is dismissed first; one without a rank never.
+    /// The connection with the lowest rank is dismissed first, one without a rank never.
     fn rank(self) -> Option<(u8, Instant)> {
         match self {
             Self::Waiting(since) => Some((0, since)),
@@ -176,64 +165,7 @@ impl Phase {
     }
 }
 
-// === impl Tracked ===
-
-impl<T> Tracked<T> {
-    pub(super) fn new(stream: T, slot: Arc<Slot>) -> Self {
-        Self { stream: Box::pin(stream), slot }
-    }
-}
-
-impl<T: AsyncRead> AsyncRead for Tracked<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = self.stream.as_mut().poll_read(cx, buffer);
-        if read.is_pending() {
-            self.slot.found_nothing();
-        }
-        read
-    }
-}
-
-impl<T: AsyncWrite> AsyncWrite for Tracked<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.stream.as_mut().poll_write_vectored(cx, pieces)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    /// hyper flushes only after it has written all that there was.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = self.stream.as_mut().poll_flush(cx);
-        if flushed.is_ready() {
-            self.slot.flushed();
-        }
-        flushed
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.as_mut().poll_shutdown(cx)
-    }
-}
-
-/// None of the locks is held where anything could panic.
+/// No code that holds a lock can panic, so the data is valid.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,9 +1,9 @@
-//! How a server stops.
+//! The stop of a server.
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use unitwatch::web::{Drained, Limits};
+use unitwatch::http::{Drained, Limits};
 
 use crate::{
     client::Client,
@@ -11,22 +11,22 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_under_way_is_finished_and_the_idle_are_let_go() {
-    let server = Running::start(Fake::gated()).await;
+async fn a_stop_finishes_responses_and_closes_idle_connections() {
+    let server = Running::start(Fake::blocked()).await;
     let mut idle = Client::connect(&server).await;
     assert_eq!(idle.get("/-/healthy").await.status, 200);
     let mut silent = Client::connect(&server).await;
     let mut busy = Client::connect(&server).await;
     busy.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
     let (source, address) = (server.source.clone(), server.address());
-    source.entered().await;
+    source.scrape_started().await;
 
     let end = tokio::spawn(server.stop());
-    // Their ends show that the stop has begun.
+    // Both are closed once the stop has begun.
     assert_eq!(idle.rest().await, "");
     assert_eq!(silent.rest().await, "");
     assert!(TcpStream::connect(address).await.is_err());
-    source.open();
+    source.release();
     let all = busy.rest().await;
     assert!(all.starts_with("HTTP/1.1 200 OK\r\n"), "{all}");
     assert!(all.contains("connection: close\r\n"), "{all}");
@@ -34,14 +34,14 @@ async fn what_is_under_way_is_finished_and_the_idle_are_let_go() {
 }
 
 #[tokio::test]
-async fn what_does_not_finish_is_cut_off_and_counted() {
+async fn a_stop_cuts_off_and_counts_connections_after_its_limit() {
     let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
-    let server = Running::with(Fake::gated(), None, limits).await;
+    let server = Running::with(Fake::blocked(), None, limits).await;
     let mut clients = Vec::new();
     for _ in 0..3 {
         let mut client = Client::connect(&server).await;
         client.send("GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        server.source.entered().await;
+        server.source.scrape_started().await;
         clients.push(client);
     }
     assert_eq!(server.stop().await, Drained::CutOff(3));

@@ -11,24 +11,26 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    pin::Pin,
     time::Duration,
 };
 
 use rustix::{io::Errno, net::sockopt};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpSocket, UnixListener, UnixStream, lookup_host},
     time::timeout,
 };
 
 use super::{Host, ListenAddress};
 
-/// Open sockets on which nobody answers yet.
+/// Open sockets without a handler.
 #[derive(Debug)]
 pub struct Bound {
     pub(super) listeners: Vec<Listener>,
 }
 
-/// A place that was listened on, with the port that the kernel chose.
+/// The address of an open socket, with the port that the kernel chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LocalAddress {
     /// A TCP port.
@@ -43,21 +45,20 @@ pub enum LocalAddress {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {reason}")]
 pub struct BindError {
-    /// The address as it was asked for.
+    /// The address as it was given.
     pub address: ListenAddress,
     #[source]
     reason: BindFailure,
 }
 
-/// Why not.
 #[derive(Debug, thiserror::Error)]
 enum BindFailure {
-    #[error("the address is in use; end what listens there or choose another one")]
+    #[error("address in use; stop the process that listens there or choose another address")]
     InUse,
-    #[error("a file that is no socket is in the way; remove it or choose another path")]
-    Obstacle,
-    #[error("the host name has no address: {0}")]
-    Name(String),
+    #[error("the path exists and is not a socket; remove it or choose another path")]
+    NotASocket,
+    #[error("cannot resolve the host name: {0}")]
+    Resolve(String),
     #[error(transparent)]
     Io(io::Error),
 }
@@ -65,21 +66,28 @@ enum BindFailure {
 /// One open socket.
 #[derive(Debug)]
 pub(super) struct Listener {
-    /// Goes first, so that the path is free before the socket is closed: whoever starts in
-    /// between finds nothing to probe.
+    /// Dropped first: the path is free before the socket closes, so a process that starts in
+    /// between has nothing to probe.
     _file: Option<SocketFile>,
-    pub(super) socket: OpenSocket,
+    socket: OpenSocket,
     pub(super) address: LocalAddress,
 }
 
-/// The sockets that there are.
 #[derive(Debug)]
-pub(super) enum OpenSocket {
+enum OpenSocket {
     Tcp(TcpListener),
     Unix(UnixListener),
 }
 
-/// The file of a unix socket; removed on drop, unless somebody has put their own there.
+/// An accepted connection.
+pub(super) type Accepted = Pin<Box<dyn Stream>>;
+
+/// A TCP or unix stream.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// The file of a unix socket, removed on drop unless another file has replaced it.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
@@ -87,23 +95,23 @@ struct SocketFile {
     inode: u64,
 }
 
-/// How many connections the kernel keeps for us before they are accepted.
+/// How many connections the kernel queues before they are accepted.
 const BACKLOG: u32 = 1024;
 
-/// How long a name server may take.
+/// The time to resolve a host name.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long the process at the other end of an existing socket may take to show that it lives.
+/// The time for a process that listens on an existing socket to accept.
 const PROBE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Everybody may connect, as to a TCP port and as with systemd's own `SocketMode=`; a directory
-/// of one's own keeps others out.
+/// Every user may connect, as to a TCP port and as with the default of systemd's `SocketMode=`.
+/// The permissions of its directory can restrict that.
 const SOCKET_MODE: u32 = 0o666;
 
 // === impl Bound ===
 
 impl Bound {
-    /// Opens a socket for each address, or none.
+    /// Opens a socket for each address. An error closes all of them.
     pub async fn bind(addresses: &[ListenAddress]) -> Result<Self, BindError> {
         let mut listeners = Vec::with_capacity(addresses.len());
         for address in addresses {
@@ -118,7 +126,7 @@ impl Bound {
         Ok(Self { listeners })
     }
 
-    /// Where the sockets are, in the order of the addresses.
+    /// The addresses of the sockets, in the order in which they were given.
     pub fn local_addrs(&self) -> impl Iterator<Item = &LocalAddress> {
         self.listeners.iter().map(|listener| &listener.address)
     }
@@ -129,8 +137,8 @@ async fn tcp(host: &Host, port: u16) -> Result<Listener, BindFailure> {
         Host::Address(ip) => listen((*ip, port).into())?,
         Host::Name(name) => listen(look_up(name, port).await?)?,
         Host::Every => match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-            // Where IPv6 is off, IPv4 is all there is to listen on.
-            Err(error) if is(&error, &[Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]) => {
+            // IPv6 is disabled.
+            Err(error) if is_any_of(&error, &[Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL]) => {
                 listen((Ipv4Addr::UNSPECIFIED, port).into())?
             }
             other => other?,
@@ -145,25 +153,27 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         TcpSocket::new_v4()?
     } else {
         let socket = TcpSocket::new_v6()?;
-        // The default is a sysctl's; `[::]` must not mean one thing here and another there.
+        // The default depends on the sysctl net.ipv6.bindv6only.
         sockopt::set_ipv6_v6only(&socket, false)?;
         socket
     };
-    // Connections of an earlier run that the kernel still winds up must not block a restart.
+    // Connections of the previous run in TIME_WAIT must not block a restart.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// The first IPv4 address of a name, else its first: what Go's exporters listen on.
+/// The first IPv4 address of a name, else its first address, as in Go's exporters.
 async fn look_up(name: &str, port: u16) -> Result<SocketAddr, BindFailure> {
     let found: Vec<_> = timeout(LOOKUP_LIMIT, lookup_host((name, port)))
         .await
-        .map_err(|_| BindFailure::Name(format!("no answer within {} s", LOOKUP_LIMIT.as_secs())))?
-        .map_err(|error| BindFailure::Name(error.to_string()))?
+        .map_err(|_| {
+            BindFailure::Resolve(format!("no answer within {} s", LOOKUP_LIMIT.as_secs()))
+        })?
+        .map_err(|error| BindFailure::Resolve(error.to_string()))?
         .collect();
     let v4 = found.iter().find(|address| address.is_ipv4());
-    v4.or(found.first()).copied().ok_or_else(|| BindFailure::Name("none was found".into()))
+    v4.or(found.first()).copied().ok_or_else(|| BindFailure::Resolve("it has no address".into()))
 }
 
 async fn unix(path: &Path) -> Result<Listener, BindFailure> {
@@ -180,10 +190,10 @@ async fn unix(path: &Path) -> Result<Listener, BindFailure> {
     Ok(Listener { _file: Some(file), socket: OpenSocket::Unix(listener), address })
 }
 
-/// Removes the socket that a killed process left behind: nobody accepts on it any more.
+/// Removes the socket of a process that was killed: it refuses connections.
 async fn remove_stale(path: &Path) -> Result<(), BindFailure> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
-        return Err(BindFailure::Obstacle);
+        return Err(BindFailure::NotASocket);
     }
     match timeout(PROBE_LIMIT, UnixStream::connect(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -204,8 +214,27 @@ fn abstract_unix(name: &str) -> Result<Listener, BindFailure> {
     })
 }
 
-pub(super) fn is(error: &io::Error, errnos: &[Errno]) -> bool {
+/// Whether the error has one of these codes.
+pub(super) fn is_any_of(error: &io::Error, errnos: &[Errno]) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| errnos.contains(&errno))
+}
+
+// === impl Listener ===
+
+impl Listener {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            OpenSocket::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // A response is written at once: Nagle's algorithm would only delay its end.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "cannot set TCP_NODELAY");
+                }
+                Ok(Box::pin(stream))
+            }
+            OpenSocket::Unix(listener) => Ok(Box::pin(listener.accept().await?.0)),
+        }
+    }
 }
 
 // === impl BindFailure ===
@@ -245,7 +274,7 @@ impl Drop for SocketFile {
         let ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| found.dev() == self.device && found.ino() == self.inode);
         if ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket file");
         }
     }
 }

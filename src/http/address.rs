@@ -1,4 +1,4 @@
-//! Where to listen, in the spelling of Go's exporters.
+//! Addresses to listen on, written as in Go's exporters.
 
 use std::{
     fmt,
@@ -7,14 +7,14 @@ use std::{
     str::FromStr,
 };
 
-/// A place to listen on.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenAddress {
     /// A TCP port.
     Tcp {
         /// The interface.
         host: Host,
-        /// The port; 0 lets the kernel choose.
+        /// The port. 0 lets the kernel choose one.
         port: u16,
     },
     /// A unix socket in the file system, by absolute path: `unix:/run/unitwatch.sock`.
@@ -28,14 +28,14 @@ pub enum ListenAddress {
 pub enum Host {
     /// Every interface, over IPv6 and IPv4: `:9558` and `[::]:9558`.
     Every,
-    /// One address. `0.0.0.0` is every interface over IPv4 alone, as it is written; Go would
-    /// listen over IPv6 too.
+    /// One address. `0.0.0.0` is every interface over IPv4 only, whereas Go would listen over
+    /// IPv6 too.
     Address(IpAddr),
-    /// A name, looked up when the socket is opened; also an address with a zone, `fe80::1%eth0`.
+    /// A name, resolved when the socket is opened, or an address with a zone, `fe80::1%eth0`.
     Name(String),
 }
 
-/// An address that cannot be read.
+/// An invalid address.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum AddressError {
@@ -43,22 +43,21 @@ pub enum AddressError {
     NoPort,
     #[error("the port must be a number from 0 to 65535")]
     Port,
-    #[error("an IPv6 address must stand in brackets, as in \"[::1]:9558\"")]
+    #[error("an IPv6 address must be in brackets, as in \"[::1]:9558\"")]
     Brackets,
-    #[error("what stands in the brackets is not an IPv6 address")]
+    #[error("the text in brackets is not an IPv6 address")]
     NotV6,
     #[error("the host is neither an address nor a name")]
     Host,
     #[error("a unix socket needs an absolute path or an abstract name, as in \"unix:@unitwatch\"")]
     UnixPath,
-    #[error("the path of a unix socket may have {MAX_UNIX_LEN} bytes at most")]
+    #[error("the path of a unix socket must not be longer than {MAX_UNIX_LEN} bytes")]
     UnixLength,
     #[error("{0} addresses are not supported; only TCP and \"unix:\" are")]
     Scheme(String),
 }
 
-/// What fits into the kernel's `sockaddr_un` beside the byte that ends a path or begins an
-/// abstract name.
+/// The kernel's `sockaddr_un` has 108 bytes, of which one ends a path or starts an abstract name.
 const MAX_UNIX_LEN: usize = 107;
 
 // === impl ListenAddress ===
@@ -75,7 +74,7 @@ impl FromStr for ListenAddress {
         }
         let (host, port) = text.rsplit_once(':').ok_or(AddressError::NoPort)?;
         let host = parse_host(host)?;
-        // `u16::from_str` would take a plus sign.
+        // `u16::from_str` accepts a plus sign.
         let digits = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port.parse().ok().filter(|_| digits).ok_or(AddressError::Port)?;
         Ok(Self::Tcp { host, port })
@@ -119,7 +118,7 @@ fn parse_host(host: &str) -> Result<Host, AddressError> {
         let ip: Ipv6Addr = address.unwrap_or(inner).parse().map_err(|_| AddressError::NotV6)?;
         return match zone {
             Some("") => Err(AddressError::NotV6),
-            // Only the resolver knows the interfaces' numbers.
+            // The resolver maps the zone to the number of the interface.
             Some(_) => Ok(Host::Name(inner.to_owned())),
             None if ip.is_unspecified() => Ok(Host::Every),
             None => Ok(Host::Address(ip.into())),
@@ -131,7 +130,7 @@ fn parse_host(host: &str) -> Result<Host, AddressError> {
     if host.contains(':') {
         return Err(AddressError::Brackets);
     }
-    // A host of digits and dots is an address with a slip, which no resolver should guess at.
+    // Only digits and dots are a mistyped IPv4 address, which a resolver might still accept.
     let like_a_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     let is_name = host.bytes().all(like_a_name)
         && host.bytes().any(|byte| byte.is_ascii_alphabetic())
@@ -144,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_in_gos_spelling_are_read_and_written_alike() {
+    fn an_address_prints_as_it_was_written() {
         let tcp = |host, port| ListenAddress::Tcp { host, port };
         for (text, address) in [
             (":9558", tcp(Host::Every, 9558)),
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_its_reason() {
+    fn an_invalid_address_is_refused_with_its_reason() {
         use AddressError::*;
         for (text, reason) in [
             ("", NoPort),
