@@ -153,7 +153,7 @@ fn the_sections_of_the_readme_are_the_alerts() {
     let titles: Vec<_> = sections.clone().map(|it| it.lines().next().unwrap()).collect();
     assert_eq!(titles, alert_names());
     for section in sections {
-        for part in ["\n- Comparison: ", "\n- Causes: ", "\n- Silence: "] {
+        for part in ["\n- Look: ", "\n- Causes: ", "\n- Silence: "] {
             assert!(section.contains(part), "there is no {part:?} in {section}");
         }
     }
