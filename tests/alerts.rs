@@ -1,7 +1,7 @@
-//! The alerts ask for nothing that is not served, and each of them is explained and tested.
+//! The alerts use only metrics that are served, and each alert has a runbook and tests.
 //!
-//! promtool says whether they are right; here is what it cannot know. The files are read line by
-//! line, in the layout that they have: a parser of YAML would be a dependency for one test.
+//! promtool tests the rules themselves. The files are read line by line, in the layout that they have:
+//! a YAML parser would be a dependency for one test.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,
-    reason = "a test may stop at the first surprise"
+    reason = "a test may panic"
 )]
 
 mod contract;
@@ -26,7 +26,7 @@ const ALERTMANAGER: &str = include_str!("../alerts/alertmanager.example.yml");
 const FLEET: &str = include_str!("../dashboards/fleet.json");
 const README: &str = include_str!("../alerts/README.md");
 
-/// One rule: its lines without comments, by which its fields are found.
+/// A rule, as its lines without comments.
 struct Rule<'a> {
     name: &'a str,
     lines: Vec<&'a str>,
@@ -35,7 +35,7 @@ struct Rule<'a> {
 // === impl Rule ===
 
 impl Rule<'_> {
-    /// The value of a field, folded into a line if it is a block.
+    /// The value of a field. A block is folded into one line.
     fn field(&self, key: &str) -> Option<String> {
         let indent = |line: &str| line.len() - line.trim_start().len();
         let at = self.lines.iter().position(|line| {
@@ -58,16 +58,16 @@ impl Rule<'_> {
 /// The rules of a file of one kind, `alert` or `record`.
 fn rules<'a>(text: &'a str, kind: &str) -> Vec<Rule<'a>> {
     let mut found: Vec<Rule<'a>> = Vec::new();
-    let mut wanted = false;
+    let mut inside = false;
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
         if let Some((of, name)) =
             line.trim_start().strip_prefix("- ").and_then(|it| it.split_once(": "))
         {
-            wanted = of == kind;
-            if wanted {
+            inside = of == kind;
+            if inside {
                 found.push(Rule { name, lines: Vec::new() });
             }
-        } else if wanted {
+        } else if inside {
             found.last_mut().unwrap().lines.push(line);
         }
     }
@@ -75,12 +75,11 @@ fn rules<'a>(text: &'a str, kind: &str) -> Vec<Rule<'a>> {
     found
 }
 
-/// What the alerts are called.
 fn alert_names() -> Vec<&'static str> {
     rules(ALERTS, "alert").iter().map(|rule| rule.name).collect()
 }
 
-/// The files of tests, by name.
+/// The names and texts of the test files.
 fn test_files() -> Vec<(String, String)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alerts");
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -91,7 +90,7 @@ fn test_files() -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_rules_ask_for_what_is_served() {
+fn rules_use_only_metrics_that_are_served() {
     for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert"), (PEERS, "alert")] {
         for rule in rules(text, kind) {
             check(rule.name, &rule.expr());
@@ -100,7 +99,7 @@ fn the_rules_ask_for_what_is_served() {
 }
 
 #[test]
-fn what_is_compared_is_recorded() {
+fn every_recording_rule_is_used_and_every_used_one_is_recorded() {
     let recorded: BTreeSet<_> = rules(RECORDING, "record").iter().map(|rule| rule.name).collect();
     let used = Regex::new(r"\bunitwatch:[\w:]+").unwrap();
     let mut asked = BTreeSet::new();
@@ -115,7 +114,7 @@ fn what_is_compared_is_recorded() {
 }
 
 #[test]
-fn labels_are_joined_and_written_by_their_names() {
+fn joins_and_annotations_use_known_labels() {
     let made = Regex::new(r#""([a-z]+)", "\$"#).unwrap();
     let made = made.captures_iter(RECORDING).map(|it| it.extract::<1>().1[0]);
     let known: BTreeSet<_> = all_labels().into_iter().chain(made).collect();
@@ -132,7 +131,7 @@ fn labels_are_joined_and_written_by_their_names() {
 }
 
 #[test]
-fn each_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do() {
+fn each_alert_has_a_severity_a_delay_a_summary_a_description_and_a_runbook() {
     for rule in rules(ALERTS, "alert") {
         let name = rule.name;
         let field = |key| rule.field(key).unwrap_or_else(|| panic!("{name} has no {key}"));
@@ -141,29 +140,29 @@ fn each_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do() {
         assert!(!field("description").is_empty(), "{name}");
         let summary = field("summary");
         let says_where = summary.contains("$labels.instance") || name == "UnitwatchNoThresholds";
-        assert!(says_where, "{name} does not say where: {summary}");
+        assert!(says_where, "{name} does not name the instance: {summary}");
         let anchor = name.to_lowercase();
         assert_eq!(field("runbook_url"), format!("alerts/README.md#{anchor}"));
     }
 }
 
 #[test]
-fn the_sections_of_the_readme_are_the_alerts() {
+fn each_alert_has_a_runbook_with_checks_causes_and_silences() {
     let sections = README.split("\n### ").skip(1);
     let titles: Vec<_> = sections.clone().map(|it| it.lines().next().unwrap()).collect();
     assert_eq!(titles, alert_names());
     for section in sections {
-        for part in ["\n- Comparison: ", "\n- Causes: ", "\n- Silence: "] {
+        for part in ["\n- Check: ", "\n- Causes: ", "\n- Silence: "] {
             assert!(section.contains(part), "there is no {part:?} in {section}");
         }
     }
 }
 
 #[test]
-fn the_example_names_alerts_that_exist() {
+fn the_alertmanager_example_names_only_existing_alerts() {
     let names = alert_names();
     let matcher = Regex::new(r#"alertname(?:=~|!=|=)"([^"]+)""#).unwrap();
-    let mut some = 0;
+    let mut matchers = 0;
     for matched in matcher.captures_iter(ALERTMANAGER) {
         let [pattern] = matched.extract::<1>().1;
         let known = |pattern: &str| {
@@ -171,23 +170,26 @@ fn the_example_names_alerts_that_exist() {
             names.iter().any(|name| pattern.is_match(name))
         };
         assert!(known(pattern), "there is no alert {pattern}");
-        // Each of the words in brackets has to be one, too.
-        if let Some((before, (words, ""))) =
+        // Each alternative in brackets must name an alert, too.
+        if let Some((before, (alternatives, ""))) =
             pattern.split_once('(').and_then(|(before, rest)| Some((before, rest.split_once(')')?)))
         {
             let (other, before) = before.rsplit_once('|').unwrap_or(("", before));
             assert!(other.is_empty() || known(other), "there is no alert {other}");
-            for word in words.split('|') {
-                assert!(known(&format!("{before}{word}")), "there is no alert {before}{word}");
+            for alternative in alternatives.split('|') {
+                assert!(
+                    known(&format!("{before}{alternative}")),
+                    "there is no alert {before}{alternative}"
+                );
             }
         }
-        some += 1;
+        matchers += 1;
     }
-    assert!(some > 10, "only {some} alerts in the example");
+    assert!(matchers > 10, "only {matchers} matchers in the example");
 }
 
 #[test]
-fn the_tests_invent_no_series() {
+fn tests_use_only_series_that_are_served() {
     for (file, text) in test_files() {
         for line in text.lines().filter(|line| line.contains("- series: ")) {
             check(&file, line);
@@ -196,13 +198,13 @@ fn the_tests_invent_no_series() {
 }
 
 #[test]
-fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
+fn each_alert_has_cases_that_fire_are_quiet_and_resolve() {
     let files = test_files();
     let instance = Regex::new(r#"instance(?:="([^"]+)"|: (.+))"#).unwrap();
     for name in alert_names() {
         let own = files.iter().filter(|(file, _)| file != "joins.yml");
         let mut tests = own.flat_map(|(_, text)| text.split("\n  - name: ").skip(1));
-        // This one is about no host: its cases are tests of their own.
+        // This alert has no instance, so each case is a test of its own.
         if name == "UnitwatchNoThresholds" {
             for case in ["fires", "is quiet", "resolves"] {
                 let title = format!("{name} {case}\n");
@@ -212,39 +214,43 @@ fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
         }
         let test = tests.find(|test| test.lines().next() == Some(name));
         let test = test.unwrap_or_else(|| panic!("{name} has no test"));
-        let (series, rest) = test.split_once("promql_expr_test:").expect("what fires at first");
-        let (first, last) = rest.split_once("alert_rule_test:").expect("what fires in the end");
+        let (series, rest) = test.split_once("promql_expr_test:").expect("a promql_expr_test");
+        let (first, last) = rest.split_once("alert_rule_test:").expect("an alert_rule_test");
         let cases = |part: &str| -> BTreeSet<String> {
             let found = instance.captures_iter(part);
             let named = found.map(|it| it.get(1).or(it.get(2)).unwrap().as_str().to_owned());
             named.collect()
         };
-        let begin = |cases: &BTreeSet<String>, with: &[&str]| -> BTreeSet<String> {
-            let kept = cases.iter().filter(|case| with.iter().any(|word| case.starts_with(word)));
+        let starting_with = |cases: &BTreeSet<String>, prefixes: &[&str]| -> BTreeSet<String> {
+            let kept = cases.iter().filter(|case| prefixes.iter().any(|it| case.starts_with(it)));
             kept.cloned().collect()
         };
         let given = cases(series);
-        for word in ["fires", "quiet", "resolves"] {
-            assert!(!begin(&given, &[word]).is_empty(), "{name}: no case {word}");
+        for kind in ["fires", "quiet", "resolves"] {
+            assert!(!starting_with(&given, &[kind]).is_empty(), "{name}: no case {kind}");
         }
         assert!(
             first.contains(&format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}")),
             "{name}"
         );
-        assert_eq!(cases(first), begin(&given, &["fires", "resolves"]), "{name}, at first");
+        assert_eq!(
+            cases(first),
+            starting_with(&given, &["fires", "resolves"]),
+            "{name}, in promql_expr_test"
+        );
         assert!(last.contains(&format!("alertname: {name}\n")), "{name}");
-        assert_eq!(cases(last), begin(&given, &["fires"]), "{name}, in the end");
+        assert_eq!(cases(last), starting_with(&given, &["fires"]), "{name}, in alert_rule_test");
     }
 }
 
 #[test]
-fn each_rule_that_joins_has_cases_where_the_other_side_is_missing_stale_and_back() {
+fn each_join_has_cases_with_the_other_side_missing_stale_and_back() {
     let files = test_files();
     let (_, joins) = files.iter().find(|(name, _)| name == "joins.yml").unwrap();
     let joined = Regex::new(r" (?:and|unless|/) ").unwrap();
     for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert")] {
         for rule in rules(text, kind).iter().filter(|rule| joined.is_match(&rule.expr())) {
-            // Of a series with itself: neither side is there without the other.
+            // It joins a series with itself, so neither side can be missing alone.
             if rule.name == "SystemdUnitsLeaking" {
                 continue;
             }

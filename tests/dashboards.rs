@@ -1,9 +1,8 @@
-//! The dashboards ask for nothing that is not served, are what their source builds, and have what
-//! Grafana needs.
+//! The dashboards query only metrics that are served, match their source, and are valid for Grafana.
 //!
-//! `dashboards/build --check` knows what Grafana needs; here is what it cannot know of the exporter,
-//! and that it knows what it should. The files are read line by line, in the layout that they are
-//! built in: a parser of JSON would be a dependency for one test.
+//! `dashboards/build --check` checks what Grafana needs. These tests check the queries against the
+//! exporter's metrics, and the check itself. The files are read line by line, in the layout that
+//! `dashboards/build` writes: a JSON parser would be a dependency for one test.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +10,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     unreachable_pub,
-    reason = "a test may stop at the first surprise"
+    reason = "a test may panic"
 )]
 
 mod contract;
@@ -26,12 +25,11 @@ use std::{
 use contract::{all_labels, check, joined_by, labels_of, selectors};
 use regex::Regex;
 
-/// Labels that the dashboards' queries give themselves: what stands in for no answer, and what is
-/// wrong with a unit.
+/// Labels that the queries add: the fallback series, and the problem of a unit.
 const OWN: [&str; 2] = ["absent", "problem"];
 
-/// What is wrong with a unit now, or was in the time shown.
-const TROUBLES: [&str; 8] = [
+/// Problems of a unit now or in the time range.
+const PROBLEMS: [&str; 8] = [
     "systemd_unit_state",
     "systemd_unit_load_error",
     "systemd_unit_wanted_inactive",
@@ -49,7 +47,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("dashboards")
 }
 
-/// The dashboards by the names of their files.
+/// The dashboards by file name.
 fn dashboards() -> BTreeMap<String, String> {
     let paths = fs::read_dir(directory()).unwrap().map(|entry| entry.unwrap().path());
     let built = paths.filter(|path| path.extension().is_some_and(|it| it == "json"));
@@ -61,7 +59,7 @@ fn dashboards() -> BTreeMap<String, String> {
     found
 }
 
-/// The strings that a dashboard has under one of some keys, with the number of their line.
+/// The strings under some keys of a dashboard, with their line numbers.
 fn strings(text: &str, keys: &[&str]) -> Vec<(usize, String)> {
     let line = Regex::new(r#"^ *"(\w+)": "((?:[^"\\]|\\.)*)",?$"#).unwrap();
     let escaped = Regex::new(r#"\\(["\\])"#).unwrap();
@@ -84,7 +82,7 @@ fn is_known(label: &str) -> bool {
 }
 
 #[test]
-fn the_queries_ask_for_what_is_served() {
+fn queries_use_only_metrics_that_are_served() {
     for (file, text) in dashboards() {
         for (line, query) in strings(&text, &QUERIES) {
             let place = format!("{file}:{line}");
@@ -108,12 +106,12 @@ fn variables_take_their_values_from_labels() {
 }
 
 #[test]
-fn legends_and_links_tell_of_labels() {
-    let told = Regex::new(r"\{\{(\w+)\}\}").unwrap();
+fn legends_and_links_use_known_labels() {
+    let shown = Regex::new(r"\{\{(\w+)\}\}").unwrap();
     let linked = Regex::new(r"__(?:data\.fields|field\.labels)\.(\w+)").unwrap();
     for (file, text) in dashboards() {
         for (line, text) in strings(&text, &FORMATS) {
-            let found = told.captures_iter(&text).chain(linked.captures_iter(&text));
+            let found = shown.captures_iter(&text).chain(linked.captures_iter(&text));
             for label in found.map(|it| it.extract::<1>().1[0]) {
                 assert!(is_known(label), "{file}:{line}: nothing has a label {label}");
             }
@@ -125,18 +123,18 @@ fn legends_and_links_tell_of_labels() {
 }
 
 #[test]
-fn only_the_fleet_takes_the_recording_rules() {
+fn only_the_fleet_dashboard_uses_recording_rules() {
     for (file, text) in dashboards() {
         for (line, query) in strings(&text, &QUERIES) {
-            let takes = query.contains("unitwatch:");
-            assert!(!takes || file == "fleet.json", "{file}:{line}: {query}");
+            let uses = query.contains("unitwatch:");
+            assert!(!uses || file == "fleet.json", "{file}:{line}: {query}");
         }
     }
 }
 
-/// A series per unit is one per service of each host: a thousand hosts have too many to add up.
+/// A sum over a series per unit would read one series per service of each host.
 #[test]
-fn the_fleet_asks_for_no_series_per_unit() {
+fn the_fleet_dashboard_reads_no_series_per_unit() {
     for (line, query) in strings(&dashboards()["fleet.json"], &QUERIES) {
         for selector in selectors(&query) {
             let labels = labels_of(selector.name).unwrap();
@@ -145,38 +143,38 @@ fn the_fleet_asks_for_no_series_per_unit() {
     }
 }
 
-/// The queries that ask for a metric.
-fn asking_for(text: &str, metric: &str) -> usize {
+/// The number of queries that use a metric.
+fn queries_of(text: &str, metric: &str) -> usize {
     let queries = strings(text, &["expr"]);
-    let asks = |query: &str| selectors(query).iter().any(|it| it.name == metric);
-    queries.iter().filter(|(_, query)| asks(query)).count()
+    let uses = |query: &str| selectors(query).iter().any(|it| it.name == metric);
+    queries.iter().filter(|(_, query)| uses(query)).count()
 }
 
 #[test]
-fn what_is_wrong_with_a_unit_is_on_its_own_dashboard_and_on_its_hosts() {
+fn every_problem_of_a_unit_is_on_the_unit_and_the_host_dashboard() {
     let dashboards = dashboards();
     for file in ["host.json", "unit.json"] {
-        for metric in TROUBLES {
-            assert!(asking_for(&dashboards[file], metric) > 0, "{file} does not ask for {metric}");
+        for metric in PROBLEMS {
+            assert!(queries_of(&dashboards[file], metric) > 0, "{file} has no query of {metric}");
         }
     }
 }
 
 #[test]
-fn a_host_says_what_systemd_refuses_to_list() {
+fn the_host_dashboard_shows_refused_listings() {
     let host = &dashboards()["host.json"];
-    assert!(asking_for(host, "systemd_exporter_listing_refused") > 0);
+    assert!(queries_of(host, "systemd_exporter_listing_refused") > 0);
 }
 
 #[test]
-fn they_are_what_the_source_builds_and_what_grafana_needs() {
-    let told = build(&[]);
-    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+fn the_dashboards_match_their_source_and_pass_the_check() {
+    let output = build(&[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn what_grafana_would_not_take_is_told() {
-    // In the first file that has it, the first of these is replaced by the second.
+fn the_check_reports_each_kind_of_error() {
+    // In the first file that contains it, the first text is replaced by the second.
     for (from, to, wrong) in [
         ("\"schemaVersion\": 39", "\"schemaVersion\": 16", "schemaVersion 16"),
         (
@@ -185,15 +183,11 @@ fn what_grafana_would_not_take_is_told() {
             "two dashboards have one uid",
         ),
         ("\"uid\": \"unitwatch-unit\"", "\"uid\": \"Unit!\"", "uid 'Unit!'"),
-        ("\"id\": 2,", "\"id\": 1,", "its id is another one's"),
-        ("\"w\": 3,\n        \"x\": 3", "\"w\": 3,\n        \"x\": 2", "stands on"),
-        (
-            "\"w\": 3,\n        \"x\": 21",
-            "\"w\": 4,\n        \"x\": 21",
-            "outside of the 24 columns",
-        ),
+        ("\"id\": 2,", "\"id\": 1,", "has the id of another panel"),
+        ("\"w\": 3,\n        \"x\": 3", "\"w\": 3,\n        \"x\": 2", "overlaps"),
+        ("\"w\": 3,\n        \"x\": 21", "\"w\": 4,\n        \"x\": 21", "outside the 24 columns"),
         ("\"refId\": \"B\"", "\"refId\": \"A\"", "has queries"),
-        ("\"uid\": \"${datasource}\"", "\"uid\": \"prometheus\"", "asks another data source"),
+        ("\"uid\": \"${datasource}\"", "\"uid\": \"prometheus\"", "uses another data source"),
         ("\"unit\": \"percentunit\"", "\"unit\": \"share\"", "unit 'share'"),
         ("\"type\": \"bargauge\"", "\"type\": \"gauge\"", "is a gauge"),
         ("\"color\": \"orange\"", "\"color\": \"amber\"", "colour 'amber'"),
@@ -201,18 +195,22 @@ fn what_grafana_would_not_take_is_told() {
         ("job=~\\\"$job\\\"", "job=\\\"$job\\\"", "$job is matched by ="),
         ("job=~\\\"$job\\\"", "job=~\\\"$jobs\\\"", "there is no variable jobs"),
         ("[$__rate_interval]", "[$__rate]", "there is no variable __rate"),
-        ("/d/unitwatch-unit?", "/d/unitwatch-units?", "there is no /d/unitwatch-units to lead to"),
+        (
+            "/d/unitwatch-unit?",
+            "/d/unitwatch-units?",
+            "links to /d/unitwatch-units, which does not exist",
+        ),
         ("&var-name=", "&var-unit=", "has no variable for var-unit"),
         ("\"includeVars\": true", "\"keepVars\": true", "has no ['includeVars']"),
-        ("\"instant\": true", "\"instant\": false", "asks for the answer"),
-        ("\"format\": \"table\"", "\"format\": \"heatmap\"", "asks for the answer now"),
+        ("\"instant\": true", "\"instant\": false", "a range or an instant query"),
+        ("\"format\": \"table\"", "\"format\": \"heatmap\"", "queries now"),
         ("\"iconColor\": \"red\"", "\"iconColor\": \"\"", "colour ''"),
         (
-            "\"description\": \"Targets of the chosen jobs.\"",
+            "\"description\": \"Targets of the selected jobs.\"",
             "\"description\": \"\"",
             "no description",
         ),
-        ("\"title\": \"Hosts\"", "\"title\": \"Host\"", "is not what the source builds"),
+        ("\"title\": \"Hosts\"", "\"title\": \"Host\"", "differs from its source"),
     ] {
         let copy = tempfile::tempdir().unwrap();
         let mut replaced = false;
@@ -222,9 +220,9 @@ fn what_grafana_would_not_take_is_told() {
             fs::write(copy.path().join(file), text).unwrap();
         }
         assert!(replaced, "no dashboard has {from}");
-        let told = build(&[copy.path()]);
-        let words = String::from_utf8_lossy(&told.stderr);
-        assert_eq!(told.status.code(), Some(1), "{from}: {words}");
+        let output = build(&[copy.path()]);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{from}: {words}");
         assert!(words.contains(wrong), "{to}: no {wrong:?} in {words}");
     }
 }

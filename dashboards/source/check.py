@@ -1,17 +1,17 @@
-"""What Grafana needs of a dashboard's JSON, and what these dashboards promise beyond that.
+"""Checks a dashboard's JSON for what Grafana needs, and for the rules of these dashboards.
 
-Grafana itself takes nearly anything and then shows a panel that is broken or empty; so here whatever
-is not known to be right is wrong.
+Grafana accepts nearly anything and then shows a broken or empty panel, so anything not known to be right
+is an error here.
 """
 
 import re
 
 COLUMNS = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-# Of Grafana's many, the ones that are in use.
+# Only Grafana's units that are in use.
 UNITS = {"none", "short", "s", "dateTimeFromNow", "percentunit", "bytes", "Bps", "cps"}
 COLORS = re.compile(r"#[0-9a-f]{6}|text|(?:(?:super-light|light|semi-dark|dark)-)?(?:red|orange|yellow|green|blue|purple)")
-# Panels by what they ask: the answer over time, of now, or of now as rows.
+# Panel types by query: over time, now, or now as rows of a table.
 KINDS = {"timeseries": "over time", "state-timeline": "over time", "stat": "now", "bargauge": "now", "table": "rows"}
 OPTIONS = {
     "timeseries": {"legend", "tooltip"},
@@ -102,14 +102,14 @@ OVERRIDES = {
 }
 OVERRIDES |= {"thresholds", "unit"}
 
-# A variable where a query or a link uses it, with the matcher before it if it is a label's value.
+# A variable in a query or a link, with the matcher before it if it is a label value.
 USE = re.compile(r'(?:(=~|!~|!=|=)")?\$(?:\{(\w[\w.]*)(?::\w+)?\}|(\w+))')
 GIVEN = {"__interval", "__rate_interval", "__range"}
 IN_LINKS = re.compile(r"__url_time_range|__data\.fields\.\w+|__field\.labels\.\w+")
 
 
 class Check:
-    """One dashboard being checked."""
+    """The check of one dashboard."""
 
     def __init__(self, name: str, board: dict, boards: dict):
         self.name, self.board, self.boards = name, board, boards
@@ -123,10 +123,10 @@ class Check:
         return right
 
     def keys(self, what: dict, needed: dict, *allowed: str) -> bool:
-        """Whether it has what it needs, of the right types, and nothing unknown."""
+        """Whether all needed keys are there, with the right types, and no unknown ones."""
         missing = needed.keys() - what.keys()
         unknown = what.keys() - needed.keys() - set(allowed)
-        # To Python, true is an int.
+        # In Python, True is an int.
         typed = {
             key
             for key, kind in needed.items()
@@ -135,12 +135,12 @@ class Check:
         return all(
             [
                 self.want(not missing, f"has no {sorted(missing)}"),
-                self.want(not unknown, f"has {sorted(unknown)}, which nobody knows"),
-                self.want(not typed, f"has another type of {sorted(typed)}"),
+                self.want(not unknown, f"has unknown keys {sorted(unknown)}"),
+                self.want(not typed, f"has the wrong type in {sorted(typed)}"),
             ]
         )
 
-    # === The whole ===
+    # === Dashboard ===
 
     def run(self) -> list[str]:
         board = self.board
@@ -148,7 +148,7 @@ class Check:
             return self.wrong
         self.want(re.fullmatch(r"[a-z][a-z0-9-]{0,39}", board["uid"]) is not None, f"uid {board['uid']!r}")
         self.want(board["schemaVersion"] >= 39, f"schemaVersion {board['schemaVersion']} is older than these panels")
-        self.want(board["time"].keys() == {"from", "to"}, "time is from and to")
+        self.want(board["time"].keys() == {"from", "to"}, "time needs exactly from and to")
         self.want(bool(board["title"] and board["description"]), "has no title or description")
         self.variables()
         for panel in self.panels():
@@ -159,7 +159,7 @@ class Check:
             if self.keys(annotation, ANNOTATION) and self.keys(
                 annotation["target"], {"expr": str, "interval": str, "refId": str}
             ):
-                self.want(annotation["datasource"] == DATASOURCE, "asks another data source")
+                self.want(annotation["datasource"] == DATASOURCE, "uses another data source")
                 self.color(annotation["iconColor"])
                 self.query(annotation["target"]["expr"])
         self.place = ""
@@ -167,10 +167,10 @@ class Check:
         for link in board["links"]:
             if self.keys(link, LINK):
                 led = [other["uid"] for other in self.boards.values() if set(link["tags"]) & set(other.get("tags", []))]
-                self.want(link["type"] == "dashboards" and len(led) > 1, f"the link {link['title']} leads nowhere")
-        self.want(len(board["links"]) > 0, "has no links to the others")
+                self.want(link["type"] == "dashboards" and len(led) > 1, f"the link {link['title']} has no other dashboard")
+        self.want(len(board["links"]) > 0, "has no links to the other dashboards")
         idle = self.known.keys() - self.used - {"datasource"}
-        self.want(not idle, f"variables that nothing uses: {sorted(idle)}")
+        self.want(not idle, f"has unused variables: {sorted(idle)}")
         return self.wrong
 
     # === Variables ===
@@ -184,26 +184,27 @@ class Check:
                 variable, VARIABLE, "allValue", "current", *(("datasource", "definition", "sort") if asks else ())
             ):
                 continue
-            self.want(variable["name"] not in self.known, "is there twice")
+            self.want(variable["name"] not in self.known, "is defined twice")
             self.want(
                 variable["hide"] in (0, 2) and bool(variable["label"]) == (variable["hide"] == 0),
-                "is shown and has no label, or the other way round",
+                "needs a label if it is shown, and no label if it is hidden",
             )
-            self.want(variable["includeAll"] or not variable["multi"], "many and no All")
+            self.want(variable["includeAll"] or not variable["multi"], "allows several values but not All")
             if asks:
-                self.want(variable.get("datasource") == DATASOURCE, "asks another data source")
+                self.want(variable.get("datasource") == DATASOURCE, "uses another data source")
                 self.want(
-                    variable["query"].get("query") == variable.get("definition"), "is defined as something else than it asks"
+                    variable["query"].get("query") == variable.get("definition"), "has a definition that differs from its query"
                 )
                 self.want(
                     re.fullmatch(r"label_values\(.+, \w+\)", variable["definition"]) is not None,
-                    f"asks {variable['definition']}",
+                    f"has the query {variable['definition']}, not label_values(METRIC, LABEL)",
                 )
-                self.want(variable["refresh"] == 2, "is not asked again when the time changes")
-                # By now only what comes before it is known.
+                self.want(variable["refresh"] == 2, "is not refreshed when the time range changes")
+                # At this point only the variables before it are known.
                 self.query(variable["definition"])
                 if variable["regex"]:
-                    self.want(re.fullmatch(r"/.*\(.+\).*/", variable["regex"]) is not None, "a regex that keeps nothing")
+                    captures = re.fullmatch(r"/.*\(.+\).*/", variable["regex"]) is not None
+                    self.want(captures, "has a regex without a capture group")
             else:
                 self.want(variable["type"] == "datasource" and variable["query"] == "prometheus", f"type {variable['type']}")
             self.known[variable["name"]] = variable
@@ -211,14 +212,14 @@ class Check:
         self.want(next(iter(self.known), None) == "datasource", "the data source is not the first variable")
 
     def query(self, expr: str) -> None:
-        """Its variables are there, and each is matched as its values are escaped: Grafana writes a
-        pattern where there may be many, and otherwise a word."""
-        self.want(bool(expr.strip()), "asks nothing")
+        """Checks the variables of a query. Grafana escapes values for =~ if there may be several, otherwise
+        for =."""
+        self.want(bool(expr.strip()), "has an empty query")
         for matcher, braced, bare in USE.findall(expr):
             name = braced or bare
             self.used.add(name)
             if name in GIVEN:
-                self.want(not matcher, f"{name} as a label's value")
+                self.want(not matcher, f"uses {name} as a label value")
             elif self.want(name in self.known, f"there is no variable {name}"):
                 pattern = self.known[name]["includeAll"]
                 self.want(matcher == ("=~" if pattern else "="), f"${name} is matched by {matcher or 'nothing'}")
@@ -226,39 +227,39 @@ class Check:
     # === Panels ===
 
     def panels(self) -> list:
-        """All that are no rows, once their places have been looked at."""
+        """All panels except rows. Checks their positions."""
         found, ids, titles, taken = [], set(), set(), {}
 
-        def stands(panel: dict, needed: dict, *allowed: str) -> bool:
+        def placed(panel: dict, needed: dict, *allowed: str) -> bool:
             self.place = f"panel {panel.get('id')} ({panel.get('title')}): "
             if not self.keys(panel, needed, *allowed):
                 return False
-            self.want(panel["id"] > 0 and panel["id"] not in ids, "its id is another one's")
+            self.want(panel["id"] > 0 and panel["id"] not in ids, "has the id of another panel")
             ids.add(panel["id"])
-            self.want(bool(panel["title"]) and panel["title"] not in titles, "its title is another one's")
+            self.want(bool(panel["title"]) and panel["title"] not in titles, "has the title of another panel")
             titles.add(panel["title"])
             at = panel["gridPos"]
             if not self.want(
-                at.keys() == {"h", "w", "x", "y"} and all(type(it) is int for it in at.values()), f"stands at {at}"
+                at.keys() == {"h", "w", "x", "y"} and all(type(it) is int for it in at.values()), f"has the position {at}"
             ):
                 return False
             inside = at["x"] >= 0 and at["y"] >= 0 and at["w"] > 0 and at["h"] > 0 and at["x"] + at["w"] <= COLUMNS
-            self.want(inside, f"stands outside of the {COLUMNS} columns")
+            self.want(inside, f"is outside the {COLUMNS} columns")
             for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
-                if not self.want(cell not in taken, f"stands on {taken.get(cell)!r}"):
+                if not self.want(cell not in taken, f"overlaps {taken.get(cell)!r}"):
                     break
                 taken[cell] = panel["title"]
             return True
 
         for panel in self.board["panels"]:
             if panel.get("type") != "row":
-                if stands(panel, PANEL, "maxDataPoints", "transformations"):
+                if placed(panel, PANEL, "maxDataPoints", "transformations"):
                     found.append(panel)
-            elif stands(panel, ROW):
+            elif placed(panel, ROW):
                 at = panel["gridPos"]
-                self.want((at["x"], at["w"], at["h"]) == (0, COLUMNS, 1), "a row is a line")
-                self.want(bool(panel["panels"]) == panel["collapsed"], "a closed row has panels, and an open one none")
-                found += [inner for inner in panel["panels"] if stands(inner, PANEL, "maxDataPoints", "transformations")]
+                self.want((at["x"], at["w"], at["h"]) == (0, COLUMNS, 1), "a row is 24 columns wide and 1 high")
+                self.want(bool(panel["panels"]) == panel["collapsed"], "only a collapsed row contains panels")
+                found += [inner for inner in panel["panels"] if placed(inner, PANEL, "maxDataPoints", "transformations")]
         return found
 
     def panel(self, panel: dict) -> None:
@@ -266,26 +267,24 @@ class Check:
             return
         asked = KINDS[panel["type"]]
         self.want(bool(panel["description"]), "has no description")
-        self.want(panel["datasource"] == DATASOURCE, "asks another data source")
+        self.want(panel["datasource"] == DATASOURCE, "uses another data source")
         self.keys(panel["options"], dict.fromkeys(OPTIONS[panel["type"]], object))
         letters = [target.get("refId") for target in panel["targets"]]
         self.want(letters == [chr(ord("A") + index) for index in range(len(letters))] and letters, f"has queries {letters}")
         for target in panel["targets"]:
             if self.keys(target, TARGET, "instant", "format"):
-                self.want(target["datasource"] == DATASOURCE, "asks another data source")
+                self.want(target["datasource"] == DATASOURCE, "uses another data source")
                 of = "over time" if target["range"] else "rows" if target.get("format") == "table" else "now"
-                self.want(
-                    target["range"] != target.get("instant", False) and of == asked,
-                    f"asks for the answer {of} and shows it {asked}",
-                )
+                self.want(target["range"] != target.get("instant", False), "needs a range or an instant query, not both")
+                self.want(of == asked, f"queries {of} but shows {asked}")
                 self.query(target["expr"])
         if self.keys(panel["fieldConfig"], {"defaults": dict, "overrides": list}):
             self.fields(panel)
-        self.want(("transformations" in panel) == (asked == "rows"), "transforms what is no table, or does not")
+        self.want(("transformations" in panel) == (asked == "rows"), "only a table has transformations")
         for each in panel.get("transformations", []):
             self.want(each["id"] in ("merge", "organize"), f"transforms by {each['id']}")
             shown = each["options"].get("renameByName", {})
-            # And the words that stand in for an answer.
+            # With the label of the fallback series.
             values = {"absent"} | {f"Value #{letter}" for letter in letters} | ({"Value"} if len(letters) == 1 else set())
             self.want(each["id"] == "merge" or shown.keys() == values, f"names the columns {sorted(shown)}")
 
@@ -311,7 +310,7 @@ class Check:
         if key == "unit":
             self.want(value in UNITS, f"unit {value!r}")
         elif key == "color":
-            self.want(value["mode"] in ("thresholds", "palette-classic", "fixed"), f"is coloured by {value['mode']}")
+            self.want(value["mode"] in ("thresholds", "palette-classic", "fixed"), f"has the colour mode {value['mode']}")
             if value["mode"] == "fixed":
                 self.color(value.get("fixedColor"))
         elif key == "thresholds":
@@ -337,12 +336,12 @@ class Check:
         self.want(isinstance(color, str) and COLORS.fullmatch(color) is not None, f"colour {color!r}")
 
     def link(self, link: dict) -> None:
-        """It leads to a dashboard that is there, with variables that are there at both ends."""
+        """A link must name an existing dashboard, and variables that exist on both."""
         if not self.keys(link, {"title": str, "url": str}):
             return
         path, _, given = link["url"].partition("?")
         led = {f"/d/{board.get('uid')}": board for board in self.boards.values()}.get(path)
-        if not self.want(led is not None, f"there is no {path} to lead to"):
+        if not self.want(led is not None, f"links to {path}, which does not exist"):
             return
         there = {variable["name"] for variable in led["templating"]["list"]}
         for part in given.split("&"):
@@ -351,11 +350,11 @@ class Check:
         for _, braced, bare in USE.findall(given):
             name = braced or bare
             self.used.add(name)
-            self.want(name in self.known or IN_LINKS.fullmatch(name) is not None, f"a link knows of no {name}")
+            self.want(name in self.known or IN_LINKS.fullmatch(name) is not None, f"links with an unknown variable {name}")
 
 
 def check(boards: dict) -> list[str]:
-    """What is wrong with dashboards, by their files' names."""
+    """Errors in dashboards, by file name."""
     wrong = []
     for name, board in boards.items():
         wrong += Check(name, board, boards).run()

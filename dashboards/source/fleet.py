@@ -1,4 +1,4 @@
-"""Fleet: which hosts and which units are to be looked at first."""
+"""Fleet: the hosts and units to check first."""
 
 from grafana import (
     BAD,
@@ -42,8 +42,8 @@ from promql import (
     system_state,
 )
 
-# A series per host, or what the recording rules keep of the few units that failed or were restarted.
-# A sum over the units of all hosts would read as many series as there are services.
+# Only series per host, and recording rules for the few units that failed or were restarted: a sum over
+# the units of all hosts would read a series per service.
 HOSTS = 'job=~"$job",instance=~"$instance"'
 RESTARTS = of("systemd_restarts_total", HOSTS)
 FAILURES = of("systemd_failures_total", HOSTS)
@@ -53,7 +53,7 @@ UNIT_FAILURES = of("unitwatch:unit_failures:total", HOSTS)
 FAILED_LATELY = of("unitwatch:failures:increase15m", HOSTS)
 LAG = "systemd_exporter_event_lag_seconds"
 STATE = f"max by (instance) ({system_state(HOSTS)})"
-# A service whose Restart= does not heal it any more, as the alert has it.
+# Restarts in 15 minutes; the threshold of the alert SystemdServiceCrashLoop.
 LOOP = 3
 
 ONE_HOST = to_host("${__data.fields.instance}")
@@ -62,50 +62,50 @@ HOST_COLUMN = linked("instance", ONE_HOST, 200)
 UNIT_COLUMN = linked("name", ONE_UNIT, 240)
 
 overview = [
-    stat("Hosts", "Targets of the chosen jobs.", now(f"count({of('up', HOSTS)})"), 3),
+    stat("Hosts", "Targets of the selected jobs.", now(f"count({of('up', HOSTS)})"), 3),
     stat(
         "No answer",
-        "Hosts whose exporter is not reached, or whose systemd does not answer it.",
+        "Hosts whose exporter does not answer Prometheus, or whose systemd does not answer the exporter.",
         now(f"sum(1 - {either(of('systemd_up', HOSTS), '0 * ' + of('up', HOSTS))})"),
         3,
         look=BAD,
     ),
     stat(
         "Degraded",
-        "Hosts where a unit has failed, or that are at the rescue shell.",
+        "Hosts in system state degraded (a unit failed) or maintenance (rescue or emergency shell).",
         now(f"""sum({of('systemd_system_state', HOSTS, 'state=~"degraded|maintenance"')})"""),
         3,
         look=ODD,
     ),
     stat(
-        "Failed units", "Units that are in the failed state now.", now(f"sum({of('systemd_failed_units', HOSTS)})"), 3, look=BAD
+        "Failed units", "Units in the failed state now.", now(f"sum({of('systemd_failed_units', HOSTS)})"), 3, look=BAD
     ),
     stat(
         "Crash loops",
-        f"Services that were restarted {LOOP} times or more in the last 15 minutes. Takes the recording rules.",
+        f"Services restarted {LOOP} times or more in the last 15 minutes. Needs the recording rules.",
         now(f"count({RESTARTED_LATELY} >= {LOOP}) or {RULES_LOADED} or vector(-1)"),
         3,
         look=BAD,
         mappings=words({-1: NO_RULES}),
     ),
     stat(
-        "Failures", "Runs of units that failed, in the time shown.", now(f"sum({during(FAILURES)})"), 3, unit="short", look=ODD
+        "Failures", "Failed runs of units in the time range.", now(f"sum({during(FAILURES)})"), 3, unit="short", look=ODD
     ),
     stat(
         "Restarts",
-        "Restarts by systemd, in the time shown.",
+        "Automatic restarts (Restart=) in the time range.",
         now(f"sum({during(RESTARTS)})"),
         3,
         unit="short",
         look=ODD,
     ),
-    stat("Units", "Loaded units on all hosts.", now(f"sum({of('systemd_units', HOSTS)})"), 3, unit="short"),
+    stat("Units", "Loaded units of all hosts.", now(f"sum({of('systemd_units', HOSTS)})"), 3, unit="short"),
 ]
 
 hosts = [
     graph(
         "Hosts by state",
-        "What the system managers say of themselves.",
+        "System state of each host (systemctl is-system-running).",
         [query(f"sum by (state) ({of('systemd_system_state', HOSTS)})", "{{state}}")],
         8,
         stacked=True,
@@ -113,8 +113,8 @@ hosts = [
         axisSoftMax=1,
     ),
     table(
-        "Every host",
-        "The worst first. Failures and restarts are those in the time shown.",
+        "All hosts",
+        "Worst state first. Failures and restarts are those in the time range.",
         {
             "State": f"{STATE} or 0 * max by (instance) ({of('up', HOSTS)}) + {SILENT[0]}",
             "Failed units": f"sum by (instance) ({of('systemd_failed_units', HOSTS)})",
@@ -141,21 +141,21 @@ hosts = [
 events = [
     graph(
         "Failures by result",
-        "Runs of units that failed in the last 15 minutes, by what systemd says of their end. Takes the recording rules.",
+        "Failed runs of units in the last 15 minutes, by result. Needs the recording rules.",
         [query(recorded(f"sum by (result) ({FAILED_LATELY})", "no failure"), "{{result}}" + OR_ABSENT)],
         8,
         overrides=BY_RESULT,
     ),
     graph(
         "Restarts by job",
-        "Restarts by systemd. Which services they are is in the tables.",
+        "Automatic restarts (Restart=) by Prometheus job. The tables list the services.",
         [query(f"sum by (job) ({each(RESTARTS)})", "{{job}}")],
         8,
         bars=True,
     ),
     table(
         "Services in a crash loop",
-        f"Services that were restarted {LOOP} times or more in the last 15 minutes, now. Takes the recording rules.",
+        f"Services restarted {LOOP} times or more in the last 15 minutes. Needs the recording rules.",
         {"Restarts in 15 min": recorded(f"topk(20, sum by (instance, name) ({RESTARTED_LATELY}) >= {LOOP})", "no crash loop")},
         8,
         order=["instance", "name"],
@@ -170,7 +170,7 @@ events = [
 worst = [
     table(
         "Worst units",
-        "The units that failed, and the services that were restarted, most often in the time shown. Takes the recording rules.",
+        "Units with the most failures and services with the most restarts in the time range. Needs the recording rules.",
         {
             "Failures": recorded(f"topk(20, sum by (instance, name) ({during(UNIT_FAILURES)}) > 0)", "no failure"),
             "Restarts": recorded(f"topk(20, sum by (instance, name) ({during(SERVICE_RESTARTS)}) > 0)", "no restart"),
@@ -185,15 +185,15 @@ worst = [
         ],
     ),
     ranking(
-        "Versions of systemd",
-        "How many hosts run which.",
+        "systemd versions",
+        "Number of hosts by version.",
         now(f"sort_desc(count by (version) ({of('systemd_version', HOSTS)}))", "{{version}}"),
         6,
         "none",
     ),
     ranking(
-        "Versions of unitwatch",
-        "How many hosts run which.",
+        "unitwatch versions",
+        "Number of hosts by version and revision.",
         now(
             f"sort_desc(count by (version, revision) ({of('systemd_exporter_build_info', HOSTS)}))", "{{version}} {{revision}}"
         ),
@@ -204,8 +204,8 @@ worst = [
 
 exporters = [
     graph(
-        "Signals are known after",
-        "Mean time from the receipt of a signal until it is counted; the slowest hosts.",
+        "Signal lag",
+        "Mean time from the receipt of a D-Bus signal until it is applied. The ten slowest hosts.",
         [
             query(
                 otherwise(
@@ -222,7 +222,7 @@ exporters = [
     ),
     graph(
         "CPU",
-        "Of the exporters themselves, by share of one core; the busiest.",
+        "CPU use of the exporters, as a share of one core. The ten highest.",
         [query(f"topk(10, sum by (instance) ({rate(of('process_cpu_seconds_total', HOSTS))}))", "{{instance}}")],
         8,
         unit="percentunit",
@@ -230,7 +230,7 @@ exporters = [
     ),
     graph(
         "Memory",
-        "Of the exporters themselves; the largest.",
+        "Resident memory of the exporters. The ten highest.",
         [query(f"topk(10, sum by (instance) ({of('process_resident_memory_bytes', HOSTS)}))", "{{instance}}")],
         8,
         unit="bytes",
@@ -241,7 +241,7 @@ exporters = [
 DASHBOARD = dashboard(
     "unitwatch-fleet",
     "systemd: Fleet",
-    "All hosts that unitwatch watches: their states, and the units to be looked at first.",
+    "All hosts with unitwatch: system states, and the hosts and units to check first.",
     [
         datasource(),
         job(),
@@ -256,12 +256,12 @@ DASHBOARD = dashboard(
             "instance,result",
             "red",
         ),
-        # On many hosts these are many, and no trouble.
+        # Many on a large fleet, and not a problem.
         reloads(HOSTS) | {"enable": False},
     ],
     [
         ("", False, [(4, overview), (8, hosts), (8, events), (9, worst)]),
-        ("unitwatch itself", True, [(8, exporters)]),
+        ("unitwatch", True, [(8, exporters)]),
     ],
     "now-6h",
 )

@@ -1,7 +1,7 @@
-"""What the dashboards are made of, as Grafana's JSON wants it (the classic model).
+"""Builders for Grafana's dashboard JSON (the classic model).
 
-A dashboard is a list of rows, a row is a list of lines, a line is a list of panels beside each
-other; where they come to stand follows from their widths and the line's height.
+A dashboard is a list of rows, a row is a list of lines, and a line is a list of panels side by side.
+The widths of the panels and the height of the line give their positions.
 """
 
 from promql import ABSENT, HIDDEN_STATES, UNIT_STATES, each, either, happened, of, otherwise
@@ -10,24 +10,24 @@ SCHEMA = 39
 TAG = "unitwatch"
 COLUMNS = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-# The legend of what may be an answer or its absence.
+# The legend of a query that may have no data.
 OR_ABSENT = "{{%s}}" % ABSENT
 
 # === Queries ===
 
 
 def query(expr: str, legend: str = "", **further) -> dict:
-    """One that is asked for each point of a graph."""
+    """A range query, for a graph."""
     return {"datasource": DATASOURCE, "editorMode": "code", "expr": expr, "legendFormat": legend, "range": True} | further
 
 
 def now(expr: str, legend: str = "") -> dict:
-    """One that is asked for the end of the dashboard's time."""
+    """An instant query at the end of the time range."""
     return query(expr, legend) | {"range": False, "instant": True}
 
 
 def column(expr: str) -> dict:
-    """One whose answer is rows of a table."""
+    """An instant query for rows of a table."""
     return now(expr) | {"format": "table"}
 
 
@@ -35,7 +35,7 @@ def column(expr: str) -> dict:
 
 
 def steps(*limits: tuple) -> dict:
-    """Colours from values on; the first has None."""
+    """Threshold colours, each from a value on. The value of the first is None."""
     return {"mode": "absolute", "steps": [{"color": color, "value": value} for value, color in limits]}
 
 
@@ -45,7 +45,7 @@ ODD = steps((None, "green"), (1, "orange"))
 
 
 def words(names: dict) -> list:
-    """Values by what is shown for them: a text, or a text and its colour."""
+    """Value mappings: each value to a text, or to a text and a colour."""
     options = {}
     for index, (value, name) in enumerate(names.items()):
         text, color = name if isinstance(name, tuple) else (name, None)
@@ -54,12 +54,12 @@ def words(names: dict) -> list:
 
 
 def states(known: list, *further: tuple) -> list:
-    """The names and colours of numbered states."""
+    """Value mappings for numbered states."""
     return words({number: (name, color) for number, name, *_, color in [*known, *further]})
 
 
 def override(name: str, **properties) -> dict:
-    """What one column or series has of its own; a property's dots are written as double underscores."""
+    """Properties of one column or series. Double underscores stand for the dots in a property's name."""
     return {
         "matcher": {"id": "byName", "options": name},
         "properties": [{"id": key.replace("__", "."), "value": value} for key, value in properties.items()],
@@ -70,7 +70,7 @@ def colored(colors: dict) -> list:
     return [override(name, color={"mode": "fixed", "fixedColor": color}) for name, color in colors.items()]
 
 
-# The same thing has the same colour in each graph.
+# A result has the same colour in every graph.
 BY_RESULT = colored(
     {
         "exit-code": "red",
@@ -85,12 +85,12 @@ BY_RESULT = colored(
 
 
 def unit_states(*further: tuple) -> list:
-    """The names and colours of what unit_state() of promql.py has."""
+    """Value mappings for unit_state() of promql.py."""
     return states([*UNIT_STATES, *HIDDEN_STATES], *further)
 
 
 def colors_of(known: list) -> list:
-    """Of states, by the names that they have for systemd."""
+    """Colours of states, by systemd's names for them."""
     return colored({word: color for _, _, words, color in known for word in words.split("|")})
 
 
@@ -100,7 +100,7 @@ TIME = "${__url_time_range}"
 
 
 def link(title: str, uid: str, **variables: str) -> dict:
-    """One that keeps the data source and the time."""
+    """A link that keeps the data source and the time range."""
     given = [f"var-{name}={value}" for name, value in variables.items()]
     return {"title": title, "url": f"/d/{uid}?" + "&".join(["${datasource:queryparam}", *given, TIME])}
 
@@ -135,7 +135,7 @@ def reduced() -> dict:
 
 
 def stat(title, description, target, width, unit="none", look=CALM, mappings=(), text="value", links=(), decimals=0) -> dict:
-    """The one number, or the text in its place."""
+    """A single number or text."""
     return panel(
         "stat",
         title,
@@ -167,7 +167,7 @@ def stat(title, description, target, width, unit="none", look=CALM, mappings=(),
 def graph(
     title, description, targets, width, unit="none", bars=False, few=False, stacked=False, overrides=(), links=(), **custom
 ) -> dict:
-    """Values over time, at few points where each is costly. Bars are counts between one point and the next, and so few, too."""
+    """Values over time. Bars are counts per interval. `few` and bars limit the points, for costly queries."""
     drawn = {
         "drawStyle": "bars" if bars else "line",
         "fillOpacity": 80 if bars else 25 if stacked else 8,
@@ -209,7 +209,7 @@ def graph(
 
 
 def timeline(title, description, targets, width, mappings, links=()) -> dict:
-    """States over time, a line each."""
+    """States over time, one line per series."""
     return panel(
         "state-timeline",
         title,
@@ -237,7 +237,7 @@ def timeline(title, description, targets, width, mappings, links=()) -> dict:
 
 
 def ranking(title, description, target, width, unit, look=CALM, links=()) -> dict:
-    """A bar for each series, the longest first where the query sorts them so."""
+    """One bar per series, in the order of the query."""
     return panel(
         "bargauge",
         title,
@@ -268,11 +268,11 @@ def ranking(title, description, target, width, unit, look=CALM, links=()) -> dic
 
 
 def table(title, description, columns: dict, width, sort=None, order=(), overrides=(), hidden=()) -> dict:
-    """Rows of labels and values: a column of values for each query, under its name."""
+    """A table of labels and values, with a named column of values for each query."""
     names = list(columns)
     renamed = {f"Value #{chr(ord('A') + index)}": name for index, name in enumerate(names)}
     if len(names) == 1:
-        # Then Grafana leaves the letter out.
+        # With a single query Grafana leaves the letter out.
         renamed["Value"] = names[0]
     return panel(
         "table",
@@ -309,11 +309,11 @@ def table(title, description, columns: dict, width, sort=None, order=(), overrid
 
 
 def wrong_now(description: str, problems: list, width: int, hidden=(), overrides=()) -> dict:
-    """A row for each problem, and what systemd says of it."""
+    """One row per problem, with the labels that explain it."""
     labels = ["problem", "name", "type", "load_state", "error", "reason", "result"]
     rows = f"group by ({', '.join(labels)}) {either(*problems)}"
     return table(
-        "What is wrong now",
+        "Current problems",
         description,
         {"Units": otherwise(rows, "nothing is wrong")},
         width,
@@ -325,20 +325,20 @@ def wrong_now(description: str, problems: list, width: int, hidden=(), overrides
 
 
 def cells(name: str, **properties) -> dict:
-    """A column whose text has the colour of its value."""
+    """A column with text coloured by its value."""
     return override(name, custom__cellOptions={"type": "color-text"}, **properties)
 
 
 def linked(name: str, to: dict, width: int) -> dict:
-    """A column that leads to another dashboard."""
+    """A column that links to another dashboard."""
     return override(name, links=[to], custom__width=width)
 
 
 def failures(hosts: str) -> dict:
-    """The failures of all units of a host, over time."""
+    """Failures of all units of a host over time."""
     return graph(
         "Failures by result",
-        "Runs of units that failed, by what systemd says of their end.",
+        "Failed runs of units, by result.",
         [query(f"sum by (result) ({each(of('systemd_failures_total', hosts))})", "{{result}}")],
         8,
         bars=True,
@@ -365,8 +365,8 @@ def datasource() -> dict:
 
 
 def variable(name: str, label: str, values: str, many=False, all_of="", regex="", hide=0, chosen=None) -> dict:
-    """One whose values Prometheus knows. `all_of` is the pattern that All stands for; where many
-    may be chosen and there is none, All is the list of them."""
+    """A variable with values from Prometheus. `all_of` is the pattern for All. Without it, and with
+    `many`, All is the list of values."""
     some = many or bool(all_of)
     everything = {"selected": True, "text": ["All"] if many else "All", "value": ["$__all"] if many else "$__all"}
     picked = {"selected": True, "text": [chosen], "value": [chosen]} if chosen else everything
@@ -379,14 +379,14 @@ def variable(name: str, label: str, values: str, many=False, all_of="", regex=""
             "definition": values,
             "query": {"query": values, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
             "regex": regex,
-            # When the time changes: units come and go.
+            # 2: ask again when the time range changes, because units come and go.
             "refresh": 2,
             "sort": 1,
             "multi": many,
             "includeAll": some,
             "options": [],
             "hide": hide,
-            # Where one has to be chosen, Grafana takes the first.
+            # If one value must be selected, Grafana takes the first.
         }
         | ({"current": picked} if some else {})
         | ({"allValue": all_of} if all_of else {})
@@ -394,7 +394,7 @@ def variable(name: str, label: str, values: str, many=False, all_of="", regex=""
 
 
 def job() -> dict:
-    """By what an exporter serves and not by a name, which is anybody's choice."""
+    """Jobs that serve systemd_up: the name of a job is up to the operator."""
     return variable("job", "Job", "label_values(systemd_up, job)", many=True)
 
 
@@ -403,7 +403,7 @@ def host() -> dict:
 
 
 def annotation(name: str, expr: str, title: str, text: str, tags: str, color: str) -> dict:
-    """A mark where the query is 1, which is asked each minute."""
+    """A mark where the query is not 0, evaluated every minute."""
     return {
         "name": name,
         "datasource": DATASOURCE,
@@ -418,19 +418,19 @@ def annotation(name: str, expr: str, title: str, text: str, tags: str, color: st
 
 
 def reloads(hosts: str) -> dict:
-    """The daemon-reloads of hosts."""
+    """Annotations for daemon-reloads."""
     return annotation(
         "Daemon-reloads",
         otherwise(f"sum by (instance) ({happened(of('systemd_reloads_total', hosts))}) > 0", "no reload"),
         "Daemon-reload on {{instance}}",
-        "systemd has read its configuration again.",
+        "systemd reloaded its configuration.",
         "instance",
         "blue",
     )
 
 
 def place(rows: list) -> list:
-    """Numbers the panels and gives each its place: rows are (title, closed, [(height, panels)])."""
+    """Sets the ids and positions of panels. Rows are (title, closed, [(height, panels)])."""
     placed, y, number = [], 0, 0
     for title, closed, lines in rows:
         inside = []

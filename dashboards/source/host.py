@@ -1,4 +1,4 @@
-"""Host: what is wrong on one host, what happened, and what uses it."""
+"""Host: problems, events and resource use of one host."""
 
 from grafana import (
     BAD,
@@ -55,7 +55,7 @@ RESTARTS = of("systemd_service_restart_total", HOST)
 FAILURES = of("systemd_failures_total", HOST)
 TRANSITIONS = of("systemd_transitions_total", HOST)
 
-# From a row of a table, and from a line of a graph.
+# Links from a row of a table and from a line of a graph.
 ROW = to_unit("${__data.fields.name}", "${instance}")
 LINE = to_unit("${__field.labels.name}", "${instance}")
 UNIT_COLUMN = linked("name", ROW, 260)
@@ -63,7 +63,7 @@ UNIT_COLUMN = linked("name", ROW, 260)
 overview = [
     stat(
         "State",
-        "What the system manager says of itself; 'no answer' where it does not.",
+        "System state (systemctl is-system-running), or 'no answer' if systemd does not answer.",
         now(otherwise(f"max({system_state(HOST)})", "no answer", 7), OR_ABSENT),
         3,
         mappings=states(SYSTEM_STATES, SILENT),
@@ -71,50 +71,55 @@ overview = [
     stat("Failed units", "Units in the failed state.", now(f"max({of('systemd_failed_units', HOST)})"), 3, look=BAD),
     stat(
         "Jobs queued",
-        "Jobs that wait or run.",
+        "Jobs in the queue, waiting and running.",
         now(f"sum({of('systemd_jobs', HOST)})"),
         3,
         look=steps((None, "green"), (10, "orange")),
     ),
     stat(
         "Oldest job",
-        "How long the oldest job has been in the queue.",
+        "Age of the oldest job in the queue.",
         now(otherwise(f"max({of('systemd_job_oldest_age_seconds', HOST)})", "empty queue")),
         3,
         unit="s",
         look=steps((None, "green"), (90, "orange"), (900, "red")),
     ),
     stat(
-        "Reloads",
-        "How often systemd read its configuration again, in the time shown.",
+        "Daemon-reloads",
+        "Number of daemon-reloads in the time range.",
         now(f"max({during(of('systemd_reloads_total', HOST))})"),
         3,
     ),
     stat(
         "Booted",
-        "When the kernel handed over to systemd.",
+        "When the kernel started systemd (the Userspace time of systemd).",
         now(f"""1000 * max({of('systemd_boot_time_seconds', HOST, 'stage="Userspace"')})"""),
         3,
         unit="dateTimeFromNow",
     ),
-    stat("systemd", "Its version.", now(f"max by (version) ({of('systemd_version', HOST)})", "{{version}}"), 3, text="name"),
+    stat(
+        "systemd",
+        "Version of systemd.",
+        now(f"max by (version) ({of('systemd_version', HOST)})", "{{version}}"),
+        3,
+        text="name",
+    ),
     stat(
         "Machine",
-        "The architecture, and what virtualizes it, if anything does.",
+        "Architecture, and the virtualization if there is one.",
         now(f"max by (architecture, virtualization) ({of('systemd_info', HOST)})", "{{architecture}} {{virtualization}}"),
         3,
         text="name",
     ),
 ]
 
-# Chosen once for the whole time, so that they are the same ones at each point.
-restless = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total', HOST), '@ end()')}))"
+# Chosen once for the whole time range, so that each point shows the same units.
+busiest = f"topk(10, sum by (name) ({during(of('systemd_unit_transitions_total', HOST), '@ end()')}))"
 
 wrong = [
     wrong_now(
-        "Units that have failed, cannot be loaded, do not run though they are wanted, are frozen, wait for a restart, or have"
-        " changed files; timers that are stuck; reloads that failed in the time shown; and types of units that systemd"
-        " refuses to list.",
+        "Units that failed, cannot be loaded, are wanted but inactive, are frozen, wait for a restart, or have changed"
+        " files; stuck timers; reloads that failed in the time range; unit types that systemd refuses to list.",
         [
             *problems(HOST),
             problem("systemd refuses to list this type", of("systemd_exporter_listing_refused", HOST)),
@@ -123,11 +128,11 @@ wrong = [
         overrides=[UNIT_COLUMN],
     ),
     timeline(
-        "The most restless units",
-        "The states of the ten units that changed theirs most often in the time shown.",
+        "Units with the most transitions",
+        "States of the ten units that changed state most often in the time range.",
         [
             query(
-                otherwise(f"{unit_state(HOST)} and on (name) {restless}", "no transition"),
+                otherwise(f"{unit_state(HOST)} and on (name) {busiest}", "no transition"),
                 "{{name}}" + OR_ABSENT,
             )
         ],
@@ -140,7 +145,7 @@ wrong = [
 events = [
     graph(
         "Transitions",
-        "Entries of units into a state.",
+        "State changes of units, by the state that they entered.",
         [query(f"sum by (state) ({each(TRANSITIONS)})", "{{state}}")],
         8,
         bars=True,
@@ -149,7 +154,7 @@ events = [
     failures(HOST),
     graph(
         "Restarts",
-        "Restarts by systemd, of the services that have most of them.",
+        "Automatic restarts (Restart=) of the ten services with the most.",
         [query(otherwise(f"topk(10, sum by (name) ({each(RESTARTS)}) > 0)", "no restart"), "{{name}}" + OR_ABSENT)],
         8,
         bars=True,
@@ -160,15 +165,15 @@ events = [
 jobs = [
     graph(
         "Job queue",
-        "Jobs that wait and that run.",
+        "Waiting and running jobs.",
         [query(f"sum by (state) ({of('systemd_jobs', HOST)})", "{{state}}")],
         8,
         stacked=True,
         axisSoftMax=1,
     ),
     graph(
-        "Jobs done by result",
-        "Jobs that left the queue, in the time from one bar to the next.",
+        "Finished jobs by result",
+        "Jobs that left the queue, per bar.",
         [query(f"sum by (result) ({each(of('systemd_jobs_completed_total', HOST))})", "{{result}}")],
         8,
         bars=True,
@@ -188,7 +193,7 @@ BUCKETS = of("systemd_job_duration_seconds_bucket", HOST)
 boot = [
     ranking(
         "Last boot",
-        "How long its phases took, as systemd-analyze tells it.",
+        "Duration of the boot phases, as in systemd-analyze.",
         now(
             otherwise(f"sort_desc(max by (phase) ({of('systemd_boot_duration_seconds', HOST)}))", "not finished"),
             "{{phase}}" + OR_ABSENT,
@@ -199,7 +204,7 @@ boot = [
     ),
     ranking(
         "Slowest starts",
-        "How long the last start of a unit took, from its beginning until it was active.",
+        "Duration of the last start of a unit, until it was active.",
         now(
             otherwise(
                 f"sort_desc(topk(10, max by (name) ({of('systemd_unit_active_enter_time_seconds', HOST)}"
@@ -214,8 +219,8 @@ boot = [
         links=[LINE],
     ),
     ranking(
-        "Jobs take",
-        "19 of 20 jobs of a type were in the queue for no longer than that, in the time shown.",
+        "Job duration (95 %)",
+        "Time in the queue that 95 % of the jobs of a type stayed below, in the time range.",
         now(
             otherwise(f"sort_desc(histogram_quantile(0.95, sum by (type, le) ({during(BUCKETS)})) >= 0)", "no job"),
             "{{type}}" + OR_ABSENT,
@@ -228,7 +233,7 @@ boot = [
 
 
 def top(title: str, description: str, series: str, missing: str, unit: str, legend: str = "{{name}}", by: str = "name") -> dict:
-    """The ten units that use most of something at a time."""
+    """The ten units with the highest values at each point."""
     return graph(
         title,
         description,
@@ -240,17 +245,23 @@ def top(title: str, description: str, series: str, missing: str, unit: str, lege
 
 
 resources = [
-    top("CPU", "Share of one core.", rate(of("systemd_unit_cpu_seconds_total", HOST, TYPE)), "nothing counted", "percentunit"),
+    top(
+        "CPU",
+        "CPU use, as a share of one core.",
+        rate(of("systemd_unit_cpu_seconds_total", HOST, TYPE)),
+        "nothing counted",
+        "percentunit",
+    ),
     top(
         "Memory",
-        "With the caches of files. Takes the memory controller.",
+        "Memory with page cache. Needs the memory controller.",
         of("systemd_unit_memory_current_bytes", HOST, TYPE),
         "not counted",
         "bytes",
     ),
     top(
         "Reads and writes",
-        "Bytes from and to block devices. Takes the io controller, which systemd has off by default (IOAccounting=).",
+        "Bytes to and from block devices. Needs the io controller, which is off by default (IOAccounting=).",
         f"{rate(of('systemd_unit_io_read_bytes_total', HOST, TYPE))} + {rate(of('systemd_unit_io_write_bytes_total', HOST, TYPE))}",
         "not counted",
         "Bps",
@@ -260,7 +271,7 @@ resources = [
 limits = [
     top(
         "Pressure",
-        "Share of the time in which some task of the unit waited for a resource. Takes --collector.pressure.",
+        "Share of time in which some task of the unit waited for a resource. Needs --collector.pressure.",
         rate(of("systemd_unit_pressure_seconds_total", HOST, TYPE, 'kind="some"')),
         "not served",
         "percentunit",
@@ -269,14 +280,14 @@ limits = [
     ),
     top(
         "Tasks",
-        "Processes and threads. Takes the pids controller.",
+        "Processes and threads. Needs the pids controller.",
         of("systemd_unit_tasks_current", HOST, TYPE),
         "not counted",
         "none",
     ),
     top(
         "Throttled",
-        "Seconds of each second for which CPUQuota= held up the unit.",
+        "Seconds per second for which CPUQuota= throttled the unit.",
         rate(of("systemd_unit_cpu_throttled_seconds_total", HOST, TYPE)),
         "no quota enforced",
         "percentunit",
@@ -289,7 +300,7 @@ STUCK = of("systemd_timer_stuck", HOST)
 timers = [
     table(
         "Timers",
-        "When they elapsed last, when they will next, how late they are, and whether they will never elapse again.",
+        "Last and next elapse time, delay, and stuck timers, which will not elapse again.",
         {
             "Last": otherwise(f"1000 * max by (name) ({LAST})", "no timer has elapsed"),
             "Next": otherwise(f"1000 * max by (name) ({NEXT})", "no timer is waiting"),
@@ -309,7 +320,7 @@ timers = [
     ),
     table(
         "Sockets",
-        "Connections now, and those that were accepted and refused in the time shown. systemd counts them for Accept=yes.",
+        "Open connections, and those accepted and refused in the time range. systemd counts them for Accept=yes.",
         {
             "Open": otherwise(f"max by (name) ({of('systemd_socket_current_connections', HOST)})", "no socket"),
             "Accepted": otherwise(
@@ -329,7 +340,7 @@ timers = [
 exporter = [
     graph(
         "Signals",
-        "What systemd tells by itself, by member.",
+        "D-Bus signals from systemd, by member.",
         [
             query(
                 otherwise(f"sum by (signal) ({rate(of('systemd_exporter_events_total', HOST))})", "no signal"),
@@ -341,7 +352,7 @@ exporter = [
     ),
     graph(
         "Calls",
-        "What the exporter asks systemd.",
+        "D-Bus calls of the exporter, by method.",
         [
             query(
                 otherwise(f"sum by (method) ({rate(of('systemd_exporter_dbus_calls_total', HOST))})", "no call"),
@@ -352,8 +363,8 @@ exporter = [
         unit="cps",
     ),
     graph(
-        "Times",
-        "99 of 100 signals are counted, and scrapes answered, within that.",
+        "Latency (99 %)",
+        "Time within which 99 % of signals are applied and 99 % of scrapes are answered.",
         [
             query(otherwise(quantile(0.99, "systemd_exporter_event_lag_seconds", HOST), " (none)"), "signal" + OR_ABSENT),
             query(otherwise(quantile(0.99, "systemd_exporter_scrape_duration_seconds", HOST), " (none)"), "scrape" + OR_ABSENT),
@@ -362,16 +373,16 @@ exporter = [
         unit="s",
     ),
     graph(
-        "Re-reads and corrections",
-        "Corrections without a lost connection are a bug: please report them.",
+        "Resyncs and drift",
+        "Drift without a lost connection, a daemon-reload or an overflow is a bug: please report it.",
         [
             query(
                 otherwise(f"sum by (reason) ({each(of('systemd_exporter_resyncs_total', HOST))})", "none"),
-                "re-read: {{reason}}" + OR_ABSENT,
+                "resync: {{reason}}" + OR_ABSENT,
             ),
             query(
                 otherwise(f"sum by (field) ({each(of('systemd_exporter_drift_total', HOST))})", "none"),
-                "corrected: {{field}}" + OR_ABSENT,
+                "drift: {{field}}" + OR_ABSENT,
             ),
         ],
         6,
@@ -382,14 +393,14 @@ exporter = [
 DASHBOARD = dashboard(
     "unitwatch-host",
     "systemd: Host",
-    "One host: what is wrong, what happened, what its units use.",
+    "One host: problems, events, and resource use of its units.",
     [
         datasource(),
         job(),
         host(),
         variable(
             "type",
-            "Types of units that use",
+            "Unit types for resources",
             "label_values(systemd_unit_state{%s}, type)" % HOST,
             many=True,
             all_of=".+",
@@ -412,7 +423,7 @@ DASHBOARD = dashboard(
         ("Boot and jobs", False, [(8, boot)]),
         ("Top units", False, [(8, resources), (8, limits)]),
         ("Timers and sockets", False, [(8, timers)]),
-        ("unitwatch itself", True, [(8, exporter)]),
+        ("unitwatch", True, [(8, exporter)]),
     ],
     "now-6h",
 )

@@ -1,18 +1,18 @@
-"""Pieces of queries that the dashboards share.
+"""Parts of queries that the dashboards share.
 
-A query never comes back empty only because all is well: what may have nothing to tell says so in a
-series that has the label `absent` and no other (`otherwise`).
+A healthy system does not leave a panel empty: a query that may have no data falls back to a series with
+only the label `absent`, which says why (`otherwise`).
 """
 
-# The label of what stands in for nothing.
+# The label of the fallback series.
 ABSENT = "absent"
 
-# 0 wherever the recording rules are.
+# 0 if the recording rules are loaded.
 RULES_LOADED = "0 * unitwatch:threshold:restarts_in_15m"
 NO_RULES = "recording rules not loaded"
 
-# What a state is worth where many are one number: the higher, the sooner it is to be looked at.
-# Each is its number, what it is called, the states that it stands for, and its colour.
+# States as numbers, for max(): the higher, the more urgent. Each entry is the number, the name shown,
+# systemd's states that it covers, and the colour.
 UNIT_STATES = [
     (1, "inactive", "inactive", "#6e7480"),
     (2, "active", "active", "green"),
@@ -21,7 +21,7 @@ UNIT_STATES = [
     (5, "activating", "activating", "yellow"),
     (6, "failed", "failed", "red"),
 ]
-# What the active state does not show: a frozen unit is active, and a service that waits for its restart
+# The active state does not show these: a frozen unit is active, and a service that waits for its restart
 # is activating.
 HIDDEN_STATES = [
     (7, "restart pending", "systemd_service_restart_pending", "orange"),
@@ -35,7 +35,7 @@ SYSTEM_STATES = [
     (5, "degraded", "degraded", "orange"),
     (6, "maintenance", "maintenance", "red"),
 ]
-# Beside these, for a host that tells nothing.
+# For a host that does not answer.
 SILENT = (7, "no answer", "dark-red")
 
 
@@ -48,7 +48,7 @@ def either(*parts: str) -> str:
 
 
 def state(metric: str, states: list, *matchers: str) -> str:
-    """The state that has the value 1, as its number."""
+    """The current state, as its number."""
     numbers = []
     for number, _, words, _ in states:
         chosen = of(metric, *matchers, f'state=~"{words}"')
@@ -57,7 +57,7 @@ def state(metric: str, states: list, *matchers: str) -> str:
 
 
 def unit_state(*matchers: str) -> str:
-    """The state of each unit as its number, also those that the active state does not show."""
+    """The current state of each unit as its number, with the hidden states."""
     hidden = [f"{number} * {of(metric, *matchers)}" for number, _, metric, _ in HIDDEN_STATES]
     return f"max by (instance, job, name) {either(*hidden, state('systemd_unit_state', UNIT_STATES, *matchers))}"
 
@@ -71,8 +71,8 @@ def problem(words: str, expr: str) -> str:
 
 
 def problems(*matchers: str) -> list[str]:
-    """What is wrong with units now. Failed reloads of the time shown are part of it: the unit still runs with
-    its old configuration."""
+    """Problems of units now. Includes reloads that failed in the time range: the unit still runs with its
+    old configuration."""
     return [
         problem("failed", of("systemd_unit_state", *matchers, 'state="failed"') + " == 1"),
         problem("cannot be loaded", of("systemd_unit_load_error", *matchers)),
@@ -86,17 +86,17 @@ def problems(*matchers: str) -> list[str]:
 
 
 def during(series: str, at: str = "") -> str:
-    """What a counter counted within the dashboard's time: to the unit, where increase() would
-    extrapolate. Of a counter that is younger it is all, so of a Prometheus that is, too."""
+    """The exact increase of a counter in the time range, where increase() would extrapolate. For a counter
+    that is younger than the range, or a younger Prometheus, it is the whole count."""
     series = f"{series} {at}".rstrip()
     return either(f"({series} - {series} offset $__range) >= 0", series)
 
 
 def each(series: str) -> str:
-    """What it counted between one point of a graph and the next: the bars add up to the whole.
-    After a reset it is what was counted since."""
+    """The increase between two points of a graph: the bars add up to the total. After a reset it is the
+    count since the reset."""
     before = f"{series} offset $__interval"
-    # Nearly always the second part is empty, and then it costs little.
+    # The second part is nearly always empty and then cheap.
     return either(f"({series} - {before}) >= 0", f"({series} < {before})")
 
 
@@ -105,13 +105,12 @@ def rate(series: str) -> str:
 
 
 def happened(series: str) -> str:
-    """For annotations: more than 0 where it counted something."""
+    """For annotations: more than 0 where the counter rose."""
     return f"increase({series}[$__rate_interval])"
 
 
-# The failures of a unit have a series from the first failure on, which each() and happened() do not
-# see. A series that comes back with a unit after a while is no failure: the host's counter did not
-# rise then.
+# A unit's failure counter appears with its first failure, which each() and happened() miss. A series may
+# also come back with its unit: that is not a failure, and the host's counter does not rise.
 
 
 def each_failure(host: str, unit: str) -> str:
@@ -126,12 +125,12 @@ def failed(host: str, unit: str) -> str:
 
 
 def first(series: str, span: str, rose: str) -> str:
-    """A series that was not there before, if the host's counter rose meanwhile."""
+    """A series that is new, if the host's counter rose too."""
     return f"(({series} unless {series} offset {span}) and on (instance, job, type, result) {rose})"
 
 
 def each_reload_failure(unit: str) -> str:
-    """The failed reloads of a unit. The first one makes the series: it counts if the unit was there before."""
+    """Failed reloads of a unit. The series appears with the first one, which counts if the unit existed before."""
     ours = of("systemd_unit_reload_failures_total", unit)
     before = f"{of('systemd_unit_state', unit)} offset $__interval"
     first_one = f"({ours} unless {ours} offset $__interval and on (instance, job, name) {before})"
@@ -139,20 +138,20 @@ def each_reload_failure(unit: str) -> str:
 
 
 def quantile(share: float, histogram: str, *matchers: str) -> str:
-    """Of what was observed lately, and nothing where nothing was."""
+    """A recent quantile; no data without observations."""
     return f"histogram_quantile({share}, sum by (le) ({rate(of(histogram + '_bucket', *matchers))})) >= 0"
 
 
 def worded(value: str, words: str) -> str:
-    """What stands in for no answer."""
+    """A fallback series with a text."""
     return f'label_replace({value}, "{ABSENT}", "{words}", "", "")'
 
 
 def otherwise(query: str, words: str, value: int = 0) -> str:
-    """The query, or the words where that has no answer."""
+    """The query, or the text if it has no data."""
     return f"({query}) or on () {worded(f'vector({value})', words)}"
 
 
 def recorded(query: str, words: str) -> str:
-    """The same of what the recording rules record, which says so where they are not loaded."""
+    """The same for recording rules, with another text if they are not loaded."""
     return otherwise(f"({query}) or on () {worded(RULES_LOADED, words)}", NO_RULES)

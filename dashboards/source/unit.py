@@ -1,4 +1,4 @@
-"""Unit: one unit of one host, through and through."""
+"""Unit: state, events and resource use of one unit."""
 
 from grafana import (
     BAD,
@@ -42,7 +42,7 @@ from promql import (
 HOST = 'job=~"$job",instance="$instance"'
 NAME = 'name="$name"'
 UNIT = f"{HOST},{NAME}"
-# The timer and the socket that start it by default: of its name.
+# The timer and the socket of the same name, which start it by default.
 TIMER = HOST + ',name="${base}.timer"'
 SOCKET = HOST + ',name="${base}.socket"'
 
@@ -53,13 +53,13 @@ RELOAD_FAILURES = of("systemd_unit_reload_failures_total", UNIT)
 NEXT = of("systemd_timer_next_trigger_seconds", TIMER)
 LAST = of("systemd_timer_last_trigger_seconds", TIMER)
 
-# What a panel shows where there is no number, and where a timer will not elapse again.
+# Values for "no number" and for a timer that will not elapse again.
 NONE = -1
 STUCK = -2
 
 
 def number(title, description, expr, missing, width=3, names=None, **further) -> dict:
-    """A number, or in words why there is none; `names` has the words for further values."""
+    """A number, or the reason why there is none. `names` has the texts for further values."""
     target = now(otherwise(expr, missing, NONE), further.pop("legend", ""))
     return stat(title, description, target, width, mappings=words({NONE: missing} | (names or {})), **further)
 
@@ -67,14 +67,14 @@ def number(title, description, expr, missing, width=3, names=None, **further) ->
 overview = [
     stat(
         "State",
-        "Its active state, or that it is frozen or waits for its restart.",
+        "Active state, or frozen, or restart pending.",
         now(otherwise(f"max({unit_state(UNIT)})", "not loaded", 0), OR_ABSENT),
         3,
         mappings=unit_states((0, "not loaded", "#6e7480")),
     ),
     number(
         "Active since",
-        "When it last became active, while it is.",
+        "When the unit became active, if it is active now.",
         f"1000 * max({of('systemd_unit_active_enter_time_seconds', UNIT)} and on (instance, job, name) "
         f"""({of('systemd_unit_state', UNIT, 'state=~"active|reloading|refreshing"')} == 1))""",
         "not active",
@@ -82,7 +82,7 @@ overview = [
     ),
     stat(
         "Last result",
-        "What systemd says of the last run of a service.",
+        "Result of the last run of the service.",
         now(otherwise(f"max by (result) ({of('systemd_service_last_result', UNIT)})", "success"), "{{result}}" + OR_ABSENT),
         3,
         look=BAD,
@@ -90,20 +90,27 @@ overview = [
     ),
     number(
         "Last exit",
-        "The exit status of its main process or, where the code is killed or dumped, the number of the signal that ended it.",
+        "Exit status of the main process, or the signal number if the code is killed or dumped.",
         f"max by (code) ({of('systemd_service_last_exit_status', UNIT)})",
         "never ended",
         look=BAD,
         legend="{{code}}",
         text="value_and_name",
     ),
-    number("Starts", "Whoever asked for them, in the time shown.", f"max({during(STARTS)})", "never started", width=2),
-    number("Failures", "Runs that failed, in the time shown.", f"sum({during(FAILURES)})", "none", width=2, look=BAD),
-    number("Failed reloads", "In the time shown.", f"sum({during(RELOAD_FAILURES)})", "none", look=BAD),
-    number("Restarts", "By systemd, in the time shown.", f"max({during(RESTARTS)})", "not a service", width=2, look=ODD),
+    number("Starts", "Starts in the time range, whatever the cause.", f"max({during(STARTS)})", "never started", width=2),
+    number("Failures", "Failed runs in the time range.", f"sum({during(FAILURES)})", "none", width=2, look=BAD),
+    number("Failed reloads", "Failed reloads in the time range.", f"sum({during(RELOAD_FAILURES)})", "none", look=BAD),
+    number(
+        "Restarts",
+        "Automatic restarts (Restart=) in the time range.",
+        f"max({during(RESTARTS)})",
+        "not a service",
+        width=2,
+        look=ODD,
+    ),
     stat(
         "Kind",
-        "The type of a service, the file system of a mount.",
+        "Type= of a service, file system of a mount, and unit type.",
         now(
             otherwise(
                 f"max by (type, service_type, mount_type) ({of('systemd_unit_info', UNIT)})"
@@ -120,19 +127,18 @@ overview = [
 line = [
     timeline(
         "State over time",
-        "Its active state, or that it is frozen or waits for its restart. What comes and goes between two scrapes is in the"
-        " counts below.",
+        "Active state, or frozen, or restart pending. States shorter than a scrape interval are only in the counts below.",
         [query(otherwise(unit_state(UNIT), "not loaded"), "{{name}}" + OR_ABSENT)],
         16,
         unit_states((0, "not loaded", "#6e7480")),
     ),
-    wrong_now("Also reloads that failed in the time shown.", problems(UNIT), 8, hidden=["name", "type"]),
+    wrong_now("Problems of this unit, with reloads that failed in the time range.", problems(UNIT), 8, hidden=["name", "type"]),
 ]
 
 events = [
     graph(
         "Starts and restarts",
-        "Starts by whoever it was; restarts are those of them that systemd made by itself.",
+        "Starts whatever the cause, and the automatic restarts (Restart=) among them.",
         [
             query(otherwise(f"sum({each(STARTS)})", "no"), OR_ABSENT + " starts"),
             query(otherwise(f"sum({each(RESTARTS)})", "no"), OR_ABSENT + " restarts"),
@@ -142,7 +148,7 @@ events = [
     ),
     graph(
         "Failures by result",
-        "Runs that failed, and reloads that failed, by what systemd says of their end.",
+        "Failed runs and failed reloads, by result.",
         [
             query(otherwise(f"sum by (result) ({each_failure(HOST, NAME)})", "no failure"), "{{result}}" + OR_ABSENT),
             query(
@@ -156,7 +162,7 @@ events = [
     ),
     graph(
         "Transitions",
-        "Entries into a state, also those that were over before the next scrape.",
+        "State changes by the state entered, with those that ended before the next scrape.",
         [
             query(
                 otherwise(f"sum by (state) ({each(of('systemd_unit_transitions_total', UNIT))})", "no transition"),
@@ -178,10 +184,10 @@ def level(metric: str, legend: str, missing: str) -> dict:
     return query(otherwise(f"max({of(metric, UNIT)})", missing), f"{legend} {OR_ABSENT}")
 
 
-# A limit is a line and no area.
+# Limits are dashed lines without an area.
 LIMITS = [
     {
-        "matcher": {"id": "byRegexp", "options": "/^(limit|slowed down at)/"},
+        "matcher": {"id": "byRegexp", "options": "/^(limit|throttled above)/"},
         "properties": [
             {"id": "custom.lineStyle", "value": {"dash": [8, 6], "fill": "dash"}},
             {"id": "custom.fillOpacity", "value": 0},
@@ -193,7 +199,7 @@ LIMITS = [
 resources = [
     graph(
         "CPU",
-        "Share of one core, in user and kernel mode; and the seconds of each second for which CPUQuota= held it up.",
+        "CPU use by mode, as a share of one core, and seconds per second for which CPUQuota= throttled the unit.",
         [
             used(rate(of("systemd_unit_cpu_seconds_total", UNIT)), "mode", "nothing counted", "{{mode}}"),
             used(rate(of("systemd_unit_cpu_throttled_seconds_total", UNIT)), "name", "no quota enforced", "throttled "),
@@ -203,12 +209,12 @@ resources = [
     ),
     graph(
         "Memory",
-        "With the caches of files, against its limits. Takes the memory controller.",
+        "Memory with page cache, and its limits. Needs the memory controller.",
         [
             level("systemd_unit_memory_current_bytes", "used", "(not counted)"),
             level("systemd_unit_memory_peak_bytes", "peak", "(not counted)"),
             level("systemd_unit_memory_swap_current_bytes", "swap", "(not counted)"),
-            level("systemd_unit_memory_high_bytes", "slowed down at", "(none)"),
+            level("systemd_unit_memory_high_bytes", "throttled above", "(none)"),
             level("systemd_unit_memory_max_bytes", "limit", "(none)"),
         ],
         8,
@@ -217,7 +223,7 @@ resources = [
     ),
     graph(
         "Tasks",
-        "Processes and threads, against TasksMax=. Takes the pids controller.",
+        "Processes and threads, and TasksMax=. Needs the pids controller.",
         [
             level("systemd_unit_tasks_current", "tasks", "(not counted)"),
             level("systemd_unit_tasks_max", "limit", "(none)"),
@@ -230,7 +236,7 @@ resources = [
 traffic = [
     graph(
         "Reads and writes",
-        "Bytes from and to block devices. Takes the io controller, which systemd has off by default (IOAccounting=).",
+        "Bytes to and from block devices. Needs the io controller, which is off by default (IOAccounting=).",
         [
             used(rate(of("systemd_unit_io_read_bytes_total", UNIT)), "name", " (not counted)", "read"),
             used(rate(of("systemd_unit_io_write_bytes_total", UNIT)), "name", " (not counted)", "written"),
@@ -240,7 +246,7 @@ traffic = [
     ),
     graph(
         "Pressure",
-        "Share of the time in which some task waited for a resource. Takes --collector.pressure.",
+        "Share of time in which some task waited for a resource. Needs --collector.pressure.",
         [
             used(
                 rate(of("systemd_unit_pressure_seconds_total", UNIT, 'kind="some"')), "resource", "not served", "{{resource}}"
@@ -251,7 +257,7 @@ traffic = [
     ),
     graph(
         "IP traffic",
-        "Takes IPAccounting=.",
+        "Bytes received and sent. Needs IPAccounting=.",
         [
             used(rate(of("systemd_service_ip_ingress_bytes_total", UNIT)), "name", " (not counted)", "received"),
             used(rate(of("systemd_service_ip_egress_bytes_total", UNIT)), "name", " (not counted)", "sent"),
@@ -261,7 +267,7 @@ traffic = [
     ),
     graph(
         "Memory events",
-        "How often it met a limit of its memory, or was killed for it. Takes the memory controller.",
+        "Memory limits reached and OOM kills (memory.events). Needs the memory controller.",
         [used(each(of("systemd_unit_memory_events_total", UNIT)), "event", "not counted", "{{event}}")],
         6,
         bars=True,
@@ -271,17 +277,17 @@ traffic = [
 
 started_by = [
     number(
-        "Timer elapses",
-        "The timer of its name. A stuck one is active, repeats, and will not elapse again.",
+        "Next elapse",
+        "For the timer of the same name. A stuck timer is active and recurring, and will not elapse again.",
         f"1000 * max({NEXT}) or on () {STUCK} * max({of('systemd_timer_stuck', TIMER)})",
         "no timer waits",
         names={STUCK: ("stuck", "red")},
         unit="dateTimeFromNow",
     ),
-    number("Timer elapsed", "The timer of its name.", f"1000 * max({LAST})", "no timer did", unit="dateTimeFromNow"),
+    number("Last elapse", "For the timer of the same name.", f"1000 * max({LAST})", "no timer did", unit="dateTimeFromNow"),
     number(
-        "Timer is late by",
-        "How long ago it should have elapsed.",
+        "Timer delay",
+        "How long ago the timer should have elapsed.",
         f"clamp_min(time() - max({NEXT}), 0)",
         "no timer waits",
         unit="s",
@@ -289,7 +295,7 @@ started_by = [
     ),
     graph(
         "Connections",
-        "Those that the socket of its name has open. systemd counts them for Accept=yes.",
+        "Open connections of the socket of the same name. systemd counts them for Accept=yes.",
         [
             query(
                 otherwise(f"max by (name) ({of('systemd_socket_current_connections', SOCKET)})", "no socket"),
@@ -300,8 +306,8 @@ started_by = [
         links=[to_unit("${__field.labels.name}", "${instance}")],
     ),
     graph(
-        "Connections that came",
-        "To the socket of its name.",
+        "Accepted and refused connections",
+        "For the socket of the same name.",
         [
             query(
                 otherwise(f"sum({each(of('systemd_socket_accepted_connections_total', SOCKET))})", " (no socket)"),
@@ -321,14 +327,14 @@ started_by = [
 DASHBOARD = dashboard(
     "unitwatch-unit",
     "systemd: Unit",
-    "One unit of one host: its states, starts and failures, what it uses, and what starts it.",
+    "One unit of one host: state, starts and failures, resource use, and its timer and socket.",
     [
         datasource(),
         job(),
         host(),
         variable("type", "Type", "label_values(systemd_unit_state{%s}, type)" % HOST, all_of=".+"),
         variable("name", "Unit", 'label_values(systemd_unit_state{%s,type=~"$type"}, name)' % HOST),
-        # An instance goes by its template: that is what a socket starts.
+        # For an instance, the name of its template: that is what a socket starts.
         variable("base", "", "label_values(systemd_unit_state{%s}, name)" % UNIT, regex=r"/^(.+?)(?:@.*)?\.[a-z]+$/", hide=2),
     ],
     [
@@ -345,7 +351,7 @@ DASHBOARD = dashboard(
     [
         ("", False, [(4, overview), (4, line), (8, events)]),
         ("Resources", False, [(8, resources), (8, traffic)]),
-        ("What starts it", False, [(7, started_by)]),
+        ("Timer and socket", False, [(7, started_by)]),
     ],
     "now-6h",
 )
