@@ -25,7 +25,7 @@ use self::{
 use crate::{
     clock,
     inventory::{Admits, Inventory, needs::Needs, record::Record, snapshot::Snapshot},
-    selection::filter::Slices,
+    selection::filter::UnitFilter,
     selection::rollup::Rollups,
     systemd::{address::Address, link::Link},
     telemetry::{LabelValue, Telemetry},
@@ -48,23 +48,20 @@ const MAX_WAITING: usize = 1024;
 const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence", "sub_state"];
 
 /// What to watch, and how.
+#[derive(Clone, Debug)]
 pub struct WatchSettings {
-    /// The ways to the manager, tried in this order.
+    /// The addresses of the manager, in the order to try them.
     pub addresses: Vec<Address>,
-    /// Which units are exported.
-    pub admits: Admits,
-    /// In which slices they have to be.
-    pub slices: Slices,
-    /// Which units are told of as one.
+    /// The units to serve; `None` for all of them.
+    pub units: Option<UnitFilter>,
+    /// The units to serve as roll-ups.
     pub rollups: Rollups,
-    /// How often the table is compared with a listing.
+    /// The interval between comparisons of the inventory with a listing of all units.
     pub reconcile_interval: Duration,
-    /// How long the counters of a unit that has left are served.
+    /// How long the counters of a gone unit are served.
     pub retention: Duration,
-    /// What is wanted besides what is always read.
-    pub wants: Needs,
-    /// What an earlier life of the exporter has kept.
-    pub record: Option<Record>,
+    /// What to read besides what every scrape needs.
+    pub needs: Needs,
 }
 
 /// What is known, for whoever wants to see it. Cheap to clone.
@@ -109,8 +106,13 @@ struct Shared {
     telemetry: Arc<Telemetry>,
 }
 
-/// Makes the two sides of a watch; nothing is watched until [`Watcher::run`] runs.
-pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
+/// Makes the two sides of a watch, starting from the counters of an earlier run if there are any.
+/// Nothing is watched until [`Watcher::run`] runs.
+pub fn watch(
+    settings: WatchSettings,
+    record: Option<Record>,
+    telemetry: Arc<Telemetry>,
+) -> (Watch, Watcher) {
     {
         // From zero, so that the first of each shows as an increase.
         let mut totals = telemetry.totals();
@@ -125,9 +127,14 @@ pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watc
         was_in_sync: false,
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
-    let inventory = Inventory::new(settings.admits, retention, settings.wants);
-    let mut inventory = inventory.only_in(settings.slices).rolling_up(settings.rollups);
-    if let Some(record) = settings.record {
+    let slices = settings.units.as_ref().map(|units| units.slices.clone()).unwrap_or_default();
+    let admits: Admits = match settings.units {
+        Some(units) => Box::new(move |name| units.admits(name)),
+        None => Box::new(|_| true),
+    };
+    let inventory = Inventory::new(admits, retention, settings.needs);
+    let mut inventory = inventory.only_in(slices).rolling_up(settings.rollups);
+    if let Some(record) = record {
         inventory.recall(record);
     }
     let shared = Arc::new(Shared {

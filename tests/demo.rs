@@ -110,7 +110,7 @@ async fn the_bus_can_be_restarted_and_killed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sample_units_are_in_the_states_they_claim() {
-    let check = async |manager: &PrivateManager, _: demo::Announce| {
+    let check = async |manager: &PrivateManager| {
         let is = async |unit: &str, property: &str, value: &str| {
             let what = format!("{unit} has {property}={value}");
             until(&what, || show(manager, unit, property) == value).await;

@@ -13,7 +13,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use unitwatch::unit_file;
+use unitwatch::commands::unit_file;
 
 /// The most that `systemd-analyze security` may find, in tenths.
 const MAX_EXPOSURE: &str = "15";

@@ -1,5 +1,7 @@
 //! The units that the demo shows, one for each thing that units do, and what to look for.
 
+use std::path::Path;
+
 use super::directories::SampleUnit;
 
 /// The sample socket, in the runtime directory.
@@ -76,7 +78,8 @@ pub(super) const UNITS: &[SampleUnit<'static>] = &[
 ];
 
 /// What the user reads once the metrics of the manager are served at `url`.
-pub(super) fn guide(url: &str, runtime_dir: &str) -> String {
+pub fn guide(url: &str, runtime_dir: &Path) -> String {
+    let runtime_dir = runtime_dir.display();
     format!(
         "\
 A private systemd is running with a handful of sample units. Its metrics:
