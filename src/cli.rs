@@ -42,20 +42,25 @@ pub struct Args {
     #[arg(default_value = r".+\.(device)")]
     pub unit_exclude: Value,
 
-    /// Unit types to serve, such as service,socket; repeatable. Both patterns still apply
+    /// Unit types to serve, such as service,socket; repeatable
+    ///
+    /// A unit has to pass both patterns too.
     #[arg(long = "systemd.collector.unit-type", value_name = "TYPE", default_value = "all")]
     pub unit_type: Vec<Value>,
 
-    /// Slices whose units to serve, including the slices below them, such as
-    /// system.slice,user.slice; repeatable. Leaves out units that are in no slice, such as timers
-    /// and targets
+    /// Slices whose units to serve, such as system.slice,user.slice; repeatable
+    ///
+    /// Includes the slices below them. Leaves out units that are in no slice, such as timers and
+    /// targets.
     #[arg(long = "systemd.collector.slice", value_name = "SLICE")]
     pub slice: Vec<Value>,
 
-    /// Roll-ups to serve instead of their units, such as instances,scopes; repeatable. instances
-    /// makes one roll-up of each template's instances, under the template's name; scopes makes one
-    /// of each slice's scopes, such as `user-1000.slice/*.scope`. A roll-up has the number of its
-    /// units in each state, their events, tasks and memory. Unit filters apply to each unit first
+    /// Roll-ups to serve instead of their units: instances, scopes or both; repeatable
+    ///
+    /// `instances` makes one roll-up of each template's instances, under the template's name;
+    /// `scopes` makes one of each slice's scopes, such as `user-1000.slice/*.scope`. A roll-up has
+    /// the number of its units in each state, their events, tasks and memory. The unit filters
+    /// apply to each unit first.
     #[arg(long = "systemd.collector.sum", value_name = "ROLL-UP")]
     pub sum: Vec<Value>,
 
@@ -84,8 +89,9 @@ pub struct Args {
     #[arg(long = "systemd.collector.enable-ip-accounting", value_name = SWITCH)]
     pub enable_ip_accounting: Value,
 
-    /// Interval between full comparisons with systemd, 1s to 24h; differences are corrected and
-    /// counted
+    /// Interval between full comparisons with systemd, 1s to 24h
+    ///
+    /// Differences are corrected and counted.
     #[arg(long = "systemd.collector.reconcile-interval", value_name = "DURATION")]
     #[arg(default_value = "5m")]
     pub reconcile_interval: Value,
@@ -94,18 +100,23 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "15m")]
     pub retention: Value,
 
-    /// Maximum number of series of one metric; 0 for no limit. Units beyond it are left out of
-    /// every metric: first units without a state, then the last by name, then roll-ups
+    /// Maximum number of series of one metric; 0 for no limit
+    ///
+    /// Units beyond it are left out of every metric: first units without a state, then the last by
+    /// name, then roll-ups.
     #[arg(long, value_name = "NUMBER", default_value = "100000")]
     pub max_series: Value,
 
-    /// Exporter whose metrics to serve too, under their own names: node_exporter, for its systemd
-    /// collector; repeatable
+    /// Exporter whose metrics to serve too: node_exporter; repeatable
+    ///
+    /// Serves the metrics of node_exporter's systemd collector under their own names.
     #[arg(long, value_name = "EXPORTER")]
     pub compat: Vec<Value>,
 
-    /// Address to listen on: `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or
-    /// `unix:@name`; repeatable, and separated by commas in the environment variable
+    /// Address to listen on; repeatable
+    ///
+    /// Such as `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or `unix:@name`.
+    /// In the environment variable commas separate several.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9558")]
     pub listen_address: Vec<Value>,
 
