@@ -1,7 +1,5 @@
-//! Trying unitwatch without touching one's system: a private, real `systemd --user` manager with
-//! sample units.
-//!
-//! The tests' harness is the same code ([`PrivateManager`]).
+//! A private `systemd --user` manager with sample units, to try unitwatch out without touching the
+//! machine's systemd. The tests use the same [`PrivateManager`].
 
 mod directories;
 mod journal;
@@ -28,19 +26,19 @@ pub use self::{
     samples::guide,
 };
 
-/// How often the demo itself connects to its sample socket.
-const VISIT_INTERVAL: Duration = Duration::from_secs(5);
+/// How often the demo connects to its sample socket.
+const CONNECT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long one such visit may take.
-const VISIT_DEADLINE: Duration = Duration::from_secs(3);
+/// How long one connection may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Why the demo ended other than by being told to.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// There is no private manager to show.
+    /// The private manager did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The manager ended under the demo.
+    /// The private manager ended before the demo.
     #[error("the private systemd of the demo ended by itself{0}")]
     Ended(String),
     /// The metrics could not be served.
@@ -78,7 +76,7 @@ pub async fn run(
         () = end => Ok(()),
         served = serve(&manager) => served.map_err(DemoError::Serve),
         log = manager.ended() => Err(DemoError::Ended(log)),
-        never = visit(manager.runtime_dir()) => match never {},
+        never = connect(manager.runtime_dir()) => match never {},
     };
     match (served, manager.stop().await) {
         (Ok(()), stopped) => Ok(stopped?),
@@ -91,23 +89,23 @@ pub async fn run(
     }
 }
 
-/// Connects to the sample socket now and then, so that its counters have something to count.
-async fn visit(runtime_dir: &Path) -> std::convert::Infallible {
+/// Connects to the sample socket at an interval, so that its counters rise.
+async fn connect(runtime_dir: &Path) -> std::convert::Infallible {
     let socket = runtime_dir.join(samples::SOCKET);
-    let mut interval = time::interval(VISIT_INTERVAL);
+    let mut interval = time::interval(CONNECT_INTERVAL);
     loop {
         interval.tick().await;
-        let visit = async {
+        let exchange = async {
             let mut stream = UnixStream::connect(&socket).await?;
             stream.write_all(b"hello\n").await?;
             stream.shutdown().await?;
             stream.take(64).read_to_end(&mut Vec::new()).await
         };
-        // The user may have stopped the socket: that is theirs to try.
-        match time::timeout(VISIT_DEADLINE, visit).await {
+        // Fails while the user has stopped the socket.
+        match time::timeout(CONNECT_DEADLINE, exchange).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the sample socket refused a visit"),
-            Err(_) => tracing::debug!("the sample socket did not answer a visit"),
+            Ok(Err(error)) => tracing::debug!(%error, "cannot talk to the sample socket"),
+            Err(_) => tracing::debug!("the sample socket did not answer in time"),
         }
     }
 }
