@@ -1,6 +1,6 @@
 # unitwatch on NixOS: `imports = [ ./unitwatch/module.nix ]; services.unitwatch.enable = true;`
 #
-# The sandbox is the one of packaging/unitwatch.service, read from there.
+# The sandbox is that of packaging/unitwatch.service.
 { config, lib, pkgs, utils, ... }:
 
 let
@@ -12,30 +12,30 @@ let
   # === The unit ===
 
   lines = lib.splitString "\n" (readFile ./packaging/unitwatch.service);
-  # A comment is no pair, and neither is a section.
+  # Skips comments and sections.
   pairs = filter (pair: pair != null) (map (match "([A-Za-z]+)=(.*)") lines);
-  # What stands once is a word, what stands several times a list.
+  # A key that occurs several times has a list.
   keyed = lib.groupBy (pair: elemAt pair 0) pairs;
   unit = lib.mapAttrs
     (_: found:
       let values = map (pair: elemAt pair 1) found;
       in if length values == 1 then elemAt values 0 else values)
     keyed;
-  # As `unitwatch unit-file` asks the machine: without such namespaces the unit would not start.
+  # As in `unitwatch unit-file`: without such namespaces the unit would not start.
   refuses = kind: toString (config.boot.kernel.sysctl."user.max_${kind}_namespaces" or null) == "0";
-  # Those of the other sections are options of their own here.
+  # The other sections have their own NixOS options.
   service = removeAttrs unit ([ "Description" "WantedBy" "ExecStart" "User" ]
     ++ lib.optional (refuses "user") "PrivateUsers"
     ++ lib.optional (refuses "uts") "ProtectHostname");
 
   # === The flags ===
 
-  # A list is a flag for each of its values; so an empty one is none.
+  # A list becomes one flag for each value.
   words = name: value:
     if isList value then lib.concatMap (words name) value
     else if isBool value then [ "--${name}=${lib.boolToString value}" ]
     else [ "--${name}=${toString value}" ];
-  # Options of this module by the flags that they are.
+  # The options of this module that are flags.
   named = {
     "web.listen-address" = cfg.listenAddresses;
     "systemd.collector.unit-include" = lib.toList cfg.filters.unitInclude;
@@ -76,9 +76,9 @@ let
     "node-exporter"
   ];
 
-  # === Where it listens ===
+  # === Addresses ===
 
-  # The host and the port of each address that is not a unix socket.
+  # The host and port of each TCP address.
   tcp = filter (it: it != null)
     (map (address: if lib.hasPrefix "unix:" address then null else match "(.*):([0-9]+)" address)
       cfg.listenAddresses);
@@ -108,7 +108,7 @@ in
       type = types.listOf types.str;
       default = [ ":9558" ];
       example = [ "127.0.0.1:9558" "unix:/run/unitwatch/http.sock" ];
-      description = "Where to listen: `HOST:PORT`, `unix:/run/unitwatch/NAME` or `unix:@NAME`.";
+      description = "Addresses to listen on: `HOST:PORT`, `unix:/run/unitwatch/NAME` or `unix:@NAME`.";
     };
 
     openFirewall = mkOption {
@@ -121,8 +121,8 @@ in
       type = types.str;
       default = "unitwatch";
       description = ''
-        The user to run as. Unless it is `unitwatch`, it has to be among `users.users`. It needs no
-        privileges, but has to be a real one: dbus-daemon turns a `DynamicUser=` away.
+        The user to run as. Unless it is `unitwatch`, it has to be in `users.users`. It needs no
+        privileges, but has to exist: dbus-daemon rejects the user of `DynamicUser=`.
       '';
     };
 
@@ -130,7 +130,7 @@ in
       type = types.attrsOf types.bool;
       default = { };
       example = { pressure = true; unit-times = false; };
-      description = "Groups of metrics to switch on or off.";
+      description = "Groups of metrics to enable or disable.";
     };
 
     filters = {
@@ -138,25 +138,25 @@ in
         type = types.nullOr types.str;
         default = null;
         example = "nginx\\.service|.+\\.timer";
-        description = "Regular expression for the whole names of the units that have series.";
+        description = "Units to serve, as a regular expression for the whole name.";
       };
       unitExclude = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = ".+\\.(device|scope)";
-        description = "Regular expression for the whole names of the units that have none.";
+        description = "Units to leave out, as a regular expression for the whole name.";
       };
       unitTypes = mkOption {
         type = types.listOf types.str;
         default = [ ];
         example = [ "service" "timer" ];
-        description = "Types of the units that have series; all if empty.";
+        description = "Types of the units to serve; all if empty.";
       };
       slices = mkOption {
         type = types.listOf types.str;
         default = [ ];
         example = [ "system.slice" ];
-        description = "Slices whose units have series; all if empty.";
+        description = "Slices whose units to serve; all if empty.";
       };
     };
 
@@ -164,21 +164,21 @@ in
       type = types.attrsOf (types.oneOf [ types.bool types.int types.str (types.listOf types.str) ]);
       default = { };
       example = { retention = "1h"; "web.disable-exporter-metrics" = true; };
-      description = "Further flags, by their names without the dashes.";
+      description = "Other flags, by name without the dashes.";
     };
 
     extraFlags = mkOption {
       type = types.listOf types.str;
       default = [ ];
       example = [ "--log.format=json" ];
-      description = "Words to put at the end of the command line.";
+      description = "Arguments to append to the command line.";
     };
 
     prometheus = {
       rules = mkOption {
         type = types.bool;
         default = false;
-        description = "Whether this machine's Prometheus has the recording rules and alerts.";
+        description = "Whether this machine's Prometheus loads the recording rules and alerts.";
       };
       scrape = mkOption {
         type = types.bool;
@@ -193,13 +193,13 @@ in
       assertions = [
         {
           assertion = cfg.listenAddresses != [ ];
-          message = "services.unitwatch.listenAddresses is empty: nobody could ask it anything.";
+          message = "services.unitwatch.listenAddresses is empty: no client could connect.";
         }
         {
           assertion = cfg.openFirewall -> open != [ ];
           message = ''
             services.unitwatch.openFirewall has no port to open: services.unitwatch.listenAddresses
-            has only unix sockets and addresses of this machine itself.
+            has only unix sockets and loopback addresses.
           '';
         }
         {
@@ -217,8 +217,8 @@ in
         {
           assertion = !(lib.elem (cfg.settings."systemd.collector.user" or false) [ true "true" ]);
           message = ''
-            services.unitwatch watches the system's manager, and its user has none of its own. To
-            watch that of a user, run `unitwatch --systemd.collector.user` as that user.
+            services.unitwatch watches the system's manager, and its user has no manager. To watch
+            the manager of a user, run `unitwatch --systemd.collector.user` as that user.
           '';
         }
         {
@@ -230,15 +230,15 @@ in
         {
           assertion = (cfg.prometheus.rules || cfg.prometheus.scrape) -> config.services.prometheus.enable;
           message = ''
-            services.unitwatch.prometheus is about this machine's Prometheus, and
+            services.unitwatch.prometheus configures this machine's Prometheus, but
             services.prometheus.enable is false.
           '';
         }
         {
           assertion = cfg.prometheus.scrape -> tcp != [ ];
           message = ''
-            services.unitwatch.prometheus.scrape has nothing to scrape: Prometheus does not speak to
-            unix sockets, and services.unitwatch.listenAddresses has nothing else.
+            services.unitwatch.prometheus.scrape has nothing to scrape: Prometheus cannot connect to
+            unix sockets, and services.unitwatch.listenAddresses has only those.
           '';
         }
       ];
@@ -252,8 +252,8 @@ in
         };
       };
 
-      # A flag that is wrong fails the build and not the service: the program is asked. Not where it
-      # is built for another machine.
+      # Has the program check the flags, so that a wrong one fails the build and not the service. Not
+      # possible if it is built for another machine.
       system.checks = mkIf (pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform) [
         (pkgs.runCommand "unitwatch-flags" { } ''
           ${cfg.package}/bin/unitwatch unit-file ${lib.escapeShellArgs flags} >"$out"

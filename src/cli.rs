@@ -1,460 +1,319 @@
-//! Every flag, its default, its environment variable and its help; nothing is checked here.
+//! The command line: every flag with its default and help, and the subcommands. Values stay
+//! unchecked text here; [`Config`](crate::config::Config) checks them.
 
-use std::{collections::BTreeSet, ffi::OsString};
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+};
 
 use clap::{
-    Arg, ArgMatches, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand,
+    Arg, Command as Clap, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{StringValueParser, TypedValueParser, ValueParserFactory},
     parser::ValueSource,
 };
 
 use crate::metrics::group::Group;
 
-pub mod flag;
+// The flags below `systemd.collector`, `web` and `log` have systemd_exporter's names, so that its
+// unit files keep working. `complete` adds what follows from the name: variable and heading.
 
-/// Serves what systemd says of itself and its units to Prometheus.
+/// Prometheus exporter for systemd that listens to signals instead of polling
 ///
-/// The values are kept as they were typed; `Config` checks them.
+/// Serves the metrics of systemd, its units and their control groups over HTTP.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "unitwatch",
     version,
-    about = "Serves what systemd says of itself and its units to Prometheus",
-    long_about = None,
     args_override_self = true,
     next_line_help = true,
     after_help = AFTER_HELP
 )]
 pub struct Args {
-    /// What to do instead of serving.
+    /// The subcommand; without one the exporter serves.
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// Give series to the units whose whole name matches.
-    #[arg(
-        id = flag::UNIT_INCLUDE,
-        long = flag::UNIT_INCLUDE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_INCLUDE",
-        value_name = "REGEX",
-        default_value = ".+",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub unit_include: String,
+    /// Units to serve, as a regular expression for the whole name
+    #[arg(long = "systemd.collector.unit-include", value_name = "REGEX", default_value = ".+")]
+    pub unit_include: Value,
 
-    /// Give none to the units whose whole name matches; an empty value excludes none.
-    #[arg(
-        id = flag::UNIT_EXCLUDE,
-        long = flag::UNIT_EXCLUDE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_EXCLUDE",
-        value_name = "REGEX",
-        default_value = r".+\.(device)",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub unit_exclude: String,
+    /// Units to leave out, as a regular expression for the whole name; empty for none
+    #[arg(long = "systemd.collector.unit-exclude", value_name = "REGEX")]
+    #[arg(default_value = r".+\.(device)")]
+    pub unit_exclude: Value,
 
-    /// Give series only to units of these types: service, socket and so on, with commas between;
-    /// may be given several times. It lets through what the two patterns do, and no more.
-    #[arg(
-        id = flag::UNIT_TYPE,
-        long = flag::UNIT_TYPE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_TYPE",
-        value_name = "TYPE",
-        default_value = "all",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub unit_type: Vec<String>,
+    /// Unit types to serve, such as service,socket; repeatable
+    ///
+    /// A unit has to pass both patterns too.
+    #[arg(long = "systemd.collector.unit-type", value_name = "TYPE", default_value = "all")]
+    pub unit_type: Vec<Value>,
 
-    /// Give series only to units in these slices and those below them: `system.slice` and so on,
-    /// with commas between; may be given several times. What is in no slice, such as a timer or a
-    /// target, then has none: it runs nothing there.
-    #[arg(
-        id = flag::SLICE,
-        long = flag::SLICE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_SLICE",
-        value_name = "SLICE",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub slice: Vec<String>,
+    /// Slices whose units to serve, such as system.slice,user.slice; repeatable
+    ///
+    /// Includes the slices below them. Leaves out units that are in no slice, such as timers and
+    /// targets.
+    #[arg(long = "systemd.collector.slice", value_name = "SLICE")]
+    pub slice: Vec<Value>,
 
-    /// Rollup up units that are many of a kind, and give series to the sum and none to each of them:
-    /// instances sums up those of each template, under its name, and scopes those in each slice, as
-    /// `user-1000.slice/*.scope`; with commas between, and may be given several times. A sum has how
-    /// many are in each state, what happened to them, and their tasks and memory. The patterns and
-    /// the other filters apply to each unit as before.
-    #[arg(
-        id = flag::SUM,
-        long = flag::SUM,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_SUM",
-        value_name = "KIND",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub sum: Vec<String>,
+    /// Roll-ups to serve instead of their units: instances, scopes or both; repeatable
+    ///
+    /// `instances` makes one roll-up of each template's instances, under the template's name;
+    /// `scopes` makes one of each slice's scopes, such as `user-1000.slice/*.scope`. A roll-up has
+    /// the number of its units in each state, their events, tasks and memory. The unit filters
+    /// apply to each unit first.
+    #[arg(long = "systemd.collector.sum", value_name = "ROLL-UP")]
+    pub sum: Vec<Value>,
 
-    /// Give each unit a series for every usual state (stateset), or only one, for the state that
-    /// it is in (current).
+    /// State series of a unit: one for every usual state (stateset) or one for the state it is in
+    /// (current)
     #[arg(
-        id = flag::UNIT_STATE,
-        long = flag::UNIT_STATE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_UNIT_STATE",
+        long = "systemd.collector.unit-state",
         value_name = "SERIES",
-        default_value = "stateset",
-        hide_env_values = true,
-        help_heading = SYSTEMD
+        default_value = "stateset"
     )]
-    pub unit_state: String,
+    pub unit_state: Value,
 
-    /// Talk to systemd over its private socket, without a D-Bus daemon.
-    #[arg(
-        id = flag::PRIVATE,
-        long = flag::PRIVATE,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_PRIVATE",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub private: String,
+    /// Connect to systemd's private socket, without a D-Bus daemon
+    #[arg(long = "systemd.collector.private", value_name = SWITCH)]
+    pub private: Value,
 
-    /// Watch the user's service manager instead of the system's.
-    #[arg(
-        id = flag::USER,
-        long = flag::USER,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_USER",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub user: String,
+    /// Watch the user's service manager instead of the system's
+    #[arg(long = "systemd.collector.user", value_name = SWITCH)]
+    pub user: Value,
 
-    /// Accepted for systemd_exporter's sake: restarts are always counted.
-    #[arg(
-        id = flag::RESTART_COUNT,
-        long = flag::RESTART_COUNT,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_RESTART_COUNT",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub enable_restart_count: String,
+    /// No effect: restarts are always counted. Accepted for compatibility with systemd_exporter
+    #[arg(long = "systemd.collector.enable-restart-count", value_name = SWITCH)]
+    pub enable_restart_count: Value,
 
-    /// Accepted for systemd_exporter's sake: IP accounting is always served.
-    #[arg(
-        id = flag::IP_ACCOUNTING,
-        long = flag::IP_ACCOUNTING,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_ENABLE_IP_ACCOUNTING",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub enable_ip_accounting: String,
+    /// No effect: see --collector.ip. Accepted for compatibility with systemd_exporter
+    #[arg(long = "systemd.collector.enable-ip-accounting", value_name = SWITCH)]
+    pub enable_ip_accounting: Value,
 
-    /// Compare the whole table with systemd this often (1s to 24h); what differs is corrected
-    /// and counted.
-    #[arg(
-        id = flag::RECONCILE_INTERVAL,
-        long = flag::RECONCILE_INTERVAL,
-        global = true,
-        env = "UNITWATCH_SYSTEMD_COLLECTOR_RECONCILE_INTERVAL",
-        value_name = "DURATION",
-        default_value = "5m",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub reconcile_interval: String,
+    /// Interval between full comparisons with systemd, 1s to 24h
+    ///
+    /// Differences are corrected and counted.
+    #[arg(long = "systemd.collector.reconcile-interval", value_name = "DURATION")]
+    #[arg(default_value = "5m")]
+    pub reconcile_interval: Value,
 
-    /// Keep the counters of a unit that is gone for this long (0s to 24h).
-    #[arg(
-        id = flag::RETENTION,
-        long = flag::RETENTION,
-        global = true,
-        env = "UNITWATCH_RETENTION",
-        value_name = "DURATION",
-        default_value = "15m",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub retention: String,
+    /// How long to keep the counters of a unit that is gone, 0s to 24h
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    pub retention: Value,
 
-    /// Let no metric have more series than this: units that would go beyond it have none at
-    /// all, first those without a state, then the last by name, and sums last of all; 0 sets no
-    /// limit.
-    #[arg(
-        id = flag::MAX_SERIES,
-        long = flag::MAX_SERIES,
-        global = true,
-        env = "UNITWATCH_MAX_SERIES",
-        value_name = "NUMBER",
-        default_value = "100000",
-        hide_env_values = true,
-        help_heading = SYSTEMD
-    )]
-    pub max_series: String,
+    /// Maximum number of series of one metric; 0 for no limit
+    ///
+    /// Units beyond it are left out of every metric: first units without a state, then the last by
+    /// name, then roll-ups.
+    #[arg(long, value_name = "NUMBER", default_value = "100000")]
+    pub max_series: Value,
 
-    /// Serve what another exporter does, under its names too: `node_exporter`, its systemd
-    /// collector's metrics; may be given several times.
-    #[arg(
-        id = flag::COMPAT,
-        long = flag::COMPAT,
-        global = true,
-        env = "UNITWATCH_COMPAT",
-        value_name = "EXPORTER",
-        hide_env_values = true,
-        help_heading = COLLECTORS
-    )]
-    pub compat: Vec<String>,
+    /// Exporter whose metrics to serve too: node_exporter; repeatable
+    ///
+    /// Serves the metrics of node_exporter's systemd collector under their own names.
+    #[arg(long, value_name = "EXPORTER")]
+    pub compat: Vec<Value>,
 
-    /// Listen here: `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or
-    /// `unix:@name`; may be given several times, in the variable with commas between.
-    #[arg(
-        id = flag::LISTEN_ADDRESS,
-        long = flag::LISTEN_ADDRESS,
-        global = true,
-        env = "UNITWATCH_WEB_LISTEN_ADDRESS",
-        value_name = "ADDRESS",
-        default_value = ":9558",
-        hide_env_values = true,
-        help_heading = WEB
-    )]
-    pub listen_address: Vec<String>,
+    /// Address to listen on; repeatable
+    ///
+    /// Such as `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or `unix:@name`.
+    /// In the environment variable commas separate several.
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9558")]
+    pub listen_address: Vec<Value>,
 
-    /// Serve the metrics under this path.
-    #[arg(
-        id = flag::TELEMETRY_PATH,
-        long = flag::TELEMETRY_PATH,
-        global = true,
-        env = "UNITWATCH_WEB_TELEMETRY_PATH",
-        value_name = "PATH",
-        default_value = "/metrics",
-        hide_env_values = true,
-        help_heading = WEB
-    )]
-    pub telemetry_path: String,
+    /// Path of the metrics
+    #[arg(long = "web.telemetry-path", value_name = "PATH", default_value = "/metrics")]
+    pub telemetry_path: Value,
 
-    /// Answer at most this many scrapes at a time; 0 sets no limit.
-    #[arg(
-        id = flag::MAX_REQUESTS,
-        long = flag::MAX_REQUESTS,
-        global = true,
-        env = "UNITWATCH_WEB_MAX_REQUESTS",
-        value_name = "NUMBER",
-        default_value = "40",
-        hide_env_values = true,
-        help_heading = WEB
-    )]
-    pub max_requests: String,
+    /// Maximum number of scrapes at the same time; 0 for no limit
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value = "40")]
+    pub max_requests: Value,
 
-    /// Leave out the metrics about the exporter itself.
-    #[arg(
-        id = flag::DISABLE_EXPORTER_METRICS,
-        long = flag::DISABLE_EXPORTER_METRICS,
-        global = true,
-        env = "UNITWATCH_WEB_DISABLE_EXPORTER_METRICS",
-        value_name = "BOOL",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "true",
-        default_value = "false",
-        hide_default_value = true,
-        hide_env_values = true,
-        help_heading = WEB
-    )]
-    pub disable_exporter_metrics: String,
+    /// Leave out the metrics of the exporter itself
+    #[arg(long = "web.disable-exporter-metrics", value_name = SWITCH)]
+    pub disable_exporter_metrics: Value,
 
-    /// Log what is at least this grave: debug, info, warn or error.
-    #[arg(
-        id = flag::LOG_LEVEL,
-        long = flag::LOG_LEVEL,
-        global = true,
-        env = "UNITWATCH_LOG_LEVEL",
-        value_name = "LEVEL",
-        default_value = "info",
-        hide_env_values = true,
-        help_heading = LOG
-    )]
-    pub log_level: String,
+    /// Minimum log level: debug, info, warn or error
+    #[arg(long = "log.level", value_name = "LEVEL", default_value = "info")]
+    pub log_level: Value,
 
-    /// Log in this format: logfmt or json.
-    #[arg(
-        id = flag::LOG_FORMAT,
-        long = flag::LOG_FORMAT,
-        global = true,
-        env = "UNITWATCH_LOG_FORMAT",
-        value_name = "FORMAT",
-        default_value = "logfmt",
-        hide_env_values = true,
-        help_heading = LOG
-    )]
-    pub log_format: String,
+    /// Log format: logfmt or json
+    #[arg(long = "log.format", value_name = "FORMAT", default_value = "logfmt")]
+    pub log_format: Value,
 
-    /// The groups of metrics, and whether each is on.
+    /// The switch of each group of metrics.
     #[arg(skip)]
-    pub collectors: Vec<(Group, String)>,
+    pub collectors: BTreeMap<Group, Value>,
 
-    /// The flags that got their value from the environment.
+    /// The flags on the command line as `--flag=value`, ordered by flag.
     #[arg(skip)]
-    from_environment: BTreeSet<String>,
-
-    /// The flags on the command line and their values, as they were typed, by name.
-    #[arg(skip)]
-    pub typed: Vec<(String, String)>,
-
-    /// Whether somebody chose where to listen.
-    #[arg(skip)]
-    pub listens_by_choice: bool,
+    pub typed: Vec<String>,
 }
 
-/// What to do instead of serving.
+/// The subcommands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Try it out: serve a private systemd with sample units, and leave nothing behind.
+    /// Serve a private systemd with sample units, to try unitwatch out
     ///
-    /// Starts a real `systemd --user` of its own that has nothing to do with the machine's, with
-    /// units that are well, crash, fail on a timer, wait on a socket and do not load, and serves
-    /// its metrics on 127.0.0.1:9558, or on any free port if that is taken. Takes systemd,
-    /// dbus-daemon and util-linux on the machine, and root where systemd did not boot it.
+    /// Starts a `systemd --user` of its own, separate from the machine's, and removes it at the
+    /// end. Its sample units run, crash, fail on a timer, wait on a socket or do not load. Serves
+    /// on 127.0.0.1:9558, or on a free port if that one is taken. Needs systemd, dbus-daemon and
+    /// util-linux, and root on a machine that systemd did not boot.
     Demo,
-    /// Count the series of this machine, all that there could be and those that the flags leave.
+    /// Count the series of this machine, in total and with the given flags
     ///
-    /// Reads systemd once, as the exporter does, and prints for each group of metrics how many
-    /// series it has now: with every group and for every unit, and with the flags beside it, which
-    /// are those of the exporter. Below that are the sum, the units that have series, and the
-    /// bytes of the page. What has happened to units is counted from now on, so unit-events comes
-    /// to have more: up to one for each state that a unit enters and each result it fails with.
+    /// Reads systemd once and prints the number of series of each group of metrics: in one column
+    /// with every group and every unit, in the other with the given flags. Below are the total,
+    /// the number of units with series and the size of the page. Events are counted from the start
+    /// of the program, so unit-events grows later: by up to one series for each state that a unit
+    /// enters and each result that it fails with.
     Series,
-    /// Print the systemd unit to install this program with, in a sandbox and without privileges.
+    /// Print a sandboxed, unprivileged systemd unit that runs this program
     ///
-    /// It runs the program from where it is now, with the flags that stand beside `unit-file`. What
-    /// the unit needs and this machine lacks, such as its user, is said on stderr. To install it,
-    /// print it to /etc/systemd/system/unitwatch.service.
+    /// The unit runs the program from its current path with the flags given to `unit-file`. Prints
+    /// to stderr what the unit needs and this machine lacks, such as its user. To install the unit,
+    /// save it as /etc/systemd/system/unitwatch.service.
     UnitFile,
 }
 
-const SYSTEMD: &str = "What to watch";
-const WEB: &str = "Where to serve it";
-const LOG: &str = "What to log";
-const COLLECTORS: &str = "Which metrics to serve";
+/// The value of a flag as text, with the flag and where the value is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The text.
+    pub text: String,
+    flag: String,
+    source: ValueSource,
+}
+
+/// Reads a [`Value`] for clap.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueReader;
+
+/// The value name of a switch; a flag with it is `true` without a value, and has a `--no-` form.
+const SWITCH: &str = "BOOL";
 
 const AFTER_HELP: &str = "\
-Each flag can be set by the environment variable that stands beside it; the flag wins. A switch \
-is `true` or `false` there, and has a `--no-` form on the command line. Of a flag given twice \
-the last one counts, but every --web.listen-address, --systemd.collector.unit-type, \
---systemd.collector.slice, --systemd.collector.sum and --compat does.";
+Each flag has an environment variable, which the flag overrides. A switch is true or false there, \
+and has a --no- form on the command line. If a flag is given several times, the last one counts; \
+the values of a repeatable flag add up.";
 
 // === impl Args ===
 
 impl Args {
-    /// Reads the command line (the program's name first) and the environment.
+    /// Reads the command line, program name first, and the environment.
     ///
-    /// The error is also how `--help` and `--version` end: it knows its stream and exit code.
+    /// # Errors
+    /// Bad usage, but also `--help` and `--version`: the error has the text, stream and exit code.
     pub fn read(line: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let command = command();
         let line = spell_out_negations(&command, line);
         let mut matches = command.try_get_matches_from(line)?;
-        let from_environment = matches
-            .ids()
-            .map(clap::Id::as_str)
-            .filter(|id| matches.value_source(id) == Some(ValueSource::EnvVariable))
-            .map(str::to_owned)
-            .collect();
-        let typed = typed(&matches);
-        let listening = matches.value_source(flag::LISTEN_ADDRESS);
-        let listens_by_choice = listening != Some(ValueSource::DefaultValue);
-        let collector = |group: &Group| {
-            let value = matches.get_one::<String>(&group.flag())?;
-            Some((*group, value.clone()))
-        };
+        // The groups of arguments that clap makes are among the ids and have no values of this type.
+        let values = |id: &clap::Id| matches.try_get_many::<Value>(id.as_str()).ok().flatten();
+        let values = matches.ids().filter_map(values).flatten();
+        let mut typed: Vec<_> =
+            values.filter(|value| value.source == ValueSource::CommandLine).collect();
+        // Stable, because the order of the values of one flag can matter.
+        typed.sort_by_key(|value| &value.flag);
+        let typed = typed.iter().map(|value| format!("--{}={}", value.flag, value.text)).collect();
+        let collector =
+            |group: &Group| Some((*group, matches.get_one::<Value>(&group.flag())?.clone()));
         let collectors = Group::ALL.iter().filter_map(collector).collect();
-        let args = Self::from_arg_matches_mut(&mut matches)?;
-        Ok(Self { collectors, from_environment, typed, listens_by_choice, ..args })
-    }
-
-    /// Whether this flag's value is from its environment variable.
-    pub fn is_from_environment(&self, flag: &str) -> bool {
-        self.from_environment.contains(flag)
-    }
-
-    /// What the user wrote to set this flag: `--web.max-requests` or the variable's name.
-    pub fn spelling(&self, flag: &str) -> String {
-        if self.is_from_environment(flag) { variable(flag) } else { format!("--{flag}") }
+        Ok(Self { collectors, typed, ..Self::from_arg_matches_mut(&mut matches)? })
     }
 }
 
-/// The environment variable that stands for a flag.
+// === impl Value ===
+
+impl Value {
+    /// What the user wrote to set it: `--web.max-requests`, or the name of the variable.
+    pub fn spelling(&self) -> String {
+        if self.is_from_environment() { variable(&self.flag) } else { format!("--{}", self.flag) }
+    }
+
+    /// Whether it is from the environment variable.
+    pub fn is_from_environment(&self) -> bool {
+        self.source == ValueSource::EnvVariable
+    }
+
+    /// Whether it is the default.
+    pub fn is_default(&self) -> bool {
+        self.source == ValueSource::DefaultValue
+    }
+}
+
+impl ValueParserFactory for Value {
+    type Parser = ValueReader;
+
+    fn value_parser() -> ValueReader {
+        ValueReader
+    }
+}
+
+// === impl ValueReader ===
+
+impl TypedValueParser for ValueReader {
+    type Value = Value;
+
+    fn parse_ref(
+        &self,
+        command: &Clap,
+        arg: Option<&Arg>,
+        text: &OsStr,
+    ) -> Result<Value, clap::Error> {
+        self.parse_ref_(command, arg, text, ValueSource::CommandLine)
+    }
+
+    fn parse_ref_(
+        &self,
+        command: &Clap,
+        arg: Option<&Arg>,
+        text: &OsStr,
+        source: ValueSource,
+    ) -> Result<Value, clap::Error> {
+        let text = StringValueParser::new().parse_ref(command, arg, text)?;
+        let flag = arg.and_then(Arg::get_long).unwrap_or_default().to_owned();
+        Ok(Value { text, flag, source })
+    }
+}
+
+/// The environment variable of a flag.
 pub fn variable(flag: &str) -> String {
     format!("UNITWATCH_{}", flag.replace(['.', '-'], "_").to_ascii_uppercase())
 }
 
-/// The flags on the command line by name, each as often as it has values.
-fn typed(matches: &ArgMatches) -> Vec<(String, String)> {
-    let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let mut flags: Vec<_> = matches
-        .ids()
-        .map(clap::Id::as_str)
-        .filter(typed)
-        .flat_map(|id| {
-            // Clap's groups of arguments are among them, and have no values.
-            let values = matches.try_get_many::<String>(id).ok().flatten();
-            values.into_iter().flatten().map(move |value| (id.to_owned(), value.clone()))
-        })
-        .collect();
-    // Stable, because the order of the values of one flag can matter.
-    flags.sort_by(|(one, _), (other, _)| one.cmp(other));
-    flags
-}
-
-/// The command with all its flags.
-fn command() -> Clap {
-    Args::command().args(Group::ALL.iter().map(|group| collector(*group)))
+/// The definition of the command line, from which the man page and completions are generated too.
+pub fn command() -> Clap {
+    Args::command().args(Group::ALL.iter().map(|group| collector(*group))).mut_args(complete)
 }
 
 /// The switch of a group.
 fn collector(group: Group) -> Arg {
-    let flag = group.flag();
-    Arg::new(flag.clone())
-        .env(variable(&flag))
-        .long(flag)
-        .global(true)
-        .value_name("BOOL")
-        .num_args(0..=1)
-        .require_equals(true)
-        .default_missing_value("true")
-        .default_value(if group.is_default() { "true" } else { "false" })
-        .hide_env_values(true)
-        .help(group.help())
-        .help_heading(COLLECTORS)
+    let default = if group.is_default() { "true" } else { "false" };
+    let arg = Arg::new(group.flag()).long(group.flag()).value_name(SWITCH).default_value(default);
+    arg.value_parser(clap::value_parser!(Value)).help(group.help().trim_end_matches('.'))
+}
+
+/// Adds what follows from the name of a flag, and what makes a switch.
+fn complete(arg: Arg) -> Arg {
+    let Some(flag) = arg.get_long().map(str::to_owned) else { return arg };
+    let heading = match flag.split('.').next() {
+        Some("collector" | "compat") => "Metrics options",
+        Some("web") => "Web options",
+        Some("log") => "Log options",
+        _ => "Systemd options",
+    };
+    let is_switch = arg.get_value_names().is_some_and(|names| names.contains(&SWITCH.into()));
+    let has_default = !arg.get_default_values().is_empty();
+    let arg = arg.env(variable(&flag)).hide_env_values(true).global(true).help_heading(heading);
+    if !is_switch {
+        return arg;
+    }
+    let arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+    if has_default {
+        return arg;
+    }
+    // Without a default the derive takes it for required.
+    arg.required(false).default_value("false").hide_default_value(true)
 }
 
 /// Turns `--no-switch` into `--switch=false`: every switch of systemd_exporter has that form,
@@ -477,70 +336,66 @@ fn spell_out_negations(command: &Clap, line: impl IntoIterator<Item = OsString>)
 mod tests {
     use super::*;
 
+    fn texts(values: &[Value]) -> Vec<&str> {
+        values.iter().map(|value| value.text.as_str()).collect()
+    }
+
     fn read(line: &[&str]) -> Result<Args, clap::Error> {
         Args::read(std::iter::once("unitwatch").chain(line.iter().copied()).map(OsString::from))
     }
 
     #[test]
-    fn every_flag_has_its_variable_and_the_help_shows_both() {
+    fn every_flag_has_a_variable_and_a_heading_and_the_help_shows_it() {
         let mut command = command();
         command.build();
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
-        let mut flags = 0;
-        let ours = |id: &str| !["help", "version"].contains(&id);
-        for arg in command.get_arguments().filter(|arg| ours(arg.get_id().as_str())) {
-            let flag = arg.get_long().unwrap();
-            assert_eq!(arg.get_id().as_str(), flag);
+        let flags = command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?)));
+        for (arg, flag) in flags.filter(|(_, flag)| !["help", "version"].contains(flag)) {
             assert_eq!(arg.get_env().unwrap().to_str().unwrap(), variable(flag));
+            assert!(arg.is_global_set() && arg.get_help_heading().is_some(), "{flag}");
             assert!(help.contains(&format!("--{flag}")), "{flag}");
             assert!(help.contains(&format!("[env: {}]", variable(flag))), "{flag}");
-            flags += 1;
         }
-        assert_eq!(flags, 20 + Group::ALL.len());
     }
 
     #[test]
-    fn the_defaults_are_the_peers() {
+    fn the_defaults_are_those_of_systemd_exporter() {
         let args = read(&[]).unwrap();
-        assert_eq!(args.unit_include, ".+");
-        assert_eq!(args.unit_exclude, r".+\.(device)");
-        assert_eq!(args.listen_address, [":9558"]);
-        assert_eq!(args.telemetry_path, "/metrics");
-        assert_eq!(args.max_requests, "40");
-        assert_eq!(args.log_level, "info");
-        assert_eq!(args.log_format, "logfmt");
-        assert_eq!(args.private, "false");
+        assert_eq!(args.unit_include.text, ".+");
+        assert_eq!(args.unit_exclude.text, r".+\.(device)");
+        assert_eq!(texts(&args.listen_address), [":9558"]);
+        assert_eq!(args.telemetry_path.text, "/metrics");
+        assert_eq!(args.max_requests.text, "40");
+        assert_eq!(args.log_level.text, "info");
+        assert_eq!(args.log_format.text, "logfmt");
+        assert_eq!(args.private.text, "false");
     }
 
     #[test]
-    fn kingpins_spellings_are_understood() {
+    fn the_spellings_of_kingpin_are_accepted() {
         for (line, private) in [
             (&["--systemd.collector.private"][..], "true"),
             (&["--no-systemd.collector.private"], "false"),
             (&["--systemd.collector.private", "--no-systemd.collector.private"], "false"),
             (&["--no-systemd.collector.private", "--systemd.collector.private"], "true"),
         ] {
-            assert_eq!(read(line).unwrap().private, private, "{line:?}");
+            assert_eq!(read(line).unwrap().private.text, private, "{line:?}");
         }
         for line in [
             &["--web.telemetry-path=/b"][..],
             &["--web.telemetry-path", "/b"],
             &["--web.telemetry-path=/a", "--web.telemetry-path", "/b"],
         ] {
-            assert_eq!(read(line).unwrap().telemetry_path, "/b", "{line:?}");
+            assert_eq!(read(line).unwrap().telemetry_path.text, "/b", "{line:?}");
         }
-        assert_eq!(read(&["--systemd.collector.unit-exclude="]).unwrap().unit_exclude, "");
-        assert_eq!(
-            read(&["--web.listen-address=:1", "--web.listen-address", ":2"])
-                .unwrap()
-                .listen_address,
-            [":1", ":2"]
-        );
+        assert_eq!(read(&["--systemd.collector.unit-exclude="]).unwrap().unit_exclude.text, "");
+        let args = read(&["--web.listen-address=:1", "--web.listen-address", ":2"]).unwrap();
+        assert_eq!(texts(&args.listen_address), [":1", ":2"]);
     }
 
     #[test]
-    fn what_was_typed_is_known_without_the_defaults() {
+    fn the_flags_on_the_command_line_are_kept_without_the_defaults() {
         let line = [
             "unit-file",
             "--web.listen-address=:1",
@@ -551,14 +406,13 @@ mod tests {
         ];
         let args = read(&line).unwrap();
         assert_eq!(args.command, Some(Command::UnitFile));
-        let typed: Vec<_> = args.typed.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
         let wanted = [
-            ("collector.ip", "false"),
-            ("systemd.collector.unit-exclude", ""),
-            ("web.listen-address", ":1"),
-            ("web.listen-address", ":2"),
+            "--collector.ip=false",
+            "--systemd.collector.unit-exclude=",
+            "--web.listen-address=:1",
+            "--web.listen-address=:2",
         ];
-        assert_eq!(typed, wanted);
+        assert_eq!(args.typed, wanted);
     }
 
     #[test]

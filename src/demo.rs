@@ -1,7 +1,5 @@
-//! Trying unitwatch without touching one's system: a private, real `systemd --user` manager with
-//! sample units.
-//!
-//! The tests' harness is the same code ([`PrivateManager`]).
+//! A private `systemd --user` manager with sample units, to try unitwatch out without touching the
+//! machine's systemd. The tests use the same [`PrivateManager`].
 
 mod directories;
 mod journal;
@@ -12,7 +10,7 @@ mod samples;
 mod shell;
 mod sweep;
 
-use std::{error::Error, future::Future, io::Write as _, path::Path, time::Duration};
+use std::{error::Error, future::Future, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -25,25 +23,22 @@ pub use self::{
     manager::{BusError, PrivateManager, StartError, StopError},
     owner::NoOwner,
     requirements::Missing,
+    samples::guide,
 };
 
-/// Where the demo serves unless told otherwise: the ordinary port, or any free one if that is
-/// taken, because a demo beside a real exporter is no reason to fail. Loopback only.
-pub const LISTEN_ADDRESSES: [&str; 2] = ["127.0.0.1:9558", "127.0.0.1:0"];
+/// How often the demo connects to its sample socket.
+const CONNECT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the demo itself connects to its sample socket.
-const VISIT_INTERVAL: Duration = Duration::from_secs(5);
+/// How long one connection may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// How long one such visit may take.
-const VISIT_DEADLINE: Duration = Duration::from_secs(3);
-
-/// Why the demo ended other than by being told to.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// There is no private manager to show.
+    /// The private manager did not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The manager ended under the demo.
+    /// The private manager ended before the demo.
     #[error("the private systemd of the demo ended by itself{0}")]
     Ended(String),
     /// The metrics could not be served.
@@ -54,26 +49,21 @@ pub enum DemoError {
     Stop(#[from] StopError),
 }
 
-/// Tells the user what there is to see; made by [`run`], used by whoever serves.
-#[derive(Debug)]
-pub struct Announce {
-    runtime_dir: String,
-}
-
-/// Runs the demo until `end` is ready: starts a private manager with sample units and hands it to
-/// `serve`, which binds a listener ([`LISTEN_ADDRESSES`]), calls [`Announce::ready`] and serves
-/// that manager's metrics until it is dropped.
+/// Runs the demo until `end`: starts a private manager with sample units and has `serve` serve its
+/// metrics, which is dropped at the end.
 ///
-/// Nothing of the demo is left when this returns, and nothing a moment later where it never
-/// returns because the process is killed.
+/// Nothing of the demo is left when this returns, or a moment later if the process is killed.
+///
+/// # Errors
+/// The manager cannot start, ends, or leaves something that cannot be removed; or `serve` fails.
 pub async fn run(
     end: impl Future<Output = ()>,
-    serve: impl AsyncFnOnce(&PrivateManager, Announce) -> Result<(), Box<dyn Error + Send + Sync>>,
+    serve: impl AsyncFnOnce(&PrivateManager) -> Result<(), Box<dyn Error + Send + Sync>>,
 ) -> Result<(), DemoError> {
     tokio::pin!(end);
     let manager = tokio::select! {
         started = PrivateManager::start(samples::UNITS) => started?,
-        // What was started so far goes away by itself.
+        // Its shell removes what was started so far.
         () = &mut end => return Ok(()),
     };
     tracing::debug!(
@@ -82,12 +72,11 @@ pub async fn run(
         cgroup = %manager.cgroup().display(),
         "a private systemd runs"
     );
-    let announce = Announce { runtime_dir: manager.runtime_dir().display().to_string() };
     let served = tokio::select! {
         () = end => Ok(()),
-        served = serve(&manager, announce) => served.map_err(DemoError::Serve),
+        served = serve(&manager) => served.map_err(DemoError::Serve),
         log = manager.ended() => Err(DemoError::Ended(log)),
-        never = visit(manager.runtime_dir()) => match never {},
+        never = connect(manager.runtime_dir()) => match never {},
     };
     match (served, manager.stop().await) {
         (Ok(()), stopped) => Ok(stopped?),
@@ -100,35 +89,23 @@ pub async fn run(
     }
 }
 
-/// Connects to the sample socket now and then, so that its counters have something to count.
-async fn visit(runtime_dir: &Path) -> std::convert::Infallible {
+/// Connects to the sample socket at an interval, so that its counters rise.
+async fn connect(runtime_dir: &Path) -> std::convert::Infallible {
     let socket = runtime_dir.join(samples::SOCKET);
-    let mut interval = time::interval(VISIT_INTERVAL);
+    let mut interval = time::interval(CONNECT_INTERVAL);
     loop {
         interval.tick().await;
-        let visit = async {
+        let exchange = async {
             let mut stream = UnixStream::connect(&socket).await?;
             stream.write_all(b"hello\n").await?;
             stream.shutdown().await?;
             stream.take(64).read_to_end(&mut Vec::new()).await
         };
-        // The user may have stopped the socket: that is theirs to try.
-        match time::timeout(VISIT_DEADLINE, visit).await {
+        // Fails while the user has stopped the socket.
+        match time::timeout(CONNECT_DEADLINE, exchange).await {
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the sample socket refused a visit"),
-            Err(_) => tracing::debug!("the sample socket did not answer a visit"),
+            Ok(Err(error)) => tracing::debug!(%error, "cannot talk to the sample socket"),
+            Err(_) => tracing::debug!("the sample socket did not answer in time"),
         }
-    }
-}
-
-// === impl Announce ===
-
-impl Announce {
-    /// Prints, on standard output, where the metrics are and what to look at. `url` is that of
-    /// `/metrics`.
-    pub fn ready(self, url: &str) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        out.write_all(samples::guide(url, &self.runtime_dir).as_bytes())?;
-        out.flush()
     }
 }

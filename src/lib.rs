@@ -16,17 +16,16 @@
 //! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
 //! outlives the exporter [`keeper`] puts into the file of [`state`].
 //!
-//! [`series`] counts what a scrape would have, once. [`unit_file`] is the unit to install the exporter
-//! with, and [`notify`] what it says to the systemd that started it.
-//!
-//! [`cli`] is every flag as it was typed, and [`config`] the same checked. [`demo`] runs a private
-//! systemd to look at, which is also what the tests run against.
+//! [`cli`] defines the flags and subcommands, [`config`] checks their values, and [`commands`] has a
+//! file for each subcommand. [`readiness`] reports the start to systemd. [`demo`] runs a private
+//! systemd, which the tests use too.
 
 #![forbid(unsafe_code)]
 
 pub mod cgroup;
 pub mod cli;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod demo;
 pub mod scrape;
@@ -40,13 +39,11 @@ pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod readiness;
-pub mod series;
 pub mod signals;
 
 pub mod selection;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
-pub mod unit_file;
 pub mod watch;
 pub mod web;

@@ -8,13 +8,13 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, registry}
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The least grave level that is logged.
+    /// The minimum level.
     pub level: Level,
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
-/// How grave an event is.
+/// The level of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Level {
@@ -24,7 +24,7 @@ pub enum Level {
     Error,
 }
 
-/// How a line looks.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// `key=value` pairs.
@@ -43,15 +43,15 @@ pub struct UnknownLevel;
 #[error("must be logfmt or json")]
 pub struct UnknownFormat;
 
-/// Starts logging for the whole process; what has started before stays.
+/// Starts logging for the whole process, unless it has started already.
 pub fn start(options: Options) {
-    // A library's own messages matter when something is amiss, and never by the thousand.
+    // From libraries only warnings and errors: their debug messages come by the thousand.
     let level = LevelFilter::from(options.level);
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level);
-    // A line that cannot be written is lost: telling stderr of it would panic, as stderr is what
-    // is gone.
+    // A line that cannot be written is lost. Reporting that would panic, as the report would go to
+    // the closed stderr.
     let layer = match options.format {
         LogFormat::Logfmt => tracing_logfmt::builder()
             .layer()
@@ -66,7 +66,7 @@ pub fn start(options: Options) {
             .boxed(),
     };
     let subscriber = registry().with(layer.with_filter(filter));
-    // Fails only where a subscriber is set already.
+    // Fails only if a subscriber is set already.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
@@ -75,8 +75,8 @@ pub fn start(options: Options) {
 impl FromStr for Level {
     type Err = UnknownLevel;
 
-    fn from_str(word: &str) -> Result<Self, UnknownLevel> {
-        match word.to_ascii_lowercase().as_str() {
+    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
+        match text.to_ascii_lowercase().as_str() {
             "debug" => Ok(Self::Debug),
             "info" => Ok(Self::Info),
             "warn" => Ok(Self::Warn),
@@ -102,8 +102,8 @@ impl From<Level> for LevelFilter {
 impl FromStr for LogFormat {
     type Err = UnknownFormat;
 
-    fn from_str(word: &str) -> Result<Self, UnknownFormat> {
-        match word {
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        match text {
             "logfmt" => Ok(Self::Logfmt),
             "json" => Ok(Self::Json),
             _ => Err(UnknownFormat),

@@ -4,7 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Hears SIGTERM and SIGINT from its creation on.
+/// Receives SIGTERM and SIGINT from its creation on.
 #[derive(Debug)]
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
@@ -14,16 +14,16 @@ pub struct Signals {
 /// A request to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: the service manager's.
+    /// SIGTERM, from the service manager.
     Terminate,
-    /// SIGINT: Ctrl-C.
+    /// SIGINT, from Ctrl-C.
     Interrupt,
 }
 
 // === impl Signals ===
 
 impl Signals {
-    /// Takes both signals over from the kernel's default, which would be sudden death.
+    /// Installs handlers for both signals, which would end the process by default.
     pub fn listen() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -31,8 +31,8 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one. Loses none when it is dropped and called again, but several of
-    /// a kind in quick succession can be one.
+    /// Waits for the next signal. Dropping the future loses none, but the kernel may merge several
+    /// of a kind.
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.terminate.recv() => Signal::Terminate,
@@ -52,7 +52,7 @@ impl Signal {
         }
     }
 
-    /// The exit code of a process that the signal cut short: 128 and its number, as in a shell.
+    /// The exit code of a process that the signal ended: 128 and its number, as in a shell.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Terminate => 128 + 15,

@@ -48,6 +48,7 @@ const MAX_WAITING: usize = 1024;
 const DRIFT_FIELDS: [&str; 5] = ["active_state", "job", "load_state", "presence", "sub_state"];
 
 /// What to watch, and how.
+#[derive(Clone, Debug)]
 pub struct WatchSettings {
     /// The manager's addresses, tried in this order.
     pub addresses: Vec<Address>,
@@ -59,8 +60,6 @@ pub struct WatchSettings {
     pub retention: Duration,
     /// What is read besides the state and the runs of units.
     pub reads: Reads,
-    /// The counters of the state file.
-    pub record: Option<Record>,
 }
 
 /// The readers' side of a watch. Cheap to clone.
@@ -105,8 +104,13 @@ struct Shared {
     telemetry: Arc<Telemetry>,
 }
 
-/// Creates both sides of a watch; nothing is watched before [`Watcher::run`].
-pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watcher) {
+/// Creates both sides of a watch; nothing is watched before [`Watcher::run`]. Counting goes on from
+/// `record`.
+pub fn watch(
+    settings: WatchSettings,
+    record: Option<Record>,
+    telemetry: Arc<Telemetry>,
+) -> (Watch, Watcher) {
     {
         // A counter that starts at 0 shows its first increase.
         let mut totals = telemetry.totals();
@@ -122,7 +126,7 @@ pub fn watch(settings: WatchSettings, telemetry: Arc<Telemetry>) -> (Watch, Watc
     };
     let retention = u64::try_from(settings.retention.as_micros()).unwrap_or(u64::MAX);
     let mut inventory = Inventory::new(settings.selection, settings.reads, retention);
-    if let Some(record) = settings.record {
+    if let Some(record) = record {
         inventory.recall(record);
     }
     let shared = Arc::new(Shared {

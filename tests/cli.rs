@@ -1,4 +1,4 @@
-//! The command line through the real binary: what it refuses, how, and with which exit code.
+//! The command line of the real binary: what it refuses, and with which error and exit code.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +21,7 @@ fn unitwatch() -> Command {
     command
 }
 
-/// Asserts exit code 2, a silent stdout and exactly one line on stderr, which is returned.
+/// Asserts exit code 2, an empty stdout and one line on stderr, and returns the line.
 fn refusal(output: &Output) -> String {
     let stderr = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -30,7 +30,7 @@ fn refusal(output: &Output) -> String {
     stderr.trim_end().to_owned()
 }
 
-/// Values that no flag takes: the flag, the value, what the line says after both.
+/// Wrong values: the flag, the value and the reason in the error.
 const WRONG: [(&str, &str, &str); 32] = [
     ("systemd.collector.unit-include", "(", "not a regular expression: unclosed group"),
     ("systemd.collector.unit-exclude", "a)|(b", "not a regular expression: unopened group"),
@@ -100,7 +100,7 @@ fn the_flag_wins_over_the_variable() {
         let output = unitwatch().args(line).env("UNITWATCH_LOG_LEVEL", "a").output().unwrap();
         assert!(refusal(&output).contains(blamed), "{line:?}");
     }
-    // The negation is a flag too: the variable's value is not even looked at.
+    // The negation is a flag too, so the variable is not even checked.
     let output = unitwatch()
         .args(["--no-systemd.collector.private", "--log.level=b"])
         .env("UNITWATCH_SYSTEMD_COLLECTOR_PRIVATE", "nonsense")
@@ -149,7 +149,7 @@ fn the_help_lists_every_flag_with_its_default_and_variable() {
     assert_eq!(long.status.code(), Some(0));
     assert_eq!(short.status.code(), Some(0));
     assert!(long.stderr.is_empty());
-    // Lines are wrapped anywhere.
+    // Ignores how lines are wrapped.
     let help = String::from_utf8(long.stdout).unwrap();
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for (flag, _, _) in WRONG {
@@ -161,7 +161,7 @@ fn the_help_lists_every_flag_with_its_default_and_variable() {
     {
         assert!(help.contains(&format!("[default: {default}]")), "{default}: {help}");
     }
-    // What a variable holds may be nobody's business.
+    // The help must not show the values of variables: they may be confidential.
     let output = unitwatch().arg("--help").env("UNITWATCH_LOG_LEVEL", "s3cret").output().unwrap();
     assert!(!String::from_utf8(output.stdout).unwrap().contains("s3cret"));
 }
@@ -178,7 +178,7 @@ fn the_version_goes_to_stdout() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_reason_to_panic() {
+fn a_closed_pipe_is_no_failure() {
     for flag in ["--help", "--version"] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
@@ -186,7 +186,7 @@ fn a_closed_pipe_is_no_reason_to_panic() {
         assert_eq!(output.status.code(), Some(0));
         assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // Nor is a stderr that is gone.
+    // A closed stderr leaves only the exit code.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let status = unitwatch().arg("--log.level=x").stderr(writer).status().unwrap();

@@ -1,5 +1,5 @@
-//! Private managers and the demo, for real: how they come up, and that nothing is left of them
-//! whichever way they end. Needs root, systemd and dbus-daemon, and fails without them.
+//! Private managers and the demo: they start, and however they end, nothing of them is left. Needs
+//! root, systemd and dbus-daemon, and fails without them.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,13 +20,13 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use unitwatch::demo::{self, PrivateManager};
 
-/// For conditions that nothing announces; generous, because a machine may be busy.
+/// For conditions that have to be polled; long, because a machine may be busy.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 const SLEEPER: (&str, &str) =
     ("sleeper.service", "[Service]\nExecStart=/bin/sh -c 'exec sleep infinity'\n");
 
-// === coming up ===
+// === Start ===
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_manager_answers_on_both_of_its_sockets() {
@@ -39,7 +39,7 @@ async fn a_private_manager_answers_on_both_of_its_sockets() {
     assert!(output(busctl.arg("Version")).starts_with("s \""));
     assert!(UnixStream::connect(manager.runtime_dir().join("systemd/private")).is_ok());
 
-    // Units of its own, transient ones and new ones work like those of any user manager.
+    // Its units, transient units and new unit files work as in any user manager.
     systemctl(&manager, &["start", "sleeper.service"]);
     let control_group = show(&manager, "sleeper.service", "ControlGroup");
     let control_group = manager.cgroup_root().join(control_group.strip_prefix('/').unwrap());
@@ -61,7 +61,7 @@ async fn a_private_manager_answers_on_both_of_its_sockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_private_manager_shows_nothing_of_what_the_machine_has_installed() {
+async fn a_private_manager_has_no_units_of_the_machine() {
     let manager = PrivateManager::start(&[SLEEPER]).await.unwrap();
     let files = systemctl(&manager, &["list-unit-files", "--no-legend", "--type=service,socket"]);
     let mut names: Vec<_> =
@@ -75,7 +75,7 @@ async fn a_private_manager_shows_nothing_of_what_the_machine_has_installed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_private_managers_do_not_know_of_each_other() {
+async fn two_private_managers_are_independent() {
     let started = tokio::join!(PrivateManager::start(&[SLEEPER]), PrivateManager::start(&[]));
     let (one, two) = (started.0.unwrap(), started.1.unwrap());
     assert_ne!(one.pid(), two.pid());
@@ -109,8 +109,8 @@ async fn the_bus_can_be_restarted_and_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sample_units_are_in_the_states_they_claim() {
-    let check = async |manager: &PrivateManager, _: demo::Announce| {
+async fn the_sample_units_have_the_states_of_their_descriptions() {
+    let check = async |manager: &PrivateManager| {
         let is = async |unit: &str, property: &str, value: &str| {
             let what = format!("{unit} has {property}={value}");
             until(&what, || show(manager, unit, property) == value).await;
@@ -122,19 +122,19 @@ async fn the_sample_units_are_in_the_states_they_claim() {
         is("demo-broken.service", "LoadState", "bad-setting").await;
         is("demo-masked.service", "LoadState", "masked").await;
         is("demo-missing.service", "LoadState", "not-found").await;
-        until("the crash loop went round twice", || {
+        until("the crashing unit was restarted twice", || {
             show(manager, "demo-crashing.service", "NRestarts").parse::<u32>().unwrap() >= 2
         })
         .await;
 
-        // The demo's own visits count too, hence no exact number.
-        let mut visitor = UnixStream::connect(manager.runtime_dir().join("demo-echo")).unwrap();
-        visitor.write_all(b"anybody there?").unwrap();
-        visitor.shutdown(std::net::Shutdown::Write).unwrap();
+        // The demo connects too, hence no exact number.
+        let mut client = UnixStream::connect(manager.runtime_dir().join("demo-echo")).unwrap();
+        client.write_all(b"hello").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
         let mut answer = String::new();
-        visitor.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "anybody there?");
-        until("the demo itself visited the socket", || {
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "hello");
+        until("the demo itself connected to the socket", || {
             show(manager, "demo-echo.socket", "NAccepted").parse::<u32>().unwrap() >= 2
         })
         .await;
@@ -143,7 +143,7 @@ async fn the_sample_units_are_in_the_states_they_claim() {
     demo::run(std::future::pending(), check).await.unwrap();
 }
 
-// === ending ===
+// === End ===
 
 #[test]
 fn ctrl_c_leaves_nothing_behind() {
@@ -168,8 +168,8 @@ async fn sigkill_leaves_nothing_behind() {
     let mut demo = Demo::start();
     kill_process(Pid::from_child(&demo.child), Signal::KILL).unwrap();
     demo.wait();
-    // Nobody is left to wait for the shell, so this asks until it is through.
-    until("the shell tidied up", || demo.traces.found().is_empty()).await;
+    // No process is left that waits for the shell, so this polls.
+    until("the shell cleaned up", || demo.traces.found().is_empty()).await;
     demo.traces.assert_gone();
 }
 
@@ -191,7 +191,7 @@ fn a_crash_of_the_shell_ends_the_demo_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_manager_that_hangs_is_no_obstacle() {
+fn a_manager_that_hangs_does_not_keep_the_demo_from_ending() {
     let mut demo = Demo::start();
     kill_process(demo.manager, Signal::STOP).unwrap();
     kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
@@ -200,14 +200,14 @@ fn a_manager_that_hangs_is_no_obstacle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_manager_goes_away_by_itself() {
+async fn a_dropped_manager_is_removed() {
     let manager = PrivateManager::start(&[]).await.unwrap();
     let traces = Traces::of(&manager);
     drop(manager);
-    until("the shell tidied up", || traces.found().is_empty()).await;
+    until("the shell cleaned up", || traces.found().is_empty()).await;
 }
 
-// === not starting ===
+// === Failures to start ===
 
 #[test]
 fn a_missing_program_is_named_with_its_package() {
@@ -218,7 +218,7 @@ fn a_missing_program_is_named_with_its_package() {
 }
 
 #[test]
-fn a_systemd_that_does_not_start_is_quoted() {
+fn the_log_of_a_systemd_that_does_not_start_is_in_the_error() {
     let broken = "printf '#!/bin/sh\\necho no, thanks >&2\\nexit 3\\n' >/run/broken \
                   && chmod +x /run/broken \
                   && mount --bind /run/broken /usr/lib/systemd/systemd";
@@ -228,19 +228,19 @@ fn a_systemd_that_does_not_start_is_quoted() {
     assert!(errors.contains("no, thanks"), "{errors}");
 }
 
-// === the helpers ===
+// === Helpers ===
 
-/// What would be left of a manager.
+/// What a manager can leave behind.
 struct Traces {
     directory: PathBuf,
     cgroup: PathBuf,
     mounts: Vec<String>,
 }
 
-/// The demo in a process of its own, ready.
+/// A running demo.
 struct Demo {
     child: Child,
-    /// Kept open: the demo's last words go there.
+    /// Kept open, so that the demo can print until it ends.
     _output: Lines<BufReader<ChildStdout>>,
     log: BufReader<ChildStderr>,
     manager: Pid,
@@ -255,7 +255,7 @@ impl Traces {
 
     fn at(directory: &Path, cgroup: &Path) -> Self {
         let traces = Self { directory: directory.into(), cgroup: cgroup.into(), mounts: mounts() };
-        // Or else the search below finds nothing because it cannot.
+        // Makes sure that the search can find them.
         assert_eq!(traces.found().len(), 3, "{:?}", traces.found());
         traces
     }
@@ -274,7 +274,7 @@ impl Traces {
                 found.push(path.display().to_string());
             }
         }
-        // Whatever runs for the manager has its directory in its environment.
+        // The processes of the manager have its directory in their environment.
         let needle = self.directory.to_str().unwrap().as_bytes();
         let runs = fs::read_dir("/proc").unwrap().flatten().any(|process| {
             let environment = fs::read(process.path().join("environ")).unwrap_or_default();
@@ -301,21 +301,21 @@ impl Demo {
         while !started.contains("a private systemd runs") {
             assert!(log.read_line(&mut started).unwrap() > 0, "the demo ended: {started}");
         }
-        let said = |key: &str| {
+        let logged = |key: &str| {
             let value = started.split_whitespace().rev().find_map(|word| word.strip_prefix(key));
             value.unwrap_or_else(|| panic!("no {key} in {started}"))
         };
-        let pid = |key| Pid::from_raw(said(key).parse().unwrap()).unwrap();
-        let (manager, shell, cgroup) = (pid("manager="), pid("shell="), said("cgroup="));
+        let pid = |key| Pid::from_raw(logged(key).parse().unwrap()).unwrap();
+        let (manager, shell, cgroup) = (pid("manager="), pid("shell="), logged("cgroup="));
         let cgroup = PathBuf::from(cgroup.trim_matches('"'));
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut line = |prefix: &str| {
             let line = lines.find(|line| line.as_ref().unwrap().contains(prefix));
             line.expect("the demo is ready before it ends").unwrap()
         };
-        let told = line("XDG_RUNTIME_DIR=");
-        let told = told.split_whitespace().find_map(|word| word.strip_prefix("XDG_RUNTIME_DIR="));
-        let runtime_dir = Path::new(told.unwrap());
+        let shown = line("XDG_RUNTIME_DIR=");
+        let shown = shown.split_whitespace().find_map(|word| word.strip_prefix("XDG_RUNTIME_DIR="));
+        let runtime_dir = Path::new(shown.unwrap());
         line("Ctrl-C ends it");
         let traces = Traces::at(runtime_dir.parent().unwrap(), &cgroup);
         Self { child, _output: lines, log, manager, shell, traces }
@@ -338,7 +338,7 @@ fn demo_command() -> Command {
     command
 }
 
-/// Runs the demo in a mount namespace that `prepare` has made unfit for it.
+/// Runs the demo in a mount namespace that `prepare` has changed.
 fn demo_after(prepare: &str) -> (ExitStatus, String) {
     let demo = demo_command();
     let mut unshare = Command::new("unshare");
@@ -363,20 +363,20 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
-/// What is mounted where managers mount things, outside of their namespaces; the mounts of others
-/// come and go.
+/// The mounts outside of namespaces on the paths where managers mount; other mounts may change
+/// meanwhile.
 fn mounts() -> Vec<String> {
-    let places = ["/run", "/run/systemd", "/run/udev", "/run/dbus", "/sys/fs/cgroup"];
+    let paths = ["/run", "/run/systemd", "/run/udev", "/run/dbus", "/sys/fs/cgroup"];
     let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let ours = |line: &&str| line.split(' ').nth(4).is_some_and(|at| places.contains(&at));
+    let ours = |line: &&str| line.split(' ').nth(4).is_some_and(|at| paths.contains(&at));
     mountinfo.lines().filter(ours).map(str::to_owned).collect()
 }
 
-/// Asks until `condition` holds, which nothing announces.
+/// Polls until `condition` holds.
 async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "waited in vain: {what}");
+        assert!(start.elapsed() < DEADLINE, "timed out: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

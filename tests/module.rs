@@ -1,5 +1,5 @@
-//! The NixOS module: what it makes of a configuration, and that its unit is the one that
-//! `unitwatch unit-file` prints.
+//! The NixOS module: the result of a configuration, and that its unit is that of
+//! `unitwatch unit-file`.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use std::{
 use serde_json::Value;
 use unitwatch::metrics::group::Group;
 
-/// Where a checkout of nixpkgs is, to be used instead of the stand-in for its lib.
+/// The variable with the path of a nixpkgs checkout, to use instead of the stand-in for its lib.
 const NIXPKGS: &str = "UNITWATCH_TEST_NIXPKGS";
 
 /// A package with the program in it.
@@ -45,7 +45,7 @@ fn nix(package: &str, configuration: &str) -> Output {
     command.stdin(Stdio::null()).output().expect("no nix-instantiate: it is in Debian's nix-bin")
 }
 
-/// What becomes of a NixOS with this in its configuration.
+/// The result of a NixOS with this configuration.
 fn evaluated_with(package: &str, configuration: &str) -> Value {
     let output = nix(package, configuration);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -53,7 +53,7 @@ fn evaluated_with(package: &str, configuration: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The same, with unitwatch enabled and set up so.
+/// The same with unitwatch enabled and these settings.
 fn evaluated(settings: &str) -> Value {
     evaluated_with(
         "\"/usr/local\"",
@@ -76,7 +76,7 @@ fn settings(unit: &str) -> BTreeMap<String, Vec<String>> {
     settings
 }
 
-/// The words of a command line, as systemd reads them.
+/// The arguments of a command line, as systemd reads them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut characters = line.chars();
@@ -100,7 +100,7 @@ fn flags(evaluated: &Value) -> Vec<String> {
     words(&unit(evaluated)["[Service]ExecStart"][0]).split_off(1)
 }
 
-/// Runs what would be run while the system is built, and returns the unit that this prints.
+/// Runs the check of a system build, and returns the unit that it prints.
 fn checked(settings: &str) -> (Value, Output, String) {
     let package = package();
     let configuration = format!("services.unitwatch = {{ enable = true; {settings} }};");
@@ -131,10 +131,10 @@ fn the_unit_is_the_one_that_the_program_prints() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(evaluated["failed"], Value::Array(vec![]));
         let (mut ours, mut theirs) = (unit(&evaluated), settings(&printed));
-        // Each names the program where it is, and quotes what it would not have to.
+        // The path of the program and the quoting differ.
         let lines = [&mut ours, &mut theirs].map(|it| it.remove("[Service]ExecStart").unwrap());
         let [one, other] = lines.map(|lines| words(&lines[0]).split_off(1));
-        // The default is a flag here.
+        // The module passes the default as a flag.
         let default = ["--web.listen-address=:9558".to_owned()];
         assert_eq!(one, if other.is_empty() { default.to_vec() } else { other });
         assert_eq!(ours, theirs);
@@ -143,7 +143,7 @@ fn the_unit_is_the_one_that_the_program_prints() {
 }
 
 #[test]
-fn each_option_is_its_flag() {
+fn each_option_sets_its_flag() {
     let evaluated = evaluated(&format!("{EVERYTHING} extraFlags = [ \"--log.format=json\" ];"));
     let wanted = [
         "--collector.pressure=true",
@@ -163,12 +163,12 @@ fn each_option_is_its_flag() {
         "--log.format=json",
     ];
     assert_eq!(flags(&evaluated), wanted);
-    // Nobody else reaches the one at the loopback.
+    // The loopback address needs no open port.
     assert_eq!(evaluated["ports"], serde_json::json!([9559, 9560]));
 }
 
 #[test]
-fn it_does_nothing_until_it_is_enabled_and_little_by_default() {
+fn it_adds_nothing_if_disabled_and_only_the_service_by_default() {
     let off = evaluated_with("\"/usr/local\"", "");
     for (key, nothing) in [("unit", "null"), ("users", "{}"), ("groups", "[]"), ("checks", "[]")] {
         assert_eq!(off[key].to_string(), nothing);
@@ -186,7 +186,7 @@ fn it_does_nothing_until_it_is_enabled_and_little_by_default() {
 }
 
 #[test]
-fn prometheus_gets_the_rules_and_the_job() {
+fn prometheus_has_the_rules_and_the_job() {
     let evaluated = evaluated_with(
         "\"/usr/local\"",
         "services.prometheus.enable = true;
@@ -209,11 +209,11 @@ fn prometheus_gets_the_rules_and_the_job() {
 }
 
 #[test]
-fn the_configuration_in_the_documentation_works() {
-    let page = include_str!("../docs/install.md");
-    let (_, block) = page.split_once("```nix\n{\n").unwrap();
+fn the_example_in_the_readme_works() {
+    let readme = include_str!("../README.md");
+    let (_, block) = readme.split_once("```nix\n{\n").unwrap();
     let (block, _) = block.split_once("\n}\n```").unwrap();
-    // The test imports the module itself, and also evaluates the line that is a comment there.
+    // Without the path of the module, and with the commented option.
     let lines = block.lines().filter(|line| !line.contains("imports = "));
     let shown = lines.collect::<Vec<_>>().join("\n").replace("# prometheus", "prometheus");
     let configuration = format!("{shown}\nservices.prometheus.enable = true;");
@@ -233,7 +233,7 @@ fn the_configuration_in_the_documentation_works() {
 }
 
 #[test]
-fn what_the_unit_says_can_be_overridden() {
+fn the_settings_of_the_unit_can_be_overridden() {
     let evaluated = evaluated_with(
         "\"/usr/local\"",
         "services.unitwatch = { enable = true; user = \"watcher\"; };
@@ -251,7 +251,7 @@ fn what_the_unit_says_can_be_overridden() {
 
 /// `security.allowUserNamespaces = false` is this sysctl.
 #[test]
-fn a_setting_that_keeps_the_unit_from_starting_here_is_left_out() {
+fn a_setting_that_would_keep_the_unit_from_starting_is_left_out() {
     let has = |sysctl: &str, setting: &str| {
         let configuration =
             format!("services.unitwatch.enable = true; boot.kernel.sysctl = {{ {sysctl} }};");
@@ -270,7 +270,7 @@ fn a_setting_that_keeps_the_unit_from_starting_here_is_left_out() {
 }
 
 #[test]
-fn what_cannot_work_is_refused_in_words() {
+fn settings_that_cannot_work_are_refused_with_the_reason() {
     let groups: Vec<_> = Group::ALL.iter().map(|group| format!("`{}`", group.name())).collect();
     let groups = format!("collectors has no `disk`; it has {}.", groups.join(", "));
     for (settings, wanted) in [

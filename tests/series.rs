@@ -1,4 +1,4 @@
-//! `unitwatch series` beside the exporter itself: what it counts is what there is.
+//! `unitwatch series` counts the series that the exporter serves.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use std::{
 use harness::{Exporter, Machine, until};
 use unitwatch::metrics::{self, group::Group};
 
-/// The flags that leave everything on, for every unit.
+/// Flags for every group and every unit.
 const EVERYTHING: [&str; 6] = [
     "--systemd.collector.unit-exclude=",
     "--collector.unit-sub-state",
@@ -33,7 +33,7 @@ const EVERYTHING: [&str; 6] = [
     "--max-series=0",
 ];
 
-/// Some that leave less.
+/// Flags that leave some out.
 const GIVEN: [&str; 5] = [
     "--systemd.collector.unit-type=service,timer",
     "--systemd.collector.unit-state=current",
@@ -44,7 +44,7 @@ const GIVEN: [&str; 5] = [
 
 type Column = BTreeMap<String, u64>;
 
-/// The two columns that `series` prints, by what stands before them.
+/// The two columns that `series` prints, by the name of the row.
 fn printed(machine: &Machine) -> [Column; 2] {
     let mut command = machine.command(env!("CARGO_BIN_EXE_unitwatch"));
     command.arg("series").args(machine.is_private().then_some("--systemd.collector.user"));
@@ -62,7 +62,7 @@ fn printed(machine: &Machine) -> [Column; 2] {
     columns
 }
 
-/// What a running exporter serves, counted in the same way.
+/// The same of what a running exporter serves.
 fn served(exporter: &Exporter) -> Column {
     let mut column: Column = Group::ALL.iter().map(|group| (group.name().to_owned(), 0)).collect();
     let scrape = exporter.scrape();
@@ -80,7 +80,7 @@ fn served(exporter: &Exporter) -> Column {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_counted_is_what_is_served() {
+async fn the_counted_series_are_those_served() {
     let machine = Machine::start().await;
     machine.write(
         "us-fails.service",
@@ -92,7 +92,7 @@ async fn what_is_counted_is_what_is_served() {
     machine.must(&["start", "us-daily.timer", "us-many@1.service", "us-many@2.service"]);
     machine.systemctl(&["start", "us-fails.service"]);
     let running = [machine.exporter(&EVERYTHING), machine.exporter(&GIVEN)];
-    // Something may happen on a machine between the one and the other.
+    // The machine may change between the two.
     until("the two agree", || {
         let columns = printed(&machine);
         let mut differ = Vec::new();
@@ -103,7 +103,7 @@ async fn what_is_counted_is_what_is_served() {
             let of_groups = |column: &Column| column.values().sum::<u64>() - column["units"];
             assert_eq!(sum, Some(of_groups(&column) + always));
             assert!(bytes > 0 && always > 0);
-            // Who began to listen later has seen less; also of jobs, if one of them was started by one.
+            // Each program counts events and jobs from its own start.
             for column in [&mut column, &mut served] {
                 for seen in ["unit-events", "jobs"] {
                     assert!(column.remove(seen).is_some(), "{seen}");
@@ -125,7 +125,7 @@ fn fail(command: &mut Command) -> Output {
 }
 
 #[test]
-fn without_a_systemd_it_says_so_and_ends() {
+fn without_systemd_it_fails_with_the_reason() {
     let nowhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
     command.args(["series", "--systemd.collector.user"]).env_remove("DBUS_SESSION_BUS_ADDRESS");
@@ -140,7 +140,7 @@ fn without_a_systemd_it_says_so_and_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pipe_that_is_closed_is_no_failure() {
+async fn a_closed_pipe_is_no_failure() {
     let machine = Machine::start().await;
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);

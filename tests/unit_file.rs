@@ -1,4 +1,4 @@
-//! The unit that the exporter prints to be installed with, and what systemd thinks of it.
+//! The unit that `unitwatch unit-file` prints, also as systemd-analyze sees it.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,9 +13,9 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use unitwatch::unit_file;
+use unitwatch::commands::unit_file;
 
-/// The most that `systemd-analyze security` may find, in tenths.
+/// The maximum exposure in `systemd-analyze security`, in tenths.
 const MAX_EXPOSURE: &str = "15";
 
 fn print(flags: &[&str]) -> Output {
@@ -28,7 +28,7 @@ fn print(flags: &[&str]) -> Output {
     command.arg("unit-file").args(flags).stdin(Stdio::null()).output().unwrap()
 }
 
-/// The unit that is printed, in a directory of its own.
+/// The printed unit, as a file in its own directory.
 fn written(flags: &[&str]) -> (tempfile::TempDir, PathBuf) {
     let output = print(flags);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -38,16 +38,16 @@ fn written(flags: &[&str]) -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// What systemd says of a unit, and whether it is content.
+/// Whether `systemd-analyze` accepts a unit, and its output.
 fn analyze(verb: &str, options: &[&str], unit: &PathBuf) -> (bool, String) {
     let output =
         Command::new("systemd-analyze").arg(verb).args(options).arg(unit).output().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.success(), String::from_utf8(said).unwrap())
+    let report = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(report).unwrap())
 }
 
 #[test]
-fn only_the_command_line_is_not_as_in_the_repository() {
+fn only_the_command_line_differs_from_the_template() {
     let output = print(&["--web.listen-address=[::1]:9558", "--no-collector.ip"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let program = fs::canonicalize(env!("CARGO_BIN_EXE_unitwatch")).unwrap();
@@ -63,40 +63,40 @@ fn only_the_command_line_is_not_as_in_the_repository() {
 }
 
 #[test]
-fn systemd_finds_little_that_the_unit_could_do_without() {
+fn the_unit_has_a_low_exposure() {
     let (_directory, unit) = written(&[]);
     let options = ["--offline=true", "--no-pager", "--threshold", MAX_EXPOSURE];
-    let (content, said) = analyze("security", &options, &unit);
-    assert!(content, "{said}");
-    // It is the sandbox that makes it so.
+    let (accepted, report) = analyze("security", &options, &unit);
+    assert!(accepted, "{report}");
+    // Without a part of the sandbox it is higher.
     let text = fs::read_to_string(&unit).unwrap();
     fs::write(&unit, text.replace("\nSystemCallFilter=", "\n#")).unwrap();
-    let (content, said) = analyze("security", &options, &unit);
-    assert!(!content, "{said}");
+    let (accepted, report) = analyze("security", &options, &unit);
+    assert!(!accepted, "{report}");
 }
 
 #[test]
-fn systemd_understands_every_line() {
+fn systemd_accepts_every_line() {
     let (_directory, unit) = written(&["--systemd.collector.unit-exclude=.+\\.(device)|a b$"]);
-    // Only how it reads the file is asked for, not whether what it names is there.
-    let (_, said) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
-    let about: Vec<_> = said.lines().filter(|line| line.contains("unitwatch.service:")).collect();
-    assert!(about.is_empty(), "{said}");
+    // Whether the program and user exist does not matter here.
+    let (_, report) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
+    let about: Vec<_> = report.lines().filter(|line| line.contains("unitwatch.service:")).collect();
+    assert!(about.is_empty(), "{report}");
     let text = fs::read_to_string(&unit).unwrap();
     fs::write(&unit, text.replace("ProtectHome", "ProtectHomes")).unwrap();
-    let (_, said) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
-    assert!(said.contains("ProtectHomes"), "{said}");
+    let (_, report) = analyze("verify", &["--man=no", "--recursive-errors=no"], &unit);
+    assert!(report.contains("ProtectHomes"), "{report}");
 }
 
 #[test]
-fn what_is_missing_is_said_beside_the_unit() {
+fn a_missing_user_is_reported_on_stderr() {
     let stderr = String::from_utf8(print(&[]).stderr).unwrap();
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let there = users.lines().any(|user| user.starts_with("unitwatch:"));
     assert_eq!(stderr.contains("systemd-sysusers --inline 'u unitwatch"), !there, "{stderr}");
 }
 
-/// Prints the unit where the kernel says that it allows no namespaces of some kinds.
+/// Prints the unit where the kernel allows no namespaces of some kinds.
 fn print_without(kinds: &[&str]) -> (String, String) {
     let zero = tempfile::NamedTempFile::new().unwrap();
     fs::write(zero.path(), "0\n").unwrap();
@@ -116,7 +116,7 @@ fn print_without(kinds: &[&str]) -> (String, String) {
 }
 
 #[test]
-fn a_setting_that_keeps_the_unit_from_starting_here_is_left_out() {
+fn a_setting_that_would_keep_the_unit_from_starting_is_left_out() {
     let whole = print_without(&[]).0;
     for (kind, setting) in [("user", "PrivateUsers=yes"), ("uts", "ProtectHostname=yes")] {
         let (unit, stderr) = print_without(&[kind]);

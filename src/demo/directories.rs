@@ -1,4 +1,4 @@
-//! The directory of a private manager: everything it reads and writes.
+//! The directory of a private manager, with everything it reads and writes.
 
 use std::{
     fs, io,
@@ -13,20 +13,20 @@ use super::requirements::Programs;
 /// A unit file or drop-in: the path under the unit directory, and the text.
 pub type SampleUnit<'a> = (&'a str, &'a str);
 
-/// Room for the longest socket under the directory in the 107 bytes of a socket address.
+/// The longest parent directory: a socket address has room for a path of 107 bytes.
 const MAX_PATH: usize = 60;
 
-/// The shell script around the manager; its head says what it does. In a file and not on the
-/// command line, because newer versions of systemd-run replace what has a `$` there.
+/// The shell script around the manager. A file, because newer versions of systemd-run expand
+/// variables on the command line.
 const SCRIPT: &str = include_str!("manager.sh");
 
-/// The bus of the private manager. Its limits are dbus-daemon's own, which are the system bus's,
-/// and not the far higher ones of a session. Nothing can be activated on it.
+/// The bus of the private manager. It has dbus-daemon's default limits, as the system bus does, not
+/// the far higher ones of a session bus. No service can be activated on it.
 const BUS_SERVICE: &str = "\
 [Unit]
 Description=The bus
 Requires=dbus.socket
-# Tests kill it, and it comes back with the next connection.
+# Tests kill it; the next connection starts it again.
 StartLimitIntervalSec=0
 [Service]
 Type=notify
@@ -49,7 +49,7 @@ pub(super) struct Directories {
 // === impl Directories ===
 
 impl Directories {
-    /// Makes the directory and fills it.
+    /// Creates the directory with its files.
     pub(super) fn create(
         programs: &Programs,
         units: &[SampleUnit<'_>],
@@ -77,8 +77,8 @@ impl Directories {
         Ok((made, directories))
     }
 
-    /// Of systemd's own units, those that every user manager needs. The units that packages of
-    /// this machine brought along stay out: whatever is installed, a private manager is the same.
+    /// Copies the units of systemd that every user manager needs. The units of other packages stay
+    /// out, so that a private manager does not depend on what is installed.
     fn install_vendor_units(&self, programs: &Programs) -> io::Result<()> {
         let vendor = self.path("vendor");
         fs::create_dir(&vendor)?;
@@ -123,12 +123,12 @@ impl Directories {
         )
     }
 
-    /// The environment of the manager and of what is to find it, beside `PATH`.
+    /// The environment of the manager and its clients, without `PATH`.
     pub(super) fn environment(&self) -> Vec<(&'static str, String)> {
         let text = |path: PathBuf| path.display().to_string();
         let (none, runtime) = (text(self.path("none")), self.runtime_dir().join("systemd"));
         let config = self.path("config/systemd");
-        // systemd's own order, without the directories that are the machine's.
+        // In systemd's order, without the directories of the machine.
         let unit_path = [
             config.join("user.control"),
             runtime.join("user.control"),
@@ -166,7 +166,7 @@ impl Directories {
         self.path("run")
     }
 
-    /// Where a user's own unit files go.
+    /// The directory of the user's unit files.
     pub(super) fn unit_dir(&self) -> PathBuf {
         self.path("config/systemd/user")
     }
@@ -176,17 +176,17 @@ impl Directories {
         self.path("manager.sh")
     }
 
-    /// Where the manager says that it is ready.
+    /// The socket on which the manager reports that it is ready.
     pub(super) fn notify_socket(&self) -> PathBuf {
         self.path("notify")
     }
 
-    /// Where the manager logs to.
+    /// The socket to which the manager logs.
     pub(super) fn journal_socket(&self) -> PathBuf {
         self.path("journal")
     }
 
-    /// What the manager logged, and what went wrong around it.
+    /// The log of the manager and of the shell around it.
     pub(super) fn log(&self) -> PathBuf {
         self.path("log")
     }

@@ -1,5 +1,5 @@
-//! The private manager's journal: a socket whose messages go to a file, because a user manager
-//! logs to a journal or a terminal and to nothing else.
+//! The private manager's journal: a socket whose messages go to a file. A user manager can log only
+//! to a journal or a terminal.
 
 use std::{
     fs::File,
@@ -10,14 +10,14 @@ use std::{
     thread,
 };
 
-/// How much of the log is shown when something went wrong.
+/// How much of the log an error message shows.
 const TAIL_BYTES: i64 = 4096;
 const TAIL_LINES: usize = 20;
 
-/// Where the log file stops growing. What matters comes first: why something does not start.
+/// The maximum size of the log file. Why a start failed is at its beginning.
 const MAX_LOG: usize = 1 << 20;
 
-/// Takes messages in until it is dropped.
+/// Receives messages until it is dropped.
 #[derive(Debug)]
 pub(super) struct Journal {
     socket: UnixDatagram,
@@ -26,17 +26,17 @@ pub(super) struct Journal {
 // === impl Journal ===
 
 impl Journal {
-    /// Listens on `socket` and appends what comes to `log`.
+    /// Listens on `socket` and appends the messages to `log`.
     ///
-    /// In a thread and not a task: a manager that logs waits for its journal for up to ten
-    /// seconds, also while a test blocks its runtime.
+    /// Runs in a thread, not a task: a manager that logs waits up to ten seconds for its journal,
+    /// even while a test blocks its runtime.
     pub(super) fn listen(socket: &Path, mut log: File) -> io::Result<Self> {
         let socket = UnixDatagram::bind(socket)?;
         let receiver = socket.try_clone()?;
         thread::Builder::new().name("demo-journal".to_owned()).spawn(move || {
             let (mut datagram, mut room) = (vec![0; 64 * 1024], MAX_LOG);
             while let Ok(length) = receiver.recv(&mut datagram) {
-                // A datagram of nothing is the end: nobody sends one, but a closed socket does.
+                // No client sends an empty datagram; a socket that was shut down does.
                 let Some(entry) = datagram.get(..length).filter(|entry| !entry.is_empty()) else {
                     break;
                 };
@@ -56,17 +56,17 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        // Wakes the thread. A failure would mean that there is nothing to wake.
+        // Wakes the thread; fails only if it has ended.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
-/// The text of a journal entry; `None` for the few that need more than a line.
+/// The text of a journal entry; `None` for one of several lines, which has another form.
 fn message(entry: &[u8]) -> Option<&[u8]> {
     entry.split(|byte| *byte == b'\n').find_map(|field| field.strip_prefix(b"MESSAGE="))
 }
 
-/// The last lines of a log, ready to follow an error message; empty if nothing was logged.
+/// The last lines of a log, to append to an error message; empty if the log is.
 pub(super) fn tail(mut log: &File) -> String {
     let mut bytes = Vec::new();
     let read = log

@@ -1,4 +1,4 @@
-//! A private user manager: its start, its addresses and its end.
+//! A private user manager with its addresses.
 
 use std::{
     ffi::OsStr,
@@ -26,16 +26,16 @@ use super::{
     sweep,
 };
 
-/// How long a start may take. A second is usual; this is for a machine busy with other things.
+/// How long a start may take: usually a second, longer on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long the bus may take to come back.
+/// How long a restart of the bus may take.
 const BUS_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A private user manager with its own bus.
 ///
-/// [`stop`](Self::stop) leaves nothing of it. Dropped, or with the whole process killed, it goes
-/// away a moment later by itself: the shell around it sees the end of its input.
+/// [`stop`](Self::stop) removes all of it. If it is dropped or the process is killed, the shell
+/// around it sees the end of its input and removes it a moment later.
 #[derive(Debug)]
 pub struct PrivateManager {
     shell: Shell,
@@ -51,44 +51,44 @@ pub struct PrivateManager {
     _journal: Journal,
 }
 
-/// Why there is no private manager.
+/// Why a private manager did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The machine lacks something.
     #[error(transparent)]
     Missing(#[from] Missing),
-    /// Its directory could not be made or filled.
+    /// Its directory could not be created.
     #[error("cannot make a directory for a private systemd: {0}")]
     Directory(#[source] io::Error),
     /// The shell around it could not be started.
     #[error("cannot run {program} for a private systemd: {source}")]
     Spawn {
-        /// What was to be run.
+        /// The program that did not run.
         program: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// Its notifications could not be received.
-    #[error("cannot hear from the private systemd: {0}")]
-    Hear(#[source] io::Error),
+    #[error("cannot receive the notifications of the private systemd: {0}")]
+    Receive(#[source] io::Error),
     /// It ended before it was ready.
     #[error("the private systemd did not start{0}")]
     Ended(String),
-    /// It is there and is not ready.
+    /// It did not get ready in time.
     #[error("the private systemd was not ready after {seconds} s{0}", seconds = START_DEADLINE.as_secs())]
     Deadline(String),
-    /// Its bus does not work.
+    /// It did not connect to its bus.
     #[error("the private systemd is not on its bus: {0}{1}")]
     Bus(#[source] NoOwner, String),
 }
 
-/// Why the private bus is not back.
+/// Why a restart of the private bus failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BusError {
     /// The service could not be restarted.
     #[error("cannot restart dbus.service of the private systemd: {0}")]
     Restart(String),
-    /// The bus is there, and systemd is not on it.
+    /// systemd did not connect to the bus.
     #[error("the private systemd is not on its bus: {0}")]
     Owner(#[from] NoOwner),
     /// It took too long.
@@ -96,21 +96,21 @@ pub enum BusError {
     Deadline,
 }
 
-/// Something of a private manager could not be removed.
+/// A part of a private manager that could not be removed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot remove {}, which is left of a private systemd: end what uses it, then remove it", .0.display())]
+#[error("cannot remove {} of a private systemd: end the processes that use it, then remove it", .0.display())]
 pub struct StopError(PathBuf);
 
-/// What the shell said of itself.
+/// What the shell reported so far.
 #[derive(Debug, Default)]
-struct Said {
+struct Reported {
     cgroup: Option<PathBuf>,
     pid: Option<Pid>,
 }
 
-/// What can go wrong on the way to being ready.
+/// Why the manager did not get ready.
 enum Unready {
-    Hear(io::Error),
+    Receive(io::Error),
     Ended,
     Bus(NoOwner),
 }
@@ -118,14 +118,14 @@ enum Unready {
 // === impl PrivateManager ===
 
 impl PrivateManager {
-    /// Starts a manager that finds `units` in its unit directory, and waits until it has reached
-    /// `basic.target` and owns its name on its bus. Takes a minute at most.
+    /// Starts a manager with `units` in its unit directory and waits, for up to a minute, until it
+    /// has reached `basic.target` and owns its name on its bus.
     pub async fn start(units: &[SampleUnit<'_>]) -> Result<Self, StartError> {
         Self::start_in(&[], units).await
     }
 
-    /// The same with more in the environment of the manager and all that it runs, for tests that
-    /// preload a library.
+    /// The same with additional variables in the environment of the manager and its units, for tests
+    /// that preload a library.
     pub async fn start_in(
         environment: &[(&str, &str)],
         units: &[SampleUnit<'_>],
@@ -139,9 +139,10 @@ impl PrivateManager {
             opened.map_err(StartError::Directory)
         };
         let log = open()?;
-        let notify = UnixDatagram::bind(directories.notify_socket()).map_err(StartError::Hear)?;
+        let notify =
+            UnixDatagram::bind(directories.notify_socket()).map_err(StartError::Receive)?;
         let journal = Journal::listen(&directories.journal_socket(), open()?);
-        let journal = journal.map_err(StartError::Hear)?;
+        let journal = journal.map_err(StartError::Receive)?;
 
         let mut command = command(&programs, &cgroup2, &directories, environment);
         command.stderr(Stdio::from(open()?));
@@ -151,21 +152,21 @@ impl PrivateManager {
         // From here on the shell removes the directory.
         let _ = made.keep();
 
-        let mut said = Said::default();
-        let ready = said.wait_until_ready(output, &notify, directories.bus_address());
+        let mut reported = Reported::default();
+        let ready = reported.wait_until_ready(output, &notify, directories.bus_address());
         let outcome = tokio::select! {
             outcome = time::timeout(START_DEADLINE, ready) => outcome,
             () = shell.ended() => Ok(Err(Unready::Ended)),
         };
-        match (outcome, said) {
-            (Ok(Ok(())), Said { cgroup: Some(cgroup), pid: Some(pid) }) => Ok(Self {
+        match (outcome, reported) {
+            (Ok(Ok(())), Reported { cgroup: Some(cgroup), pid: Some(pid) }) => Ok(Self {
                 shell,
                 systemctl: programs.systemctl,
                 path: programs.path,
                 runtime_dir: directories.runtime_dir(),
                 unit_dir: directories.unit_dir(),
                 directories,
-                cgroup_root: match programs.way {
+                cgroup_root: match programs.isolation {
                     Isolation::Namespaces => cgroup.clone(),
                     Isolation::Delegated => cgroup2.mounted_at,
                 },
@@ -174,14 +175,14 @@ impl PrivateManager {
                 log,
                 _journal: journal,
             }),
-            (outcome, said) => {
+            (outcome, reported) => {
                 shell.stop().await;
-                // What is wrong is known; what cannot be removed on top of it would hide that.
-                let _ = sweep::sweep(said.cgroup.as_deref(), directories.root()).await;
+                // A failure here would hide the reason for the other one.
+                let _ = sweep::sweep(reported.cgroup.as_deref(), directories.root()).await;
                 let tail = journal::tail(&log);
                 Err(match outcome {
                     Err(_) => StartError::Deadline(tail),
-                    Ok(Err(Unready::Hear(error))) => StartError::Hear(error),
+                    Ok(Err(Unready::Receive(error))) => StartError::Receive(error),
                     Ok(Err(Unready::Bus(error))) => StartError::Bus(error, tail),
                     Ok(Err(Unready::Ended) | Ok(())) => StartError::Ended(tail),
                 })
@@ -189,17 +190,17 @@ impl PrivateManager {
         }
     }
 
-    /// Ends the manager and everything it runs, and removes all that is left of it. Takes twenty
-    /// seconds at most, a tenth of one usually.
+    /// Ends the manager and everything it runs, and removes its files. Usually takes a tenth of a
+    /// second, and at most twenty.
     pub async fn stop(self) -> Result<(), StopError> {
         let Self { shell, directories, cgroup, .. } = self;
         shell.stop().await;
-        // Usually finds nothing; but somebody may have killed the shell.
+        // The shell has removed everything already, unless it was killed.
         sweep::sweep(Some(&cgroup), directories.root()).await.map_err(StopError)
     }
 
-    /// Waits until the manager has ended by itself, which it should not, and returns the last
-    /// lines of its log, ready to follow an error message.
+    /// Waits until the manager has ended unexpectedly, and returns the last lines of its log to
+    /// append to an error message.
     pub async fn ended(&self) -> String {
         self.shell.ended().await;
         journal::tail(&self.log)
@@ -215,7 +216,7 @@ impl PrivateManager {
         self.directories.bus_address()
     }
 
-    /// Where its unit files go; it reads new ones after a `daemon-reload`.
+    /// The directory of its unit files; new ones need a `daemon-reload`.
     pub fn unit_dir(&self) -> &Path {
         &self.unit_dir
     }
@@ -225,8 +226,8 @@ impl PrivateManager {
         &self.cgroup
     }
 
-    /// The directory that its `ControlGroup` properties are relative to: its own control group,
-    /// or for an ordinary user, who has no namespaces, where the hierarchy is mounted.
+    /// The directory that its `ControlGroup` properties are relative to: its own control group or,
+    /// without namespaces, the mount point of the hierarchy.
     pub fn cgroup_root(&self) -> &Path {
         &self.cgroup_root
     }
@@ -254,9 +255,9 @@ impl PrivateManager {
         command
     }
 
-    /// Any program, in the manager's own environment: it finds this manager where it would look
-    /// for the user's. `systemctl enable` and its like need all of that environment, because they
-    /// touch the files themselves where systemd did not boot the machine.
+    /// Any program, in the manager's environment, where it finds this manager as the user's.
+    /// `systemctl enable` needs all of it, because it changes the files itself on a machine that
+    /// systemd did not boot.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", &self.path).envs(self.directories.environment());
@@ -264,15 +265,15 @@ impl PrivateManager {
         command
     }
 
-    /// Ends the dbus-daemon and starts another one, and waits until the manager is on it.
+    /// Restarts the dbus-daemon and waits until the manager has connected.
     pub async fn restart_bus(&self) -> Result<(), BusError> {
         let mut restart = tokio::process::Command::from(self.systemctl());
         let restart = restart.args(["restart", "dbus.service"]).kill_on_drop(true).output();
         let restarted = async {
             let output = restart.await.map_err(|error| BusError::Restart(error.to_string()))?;
             if !output.status.success() {
-                let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(BusError::Restart(words));
+                let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+                return Err(BusError::Restart(errors));
             }
             Ok(owner::of_systemd(self.bus_address()).await?)
         };
@@ -280,9 +281,9 @@ impl PrivateManager {
     }
 }
 
-// === impl Said ===
+// === impl Reported ===
 
-impl Said {
+impl Reported {
     async fn wait_until_ready(
         &mut self,
         output: ChildStdout,
@@ -291,7 +292,7 @@ impl Said {
     ) -> Result<(), Unready> {
         let mut lines = BufReader::new(output).lines();
         while self.pid.is_none() {
-            let line = lines.next_line().await.map_err(Unready::Hear)?.ok_or(Unready::Ended)?;
+            let line = lines.next_line().await.map_err(Unready::Receive)?.ok_or(Unready::Ended)?;
             match line.split_once(' ') {
                 Some(("cgroup", path)) => self.cgroup = Some(path.into()),
                 Some(("manager", pid)) => self.pid = pid.parse().ok().and_then(Pid::from_raw),
@@ -300,7 +301,7 @@ impl Said {
         }
         let mut datagram = [0; 4096];
         loop {
-            let length = notify.recv(&mut datagram).await.map_err(Unready::Hear)?;
+            let length = notify.recv(&mut datagram).await.map_err(Unready::Receive)?;
             let text = datagram.get(..length).unwrap_or_default();
             if text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1") {
                 break;
@@ -310,14 +311,14 @@ impl Said {
     }
 }
 
-/// The shell around a manager, not started yet.
+/// The command of the shell around a manager.
 fn command(
     programs: &Programs,
     cgroup2: &Cgroup2,
     directories: &Directories,
     environment: &[(&str, &str)],
 ) -> Command {
-    let mut command = match programs.way {
+    let mut command = match programs.isolation {
         Isolation::Namespaces => Command::new("env"),
         Isolation::Delegated => {
             let mut command = Command::new("systemd-run");
@@ -326,7 +327,7 @@ fn command(
             command
         }
     };
-    // Nothing of our own environment gets into the units of the manager.
+    // Our own environment must not reach the units of the manager.
     command.arg("-i").arg(format!("PATH={}", programs.path));
     command
         .args(directories.environment().into_iter().map(|(name, value)| format!("{name}={value}")));
@@ -338,6 +339,6 @@ fn command(
         .arg(directories.root())
         .arg(&cgroup2.mounted_at)
         .arg(&cgroup2.mounted);
-    command.arg(&programs.systemd).arg(programs.way.as_str());
+    command.arg(&programs.systemd).arg(programs.isolation.as_str());
     command
 }

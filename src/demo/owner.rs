@@ -1,4 +1,4 @@
-//! Waits for the manager's name on its bus: it says it is ready before it has asked for the name.
+//! Waits for the manager's name on its bus, which it requests only after it has reported ready.
 
 use crate::systemd::{
     address::{Address, ManagerScope},
@@ -7,7 +7,7 @@ use crate::systemd::{
     question::{CallError, MATCH_RULES, Question},
 };
 
-/// Why nobody owns systemd's name on a bus.
+/// Why systemd's name on a bus has no owner.
 #[derive(Debug, thiserror::Error)]
 pub enum NoOwner {
     /// There is no bus.
@@ -21,10 +21,10 @@ pub enum NoOwner {
     Silent(CallError),
 }
 
-/// Returns once somebody on the bus at `address` owns systemd's name. The caller sets the time.
+/// Waits, without a deadline, until systemd's name on the bus at `address` has an owner.
 pub(super) async fn of_systemd(address: String) -> Result<(), NoOwner> {
     let mut link = Link::open(&Address::Bus { scope: ManagerScope::User, address }).await?;
-    // Listening first and asking then misses no change in between.
+    // Subscribes before it asks, so that no change is missed in between.
     for rule in MATCH_RULES {
         link.ask(Question::Match(rule))?;
     }
@@ -38,7 +38,7 @@ pub(super) async fn of_systemd(address: String) -> Result<(), NoOwner> {
             Heard::Answer(_, Err(error @ CallError::Deadline)) => {
                 return Err(NoOwner::Silent(error));
             }
-            // Nobody yet.
+            // No owner yet.
             _ => {}
         }
     }

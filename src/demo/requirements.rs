@@ -1,24 +1,24 @@
-//! What a private manager needs of the machine, found before anything is started.
+//! Checks, before anything starts, that the machine has what a private manager needs.
 
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
 };
 
-/// Where systemd itself is: not in `PATH`, because nobody is to start it by hand.
+/// The paths of systemd itself, which is not in `PATH`.
 const SYSTEMD: [&str; 3] = [
     "/usr/lib/systemd/systemd",
     "/lib/systemd/systemd",
     "/run/current-system/systemd/lib/systemd/systemd",
 ];
 
-/// Where systemd's own units for user managers are, seen from the directory of `systemd`.
+/// The directories of systemd's units for user managers, relative to that of `systemd`.
 const VENDOR_UNITS: [&str; 2] = ["user", "../../example/systemd/user"];
 
-/// Searched after `PATH`, which for an ordinary user often lacks them.
+/// Searched after `PATH`, as an ordinary user's often lacks some of them.
 const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What the machine lacks, and what to do about it.
+/// What the machine lacks.
 #[derive(Debug, thiserror::Error)]
 pub enum Missing {
     /// A program is not installed.
@@ -34,7 +34,7 @@ pub enum Missing {
         /// The package in Fedora.
         fedora: &'static str,
     },
-    /// systemd came without its units for user managers.
+    /// The units for user managers are not installed.
     #[error("the units of user managers are not installed: there is no directory user beside {0}")]
     VendorUnits(PathBuf),
     /// There is no unified control group hierarchy.
@@ -43,20 +43,20 @@ pub enum Missing {
     /// The mount table could not be read.
     #[error("cannot read /proc/self/mountinfo: {0}")]
     Mounts(#[source] io::Error),
-    /// Neither root nor a user of a machine with systemd.
+    /// Neither root nor in a login session of a machine that systemd booted.
     #[error(
-        "a private systemd needs root here, or a login session of a systemd that booted the \
-         machine to lend it a control group: try it with sudo"
+        "a private systemd needs root, or a login session on a machine that systemd booted; try it \
+         with sudo"
     )]
     Root,
 }
 
-/// How a private manager is kept apart from the machine.
+/// How a private manager is isolated from the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Isolation {
-    /// With namespaces and a control group of our own making. Takes root.
+    /// With namespaces and a new control group, as root.
     Namespaces,
-    /// In a control group that the user's systemd delegates to us.
+    /// In a control group that the user's systemd delegates.
     Delegated,
 }
 
@@ -67,24 +67,24 @@ pub(super) struct Programs {
     pub(super) vendor_units: PathBuf,
     pub(super) dbus_daemon: PathBuf,
     pub(super) systemctl: PathBuf,
-    /// What `PATH` is inside.
+    /// `PATH` for the manager.
     pub(super) path: String,
-    pub(super) way: Isolation,
+    pub(super) isolation: Isolation,
 }
 
 /// The unified control group hierarchy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Cgroup2 {
-    /// Where it is mounted.
+    /// Its mount point.
     pub(super) mounted_at: PathBuf,
-    /// Which of its directories is mounted there.
+    /// The directory of the hierarchy that is mounted there.
     pub(super) mounted: String,
 }
 
 // === impl Programs ===
 
 impl Programs {
-    /// Looks for all of them.
+    /// Finds all programs, or the first that is missing.
     pub(super) fn find() -> Result<Self, Missing> {
         let path = match env::var("PATH") {
             Ok(path) if !path.is_empty() => format!("{path}:{SYSTEM_PATH}"),
@@ -108,7 +108,7 @@ impl Programs {
         for (program, debian) in [("find", "findutils"), ("sed", "sed")] {
             find(program, debian, debian)?;
         }
-        let way = if rustix::process::geteuid().is_root() {
+        let isolation = if rustix::process::geteuid().is_root() {
             find("unshare", "util-linux", "util-linux")?;
             find("mount", "mount", "util-linux")?;
             Isolation::Namespaces
@@ -120,14 +120,14 @@ impl Programs {
         } else {
             return Err(Missing::Root);
         };
-        Ok(Self { systemd, vendor_units, dbus_daemon, systemctl, path, way })
+        Ok(Self { systemd, vendor_units, dbus_daemon, systemctl, path, isolation })
     }
 }
 
 // === impl Isolation ===
 
 impl Isolation {
-    /// The word for it in `manager.sh`.
+    /// Its name in `manager.sh`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Namespaces => "namespaces",
@@ -145,7 +145,7 @@ impl Cgroup2 {
         Self::parse(&mounts).ok_or(Missing::Cgroup2)
     }
 
-    /// The last one counts: it hides the ones before it. Other mount points may have any name.
+    /// The last mount counts, as it hides those before it. Other mount points need not be UTF-8.
     fn parse(mountinfo: &[u8]) -> Option<Self> {
         let mountinfo = String::from_utf8_lossy(mountinfo);
         let parse = |line: &str| {
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_unified_hierarchy_is_found_wherever_it_is_mounted() {
+    fn cgroup2_is_found_at_any_mount_point() {
         let hybrid = b"\
 24 1 0:22 / /sys/fs/cgroup rw,relatime shared:5 - tmpfs tmpfs rw,mode=755
 25 24 0:23 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory

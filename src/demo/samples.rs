@@ -1,12 +1,13 @@
-//! The units that the demo shows, one for each thing that units do, and what to look for.
+//! The sample units of the demo, and the guide to their metrics.
+
+use std::path::Path;
 
 use super::directories::SampleUnit;
 
 /// The sample socket, in the runtime directory.
 pub(super) const SOCKET: &str = "demo-echo";
 
-/// The sample units. All are pulled in by `default.target`; none needs more than a shell and
-/// coreutils, and none needs the network.
+/// The sample units, wanted by `default.target`. They need a shell and coreutils, and no network.
 pub(super) const UNITS: &[SampleUnit<'static>] = &[
     (
         "default.target.d/demo.conf",
@@ -17,7 +18,7 @@ pub(super) const UNITS: &[SampleUnit<'static>] = &[
     (
         "demo-healthy.service",
         "[Unit]\n\
-         Description=A service that is well\n\
+         Description=A service that runs\n\
          [Service]\n\
          ExecStart=/bin/sh -c 'exec sleep infinity'\n",
     ),
@@ -67,29 +68,30 @@ pub(super) const UNITS: &[SampleUnit<'static>] = &[
     (
         "demo-broken.service",
         "[Unit]\n\
-         Description=A service that never loads, because it says nothing to run\n\
+         Description=A service that does not load, because it has no command\n\
          [Service]\n\
          Type=simple\n",
     ),
-    // systemd takes an empty unit file for a masked one.
+    // An empty unit file masks the unit.
     ("demo-masked.service", ""),
 ];
 
-/// What the user reads once the metrics of the manager are served at `url`.
-pub(super) fn guide(url: &str, runtime_dir: &str) -> String {
+/// What the demo prints once the metrics are served at `url`.
+pub fn guide(url: &str, runtime_dir: &Path) -> String {
+    let runtime_dir = runtime_dir.display();
     format!(
         "\
 A private systemd is running with a handful of sample units. Its metrics:
 
     {url}
 
-Its crash loop, and how often it was restarted:
+A crash loop and its restarts:
     curl -s {url} | grep demo-crashing.service
-What has failed (a timer starts a failing job every ten seconds):
+Failed units (a timer starts a failing job every ten seconds):
     curl -s {url} | grep '^systemd_unit_state.*failed.* 1$'
-Who came to the socket, and when the timer last struck:
+Connections to the socket, and when the timer last elapsed:
     curl -s {url} | grep -E '^systemd_(socket|timer)_'
-What did not load (one is broken, one masked, one missing):
+Units that did not load (one broken, one masked, one missing):
     curl -s {url} | grep '^systemd_units_not_loaded'
 Change something and look again:
     XDG_RUNTIME_DIR={runtime_dir} systemctl --user stop demo-healthy.service

@@ -1,4 +1,4 @@
-//! The shell around a private manager, as seen by the one that started it.
+//! The process of the shell around a private manager.
 
 use std::{
     io,
@@ -13,10 +13,10 @@ use tokio::{
     time,
 };
 
-/// How long the shell may take to tidy up: what it allows itself, and some more.
+/// How long the shell may take to clean up: its own limit of ten seconds and some more.
 const STOP_DEADLINE: Duration = Duration::from_secs(15);
 
-/// A running shell. It tidies up and ends when this is dropped, because its input ends then.
+/// A running shell. Dropping this ends its input, after which it cleans up and ends.
 #[derive(Debug)]
 pub(super) struct Shell {
     pid: Option<Pid>,
@@ -27,32 +27,32 @@ pub(super) struct Shell {
 // === impl Shell ===
 
 impl Shell {
-    /// Runs `command` with a pipe to its input and one from its output.
+    /// Runs `command` with pipes to its input and from its output.
     pub(super) fn spawn(command: Command) -> io::Result<(Self, ChildStdout)> {
         let mut command = tokio::process::Command::from(command);
-        // In a process group of its own, Ctrl-C does not reach it: the end of the input does.
+        // Ctrl-C must not reach it: the end of its input ends it, after the clean-up.
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn()?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (input, output) = pipes.ok_or_else(|| io::Error::other("no pipes to the shell"))?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        let (says, ended) = watch::channel(None);
+        let (sender, ended) = watch::channel(None);
         tokio::spawn(async move {
-            // Nobody else waits for this child, so this fails only if the kernel forgot it: the
-            // channel then closes, which is an end too.
+            // Nothing else waits for this child, so this should not fail. If it does, the channel
+            // closes, which counts as the end.
             if let Ok(status) = child.wait().await {
-                says.send_replace(Some(status));
+                sender.send_replace(Some(status));
             }
         });
         Ok((Self { pid, input, ended }, output))
     }
 
-    /// Waits until the shell has ended, by itself or not.
+    /// Waits until the shell has ended.
     pub(super) async fn ended(&self) {
         let _ = self.ended.clone().wait_for(Option::is_some).await;
     }
 
-    /// Tells the shell to tidy up and waits for it, within bounds.
+    /// Has the shell clean up and waits for its end; kills it at the deadline.
     pub(super) async fn stop(self) {
         let Self { pid, input, mut ended } = self;
         drop(input);

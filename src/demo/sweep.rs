@@ -1,4 +1,4 @@
-//! Removes what a private manager left, where its shell was killed and could not.
+//! Removes what a private manager left behind if its shell was killed.
 
 use std::{
     fs, io,
@@ -10,12 +10,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time;
 
-/// How often, and after which pause, to look whether the kernel has let go of what was killed:
-/// five seconds in all. It tells nobody when it has.
+/// How often, and at which interval, to try to remove a control group whose processes were killed:
+/// five seconds in total. The kernel does not signal when the processes are gone.
 const TRIES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// Kills everything in `cgroup` and removes it and `directory`. Fails with what is still there.
+/// Kills the processes in `cgroup`, and removes it and `directory`. Fails with what is left.
 pub(super) async fn sweep(cgroup: Option<&Path>, directory: &Path) -> Result<(), PathBuf> {
     for _ in 0..TRIES {
         let gone = cgroup.is_none_or(|cgroup| remove_cgroup(cgroup).is_ok());
@@ -44,7 +44,7 @@ fn remove_cgroup(cgroup: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         children => {
             for pid in processes(cgroup).unwrap_or_default() {
-                // One that has just ended by itself is as good.
+                // Fails if it has just ended.
                 let _ = kill_process(pid, Signal::KILL);
             }
             for child in children? {
@@ -66,8 +66,8 @@ fn children(cgroup: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(children)
 }
 
-/// Unlike the standard library's, also removes directories that nobody may look into or change, of
-/// which systemd makes some.
+/// Unlike the standard library's, also removes directories without permissions for their owner,
+/// which systemd creates.
 fn remove_tree(directory: &Path) -> io::Result<()> {
     match fs::remove_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}

@@ -1,16 +1,16 @@
-//! What `series` counts of a scrape is what is in it.
+//! `unitwatch series` counts what a scrape has.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
 use unitwatch::{
+    commands::series::{Choice, compare},
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
-    scrape,
+    scrape::ScrapeSettings,
     selection::{Selection, filter::Types, rollup::Rollups},
-    series::{Choice, compare},
 };
 
 fn samples(scrape: Scrape) -> (u64, usize) {
@@ -29,7 +29,7 @@ fn full() -> Scrape {
     scrape
 }
 
-const EVERYTHING: scrape::ScrapeSettings = scrape::ScrapeSettings {
+const EVERYTHING: ScrapeSettings = ScrapeSettings {
     own_metrics: true,
     groups: Groups::NONE,
     max_series: None,
@@ -44,8 +44,9 @@ fn every_sample_of_the_page_is_counted() {
             (true, None, StateSeries::Stateset),
             (false, NonZeroUsize::new(12), StateSeries::Current),
         ] {
-            let served = scrape::ScrapeSettings { own_metrics, groups, max_series, states };
-            let table = compare(full(), Choice { selection: &selection, served }).unwrap();
+            let settings = ScrapeSettings { own_metrics, groups, max_series, states };
+            let table =
+                compare(full(), Choice { selection: &selection, scrape: settings }).unwrap();
             let of = full();
             let scrape = Scrape {
                 groups,
@@ -56,46 +57,44 @@ fn every_sample_of_the_page_is_counted() {
                 ..of
             };
             for (column, scrape) in [(table.everything, full()), (table.given, scrape)] {
-                assert_eq!((column.sum(), column.bytes), samples(scrape), "{groups:?}");
+                assert_eq!((column.total(), column.bytes), samples(scrape), "{groups:?}");
             }
         }
     }
 }
 
 #[test]
-fn the_table_tells_what_it_saves_to_sum_up() {
+fn the_table_shows_what_roll_ups_save() {
     let scrape = full();
     let of = |scrape: Scrape, words: &[&str]| {
         let rollups = Rollups::read(words.iter().copied()).unwrap();
-        let served = scrape::ScrapeSettings { groups: Groups::all(), ..EVERYTHING };
-        compare(
-            scrape,
-            Choice { selection: &Selection { rollups, ..Selection::default() }, served },
-        )
-        .unwrap()
+        let selection = Selection { rollups, ..Selection::default() };
+        let settings = ScrapeSettings { groups: Groups::all(), ..EVERYTHING };
+        compare(scrape, Choice { selection: &selection, scrape: settings }).unwrap()
     };
-    let (each, summed) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
-    let saved = |group| each.series[&group] - summed.series[&group];
-    // Five states of each of three, and now five of all, and five of one that nobody is left of.
+    let (each, rolled_up) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
+    let saved = |group| each.series[&group] - rolled_up.series[&group];
+    // Five states of each of three units become five of the roll-up, and five of one without units.
     assert_eq!(saved(Some(Group::UnitState)), 15 - 5 - 5);
     assert_eq!(saved(Some(Group::Tasks)), 1);
     // Starts and restarts of three.
     assert_eq!(saved(Some(Group::UnitEvents)), 4);
-    // How the one ended that is gone.
+    // The exit of a gone unit.
     assert_eq!(saved(Some(Group::ServiceExits)), 2);
-    assert_eq!(each.units, summed.units);
+    assert_eq!(each.units, rolled_up.units);
 }
 
 #[test]
-fn the_table_tells_what_each_flag_saves() {
+fn the_table_shows_what_each_flag_saves() {
     let groups = Groups::all().without(Group::UnitTimes).without(Group::Watchdog);
-    let served = scrape::ScrapeSettings { groups, ..EVERYTHING };
+    let settings = ScrapeSettings { groups, ..EVERYTHING };
     let types = Types::read(["service"]).unwrap();
-    let choice = Choice { selection: &Selection { types, ..Selection::default() }, served };
+    let selection = Selection { types, ..Selection::default() };
+    let choice = Choice { selection: &selection, scrape: settings };
     let table = compare(full(), choice).unwrap();
     let text = table.to_string();
     let (text, bytes) = text.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(text, include_str!("series.txt").trim_end());
-    // Of these some are the version's.
+    // The size depends on the version.
     assert!(bytes.starts_with("bytes  "), "{bytes}");
 }

@@ -20,6 +20,7 @@ let
   pkgs = {
     callPackage = path: _: import path {
       inherit lib;
+      installShellFiles = null;
       rustPlatform.buildRustPackage = arguments: derivation "/built/${arguments.pname}-${arguments.version}" { };
     };
     runCommand = name: _: text: derivation "/built/${name}" { inherit text; };

@@ -1,16 +1,18 @@
-//! How many series there are on this machine, and how many a choice of flags leaves: to be seen
-//! before anything is deployed.
+//! `unitwatch series`: the number of series on this machine, with everything and with the given
+//! flags, to know the cost before a deployment.
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
     path::Path,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::{task::JoinError, time::timeout};
 
+use super::{Failure, print};
 use crate::{
     cgroup,
     config::Config,
@@ -20,99 +22,96 @@ use crate::{
         format::Format,
         group::{Group, Groups},
     },
-    scrape::{self, Exporter},
+    scrape::{Exporter, ScrapeSettings},
     selection::Selection,
-    systemd::address::Address,
     telemetry::Telemetry,
-    watch::{self, SyncState, Watch},
+    watch::{self, SyncState, Watch, WatchSettings},
 };
 
-/// How long it may take until everything has been read.
+/// How long to wait until the inventory is in sync with systemd.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long what no scrape waits for is waited for beyond that: on a machine that is very busy
-/// there is always something that is not known yet.
+/// How long to wait beyond that for the properties that no scrape waits for: on a very busy machine
+/// some are always unknown.
 const SETTLE: Duration = Duration::from_secs(10);
 
-/// How long systemd may take to answer what a scrape asks.
+/// How long systemd may take to answer the questions of a scrape.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The series by group, all that there could be and those that the flags leave.
+/// The series by group, with everything and with the given flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// With every group, for every unit.
+    /// With every group and every unit.
     pub everything: Column,
-    /// With the flags that were given.
+    /// With the given flags.
     pub given: Column,
 }
 
-/// How many series a scrape has.
+/// The size of a scrape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// By group; `None` for those that are always served.
+    /// Series by group; `None` for those that are always served.
     pub series: BTreeMap<Option<Group>, u64>,
     /// Units with a state that pass the filters.
     pub units: usize,
-    /// Units that are left out because there would be too many series.
+    /// Units dropped by `--max-series`.
     pub dropped: usize,
-    /// The bytes of the page in OpenMetrics, before it is compressed.
+    /// The size of the OpenMetrics page before compression, in bytes.
     pub bytes: usize,
 }
 
 /// Why the series could not be counted.
 #[derive(Debug, thiserror::Error)]
 pub enum SeriesError {
-    /// There is no way to systemd, or the connection ended.
+    /// systemd cannot be reached, or the connection ended.
     #[error("{0}")]
     Ended(String),
-    /// The table was not in step in time.
+    /// The inventory was not in sync in time.
     #[error("not in sync with systemd after {} s: {why}", DEADLINE.as_secs())]
     Late {
-        /// What was amiss then.
+        /// What was wrong at the end.
         why: String,
     },
-    /// systemd did not answer what a scrape asks.
+    /// systemd did not answer the questions of a scrape.
     #[error("systemd does not answer")]
     Silent,
-    /// What is known could not be gathered.
+    /// The scrape could not be gathered.
     #[error(transparent)]
     Gather(#[from] JoinError),
-    /// It could not be written down.
+    /// The scrape could not be encoded.
     #[error(transparent)]
     Encode(#[from] fmt::Error),
-    /// It could not be printed.
-    #[error("cannot write to stdout: {0}")]
-    Output(#[source] io::Error),
 }
 
-/// What the flags leave of a scrape.
+/// What the flags select of a scrape.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
     /// Which units are shown.
     pub selection: &'a Selection,
     /// The rest.
-    pub served: scrape::ScrapeSettings,
+    pub scrape: ScrapeSettings,
+}
+
+/// Prints the table.
+///
+/// # Errors
+/// The series cannot be counted or printed.
+pub async fn run(config: &Config) -> Result<ExitCode, Failure> {
+    print(count(config).await?)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads systemd once and counts.
-///
-/// # Errors
-/// systemd cannot be reached or takes too long.
-pub async fn count(config: &Config) -> Result<Table, SeriesError> {
+async fn count(config: &Config) -> Result<Table, SeriesError> {
     let telemetry = Arc::new(Telemetry::default());
-    // All units are read, and those that the flags leave are picked out afterwards.
-    let (watch, watcher) = watch::watch(
-        watch::WatchSettings {
-            addresses: Address::to(config.scope(), config.private),
-            selection: Selection::default(),
-            reconcile_interval: config.reconcile_interval,
-            retention: config.retention,
-            reads: Reads::EVERYTHING,
-            record: None,
-        },
-        Arc::clone(&telemetry),
-    );
-    let everything = scrape::ScrapeSettings {
+    // Every unit is read; what the flags leave out is removed afterwards.
+    let settings = WatchSettings {
+        selection: Selection::default(),
+        reads: Reads::EVERYTHING,
+        ..config.watch.clone()
+    };
+    let (watch, watcher) = watch::watch(settings, None, Arc::clone(&telemetry));
+    let everything = ScrapeSettings {
         own_metrics: true,
         groups: Groups::all(),
         max_series: None,
@@ -124,7 +123,7 @@ pub async fn count(config: &Config) -> Result<Table, SeriesError> {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, exporter) => scrape?,
     };
-    let choice = Choice { selection: &config.selection, served: config.served() };
+    let choice = Choice { selection: &config.watch.selection, scrape: config.scrape };
     compare(scrape, choice)
 }
 
@@ -132,26 +131,26 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
     if timeout(DEADLINE, watch.until_in_sync()).await.is_err() {
         let why = match watch.sync_state() {
             SyncState::OutOfSync { why, .. } => why,
-            SyncState::InSync { .. } => "only just now".to_owned(),
+            SyncState::InSync { .. } => "in sync only now".to_owned(),
         };
         return Err(SeriesError::Late { why });
     }
     if timeout(SETTLE, watch.until_settled()).await.is_err() {
-        tracing::warn!("units change too fast for all of them to be known: a few may be missing");
+        tracing::warn!("units change faster than they can be read: some series may be missing");
     }
     let scrape = exporter.gather(Instant::now() + ANSWER).await?;
     if scrape.up { Ok(scrape) } else { Err(SeriesError::Silent) }
 }
 
-/// Counts a scrape of everything, and what a choice leaves of it.
+/// Counts a scrape of everything, and what the flags select of it.
 ///
 /// # Errors
-/// None that is known: writing to a string does not fail.
+/// None in practice: writing to a string does not fail.
 pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesError> {
-    let scrape::ScrapeSettings { own_metrics, groups, max_series, states } = choice.served;
-    let admitted = |snapshot: &Arc<Snapshot>| Arc::new(snapshot.select(choice.selection));
+    let ScrapeSettings { own_metrics, groups, max_series, states } = choice.scrape;
+    let select = |snapshot: &Arc<Snapshot>| Arc::new(snapshot.select(choice.selection));
     let given = Scrape {
-        snapshot: everything.snapshot.as_ref().map(admitted),
+        snapshot: everything.snapshot.as_ref().map(select),
         telemetry: everything.telemetry.clone().filter(|_| own_metrics),
         process: everything.process.filter(|_| own_metrics),
         groups,
@@ -178,8 +177,8 @@ impl Column {
         Ok(Self { series, units, dropped, bytes: page.text.len() })
     }
 
-    /// All series together.
-    pub fn sum(&self) -> u64 {
+    /// The total of all groups.
+    pub fn total(&self) -> u64 {
         self.series.values().sum()
     }
 }
@@ -198,7 +197,7 @@ impl fmt::Display for Table {
             line(group.name(), &of(everything, Some(*group)), &of(given, Some(*group)))?;
         }
         line("(always)", &of(everything, None), &of(given, None))?;
-        line("series", &everything.sum(), &given.sum())?;
+        line("series", &everything.total(), &given.total())?;
         line("units", &everything.units, &given.units)?;
         if given.dropped > 0 {
             line("beyond the cap", &everything.dropped, &given.dropped)?;

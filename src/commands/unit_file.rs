@@ -1,70 +1,81 @@
-//! The unit to install the exporter with: the one in `packaging`, for this very program and these
-//! flags.
+//! `unitwatch unit-file`: the unit in `packaging`, with the path of this program and the given flags.
 
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
-/// The unit as it is in the repository.
-pub const TEMPLATE: &str = include_str!("../packaging/unitwatch.service");
+use super::{Failure, note, print};
+use crate::{config::Config, systemd::address::ManagerScope};
 
-/// The line of it that tells what to run.
+/// The unit as it is in the repository.
+pub const TEMPLATE: &str = include_str!("../../packaging/unitwatch.service");
+
+/// Its command line.
 const COMMAND: &str = "ExecStart=/usr/local/bin/unitwatch";
 
-/// The user in it.
+/// Its user.
 const USER: &str = "unitwatch";
 
-/// Where its sandbox hides what is there: `ProtectHome=` and `PrivateTmp=`.
+/// The directories that its sandbox hides: `ProtectHome=` and `PrivateTmp=`.
 const HIDDEN: [&str; 5] = ["/home", "/root", "/run/user", "/tmp", "/var/tmp"];
 
-/// Settings that need a namespace of their own. Where the machine allows none of that kind, systemd
-/// does not start the unit: status 217/USER for a user namespace, 226/NAMESPACE for another one.
+/// Settings that need a namespace, by its kind. If the machine allows none of that kind, systemd
+/// does not start the unit: status 217/USER for a user namespace, 226/NAMESPACE for others.
 const NAMESPACED: [(&str, &str); 2] =
     [("user", "PrivateUsers=yes"), ("uts", "ProtectHostname=yes")];
 
 const PROC: &str = "/proc";
 
-/// There is no unit for this.
+/// Why there is no unit to print.
 #[derive(Debug, thiserror::Error)]
 pub enum UnitFileError {
-    /// It is not known where the program is.
-    #[error("nobody can tell where this program is: {0}")]
+    /// The path of the program is unknown.
+    #[error("cannot find the path of this program: {0}")]
     Program(#[source] io::Error),
-    /// A unit cannot name the program.
-    #[error("a unit cannot name {}", .0.display())]
+    /// The path of the program cannot be written in a unit.
+    #[error("a unit cannot run {}: its path has control characters or is not UTF-8", .0.display())]
     Path(PathBuf),
-    /// The unit is one of the system's manager.
-    #[error("it is one of the system's manager, and its user has no manager to watch")]
+    /// The unit is for the system manager.
+    #[error("it runs under the system manager, and its user has no manager to watch")]
     User,
-    /// There is nowhere to print it.
-    #[error("{0}")]
-    Output(#[source] io::Error),
 }
 
-/// The unit for the program that runs now, with these flags and their values, and without what this
-/// machine refuses.
+/// Prints the unit, and to stderr what it lacks.
 ///
 /// # Errors
-/// [`UnitFileError`] if nobody can tell where the program is.
-pub fn text(flags: &[(String, String)]) -> Result<String, UnitFileError> {
+/// There is no unit for this configuration, or it cannot be printed.
+pub fn run(config: &Config, flags: &[String]) -> Result<ExitCode, Failure> {
+    if config.scope == ManagerScope::User {
+        return Err(UnitFileError::User.into());
+    }
+    print(text(flags)?)?;
+    for lack in missing() {
+        note(lack);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The unit for this program with these flags, without the settings that this machine refuses.
+fn text(flags: &[String]) -> Result<String, UnitFileError> {
     let program = env::current_exe().map_err(UnitFileError::Program)?;
     let name = program.to_str().filter(|name| !name.contains(char::is_control));
     let name = name.ok_or_else(|| UnitFileError::Path(program.clone()))?;
-    let flags = flags.iter().map(|(flag, value)| word(&format!("--{flag}={value}"), "$$"));
-    // What is run is taken as it stands, without variables.
-    let words: Vec<String> = std::iter::once(word(name, "$")).chain(flags).collect();
+    let flags = flags.iter().map(|flag| quote(flag, "$$"));
+    // systemd expands no variables in the path of the program.
+    let words: Vec<String> = std::iter::once(quote(name, "$")).chain(flags).collect();
     let unit = TEMPLATE.replace(COMMAND, &format!("ExecStart={}", words.join(" ")));
     Ok(without(unit, &refused(Path::new(PROC))))
 }
 
-/// What the unit lacks on this machine, and what still keeps it from working, a sentence each.
-pub fn missing() -> Vec<String> {
+/// What the unit lacks on this machine, and what keeps it from starting, one sentence each.
+fn missing() -> Vec<String> {
     let proc = Path::new(PROC);
     let mut missing: Vec<_> = refused(proc)
         .iter()
         .map(|(kind, setting)| {
-            format!("the unit is without {setting}, because {}", no_namespaces(kind))
+            format!("the unit is printed without {setting}, because {}", no_namespaces(kind))
         })
         .collect();
     if !allows(proc, "mnt") {
@@ -73,21 +84,21 @@ pub fn missing() -> Vec<String> {
     let hidden = |path: &PathBuf| HIDDEN.iter().any(|hidden| path.starts_with(hidden));
     if let Some(path) = env::current_exe().ok().filter(hidden) {
         missing.push(format!(
-            "the unit cannot see {}; move the program, such as to /usr/local/bin, and have that one \
-             print the unit",
+            "the sandbox hides {}; install the program elsewhere, such as in /usr/local/bin, and \
+             print the unit again",
             path.display()
         ));
     }
     if !has_user(Path::new("/etc/passwd")) {
         missing.push(format!(
-            "the unit's user is not in /etc/passwd; to create it: \
+            "the unit's user is not in /etc/passwd; create it: \
              systemd-sysusers --inline 'u {USER} - \"Prometheus exporter for systemd\"'"
         ));
     }
     missing
 }
 
-/// Replaces settings by comments that say why.
+/// Replaces the refused settings by comments with the reason.
 fn without(unit: String, refused: &[(&str, &str)]) -> String {
     refused.iter().fold(unit, |unit, (kind, setting)| {
         let comment = format!("\n# Without {setting}: {}.\n", no_namespaces(kind));
@@ -95,12 +106,12 @@ fn without(unit: String, refused: &[(&str, &str)]) -> String {
     })
 }
 
-/// The settings that keep the unit from starting on this machine, with their kinds of namespace.
+/// The settings that keep the unit from starting on this machine, by the kind of namespace.
 fn refused(proc: &Path) -> Vec<(&'static str, &'static str)> {
     NAMESPACED.into_iter().filter(|(kind, _)| !allows(proc, kind)).collect()
 }
 
-/// Whether the kernel has namespaces of a kind, and the limit on their number lets there be one.
+/// Whether the kernel has namespaces of this kind and its limit is not 0.
 fn allows(proc: &Path, kind: &str) -> bool {
     let limit = fs::read_to_string(proc.join(format!("sys/user/max_{kind}_namespaces")));
     // Linux before 4.9 has no limit.
@@ -112,13 +123,13 @@ fn no_namespaces(kind: &str) -> String {
 }
 
 fn has_user(passwd: &Path) -> bool {
-    // What cannot be read is no reason to say that something is missing.
+    // An unreadable file proves nothing.
     fs::read_to_string(passwd)
         .map_or(true, |users| users.lines().any(|user| user.split(':').next() == Some(USER)))
 }
 
-/// A word of a command line as systemd reads it back.
-fn word(word: &str, dollar: &str) -> String {
+/// Quotes one argument of a command line for systemd; `dollar` replaces `$`.
+fn quote(word: &str, dollar: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+".contains(c);
     if word.chars().all(plain) {
         return word.to_owned();
@@ -129,7 +140,7 @@ fn word(word: &str, dollar: &str) -> String {
             '"' | '\\' => quoted.extend(['\\', c]),
             '%' => quoted.push_str("%%"),
             '$' => quoted.push_str(dollar),
-            // One byte each, all of them.
+            // ASCII, so one byte each.
             c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
             c => quoted.push(c),
         }
@@ -147,14 +158,14 @@ mod tests {
         assert_eq!(TEMPLATE.matches(COMMAND).count(), 1);
         assert!(TEMPLATE.contains(&format!("\nUser={USER}\n")));
         let program = env::current_exe().unwrap();
-        let text = text(&[("retention".into(), "1h".into())]).unwrap();
+        let text = text(&["--retention=1h".to_owned()]).unwrap();
         let line = format!("\nExecStart={} --retention=1h\n", program.display());
         assert!(text.contains(&line), "{text}");
         assert_eq!(text.lines().count(), TEMPLATE.lines().count());
     }
 
     #[test]
-    fn words_stand_as_systemd_reads_them() {
+    fn arguments_are_quoted_as_systemd_reads_them() {
         for (given, wanted) in [
             ("--web.listen-address=[::1]:9558", "\"--web.listen-address=[::1]:9558\""),
             ("/usr/bin/unitwatch", "/usr/bin/unitwatch"),
@@ -162,13 +173,13 @@ mod tests {
             ("--x=a b$\"%i\n", r#""--x=a b$$\"%%i\x0a""#),
             ("--x=", "--x="),
         ] {
-            assert_eq!(word(given, "$$"), wanted);
+            assert_eq!(quote(given, "$$"), wanted);
         }
-        assert_eq!(word("/opt/a $b", "$"), r#""/opt/a $b""#);
+        assert_eq!(quote("/opt/a $b", "$"), r#""/opt/a $b""#);
     }
 
     #[test]
-    fn namespaces_are_refused_by_a_limit_of_zero_and_by_a_kernel_without_them() {
+    fn a_limit_of_zero_or_a_kernel_without_namespaces_refuses_them() {
         let proc = tempfile::tempdir().unwrap();
         let [namespaces, limits] = ["self/ns", "sys/user"].map(|path| proc.path().join(path));
         let kinds = || refused(proc.path()).into_iter().map(|(kind, _)| kind).collect::<Vec<_>>();
@@ -192,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_only_missed_where_users_can_be_read() {
+    fn a_user_is_missing_only_if_the_users_can_be_read() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (users, there) in [
             ("root:x:0:0::/root:/bin/bash\nunitwatch:x:997:997::/:/usr/sbin/nologin\n", true),
