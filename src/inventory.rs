@@ -394,7 +394,7 @@ impl Inventory {
         let gone = self.place(scope, listing, now, false, suspect);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
-                entry.invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                entry.invalidate(PropertySet::SILENT);
                 entry.invalidate(PropertySet::RELATIONS);
                 if entry.note_inactive() {
                     self.deferred.insert(name.clone());

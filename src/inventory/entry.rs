@@ -465,7 +465,7 @@ impl Entry {
                 let number = value.number().and_then(|number| u32::try_from(number).ok());
                 self.run.job = number.and_then(NonZeroU32::new);
             }
-            UnitProperty::ServiceReloadResult | UnitProperty::MountReloadResult => {
+            UnitProperty::ReloadResult => {
                 self.run.reload_result = value.text().map(Into::into);
             }
             UnitProperty::RestartPolicy => {

@@ -19,23 +19,52 @@ const MAX_LEN: usize = 255;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(Arc<str>);
 
-/// What kind of unit a name's suffix says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the names are systemd's own")]
-pub enum UnitType {
-    Service,
-    Socket,
-    Target,
-    Device,
-    Mount,
-    Automount,
-    Swap,
-    Timer,
-    Path,
-    Slice,
-    Scope,
-    /// A type of a future systemd.
-    Other,
+macro_rules! unit_types {
+    ($($variant:ident = $suffix:literal),+ $(,)?) => {
+        /// The type of a unit, from the suffix of its name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "the names are systemd's own")]
+        pub enum UnitType {
+            $($variant,)+
+            /// A type that this version does not know.
+            Other,
+        }
+
+        impl UnitType {
+            /// Every type that systemd has today.
+            pub const ALL: [Self; [$($suffix),+].len()] = [$(Self::$variant),+];
+
+            /// The suffix, as in `ssh.service`, and the value of the `type` label.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $suffix,)+
+                    Self::Other => "other",
+                }
+            }
+
+            /// Its D-Bus interface without `org.freedesktop.systemd1.`.
+            pub(super) fn interface(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($variant),)+
+                    Self::Other => "Unit",
+                }
+            }
+        }
+    };
+}
+
+unit_types! {
+    Service = "service",
+    Socket = "socket",
+    Target = "target",
+    Device = "device",
+    Mount = "mount",
+    Automount = "automount",
+    Swap = "swap",
+    Timer = "timer",
+    Path = "path",
+    Slice = "slice",
+    Scope = "scope",
 }
 
 // === impl UnitName ===
@@ -158,42 +187,9 @@ impl<'de> Deserialize<'de> for UnitType {
 }
 
 impl UnitType {
-    /// Every type that systemd has today.
-    pub const ALL: [Self; 11] = [
-        Self::Service,
-        Self::Socket,
-        Self::Target,
-        Self::Device,
-        Self::Mount,
-        Self::Automount,
-        Self::Swap,
-        Self::Timer,
-        Self::Path,
-        Self::Slice,
-        Self::Scope,
-    ];
-
-    /// The type that a suffix stands for.
+    /// The type with this suffix; [`UnitType::Other`] if systemd has none today.
     pub fn from_suffix(suffix: &str) -> Self {
         Self::ALL.into_iter().find(|known| known.as_str() == suffix).unwrap_or(Self::Other)
-    }
-
-    /// The suffix, as in `ssh.service`, and the value of the `type` label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Socket => "socket",
-            Self::Target => "target",
-            Self::Device => "device",
-            Self::Mount => "mount",
-            Self::Automount => "automount",
-            Self::Swap => "swap",
-            Self::Timer => "timer",
-            Self::Path => "path",
-            Self::Slice => "slice",
-            Self::Scope => "scope",
-            Self::Other => "other",
-        }
     }
 }
 

@@ -169,7 +169,7 @@ impl Question {
             }
             Self::Unit(unit, property) => {
                 systemd_call(&unit.object_path(), PROPERTIES, method, on_bus)
-                    .build(&(property.interface(), property.name()))
+                    .build(&(property.interface(unit.unit_type()), property.name()))
             }
             Self::Manager(property) => systemd_call(MANAGER_PATH, PROPERTIES, method, on_bus)
                 .build(&(MANAGER_INTERFACE, property.name())),

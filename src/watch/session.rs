@@ -464,19 +464,9 @@ fn ticks(period: Duration) -> Interval {
 
 /// What is read of the manager itself, besides what each scrape asks.
 fn facts() -> impl Iterator<Item = ManagerProperty> {
-    use ManagerProperty as P;
-    let words = [
-        P::Version,
-        P::Architecture,
-        P::Virtualization,
-        P::ConfidentialVirtualization,
-        P::Tainted,
-        P::ControlGroup,
-        P::FailedUnits,
-        P::WatchdogDevice,
-    ];
-    let both = |stage| [P::Stage(stage), P::StageMonotonic(stage)];
-    words.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
+    let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
+    let lasting = ManagerProperty::LASTING.iter().copied();
+    lasting.chain(BOOT_STAGES.into_iter().flat_map(both))
 }
 
 // === impl ResyncReason ===
