@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::inventory::unit::Usec;
+/// A time or a duration in microseconds. A time is since the epoch, or since boot where the name
+/// says monotonic.
+pub type Usec = u64;
 
 /// Since the epoch. May jump, and so is only for telling what time it is.
 pub fn realtime() -> Usec {

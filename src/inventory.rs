@@ -15,7 +15,7 @@ mod entry;
 mod gone;
 mod inferred;
 mod jobs;
-mod manager;
+pub mod manager;
 pub mod needs;
 mod queue;
 pub mod record;
@@ -37,19 +37,21 @@ use self::{
     entry::{Counting, Entry, Trigger},
     gone::{GoneUnit, GoneUnits},
     jobs::{Jobs, UnitView},
+    manager::Manager,
     needs::Needs,
     queue::enqueue,
     rollups::RollupTable,
-    unit::Usec,
     wanted_inactive::Activatable,
 };
+use crate::clock::Usec;
 use crate::selection::filter::Slices;
 use crate::selection::rollup::{Placement, Rollups};
 use crate::systemd::{
     event::Event,
+    listing::{ListedFile, ListedJob, ListedUnit, Listing},
     name::{UnitName, UnitType},
     property::{ManagerProperty, PropertySet, UnitProperty, Value},
-    question::{CallError, ListedFile, ListedJob, ListedUnit, Listing},
+    question::CallError,
     state::{JobResult, JobType, LoadState},
 };
 
@@ -107,7 +109,7 @@ pub struct Inventory {
     all_listed: bool,
     totals: HostCounters,
     jobs: Jobs,
-    manager: snapshot::Manager,
+    manager: Manager,
     /// How far the time of day is ahead of the monotonic clock, if that is what it was when the
     /// manager began: the clock has not been set since.
     clock_offset: Option<Usec>,
@@ -178,7 +180,7 @@ impl Inventory {
             all_listed: false,
             totals: HostCounters::default(),
             jobs: Jobs::default(),
-            manager: snapshot::Manager::default(),
+            manager: Manager::default(),
             clock_offset: None,
             instance: None,
             lag: 0,
@@ -514,7 +516,7 @@ impl Inventory {
     }
 
     /// The manager's facts.
-    pub fn manager(&self) -> &snapshot::Manager {
+    pub fn manager(&self) -> &Manager {
         &self.manager
     }
 

@@ -13,6 +13,7 @@ pub mod address;
 pub mod decode;
 pub mod event;
 pub mod link;
+pub mod listing;
 pub mod name;
 pub mod private;
 pub mod property;

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use unitwatch::systemd::{
     address::Address,
     event::Event,
-    link::{CALL_DEADLINE, Heard, Link, Lost},
+    link::{Heard, Link, Lost},
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
-    question::{Answer, CallError, Question},
+    question::{Answer, CALL_DEADLINE, CallError, Question},
 };
 use zbus::{Connection, Guid, Message, MessageStream, Variant, connection::Builder};
 

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     counters::{Delta, Exit},
     reloads::{Reload, Reloads},
-    unit::Usec,
 };
+use crate::clock::Usec;
 use crate::systemd::state::{ActiveState, RunResult};
 
 /// What is known of a unit's runs at one moment. `None` is what is not known; 0 is what has not

@@ -8,13 +8,14 @@ use super::{
     gone::GoneUnit,
     jobs::UnitView,
     reloads::Reload,
-    unit::{Details, IpCounters, Unit, Usec},
+    unit::{Details, IpCounters, Unit},
     wanted_inactive::InactiveFacts,
 };
+use crate::clock::Usec;
 use crate::systemd::{
+    listing::ListedUnit,
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},
-    question::ListedUnit,
     state::{ActiveState, ExitCode, JobResult, LoadState, RunResult},
 };
 

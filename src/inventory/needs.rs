@@ -109,9 +109,9 @@ mod tests {
     use crate::{
         inventory::{Extent, Inventory},
         systemd::{
+            listing::ListedUnit,
             name::UnitName,
             property::Value,
-            question::ListedUnit,
             state::{ActiveState, LoadState},
         },
     };

@@ -11,13 +11,13 @@ use super::{
     cursor::Cursor,
     gone::GoneUnit,
     rollups::RollupRecord,
-    unit::Usec,
 };
 use crate::{
+    clock::Usec,
     histogram::{Histogram, LONG},
     systemd::{
+        listing::Listing,
         name::{UnitName, UnitType},
-        question::Listing,
         state::{ActiveState, JobResult, JobType, RunResult},
     },
 };

@@ -9,9 +9,9 @@ use super::{
     counters::{Counters, Delta},
     entry::Entry,
     gone::GoneUnit,
-    unit::Usec,
 };
 use crate::{
+    clock::Usec,
     selection::filter::Slices,
     selection::rollup::{Placement, RollupName, Rollups},
     systemd::name::UnitName,

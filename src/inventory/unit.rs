@@ -6,14 +6,12 @@ use std::{
 };
 
 use super::counters::Counters;
+use crate::clock::Usec;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{UnitProperty, Value},
     state::{ActiveState, LoadState, RunResult},
 };
-
-/// A point in time: microseconds since the epoch, or since boot where a name says monotonic.
-pub type Usec = u64;
 
 /// What is known of one unit. `None` is what systemd left unsaid: never happened, switched off,
 /// unlimited, or not read yet.

@@ -9,9 +9,9 @@ use zbus::{Message, ObjectPath, Variant};
 
 use super::{
     event::Event,
+    listing::{ListedFile, ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
     name::{MAX_UNITS, UnitName},
     property::{MAX_WORD, ManagerProperty, UnitProperty, WrongType},
-    question::{ListedFile, ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
 };
 
 const JOB_PATH_PREFIX: &str = "/org/freedesktop/systemd1/job/";

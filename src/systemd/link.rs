@@ -6,7 +6,7 @@ mod backlog;
 use std::{
     collections::{HashMap, VecDeque},
     num::{NonZeroU32, NonZeroUsize},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{
@@ -22,11 +22,8 @@ use super::{
     decode::{self, Malformed},
     event::Event,
     private::PrivateSocket,
-    question::{Answer, BUS, CallError, Question},
+    question::{Answer, BUS, CALL_DEADLINE, CallError, Question},
 };
-
-/// How long a call may take. PID 1 is one thread and stands still during a daemon-reload.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Calls under way at once. dbus-daemon allows 128; above 16 nothing is gained, because the
 /// manager is one thread.

@@ -498,11 +498,10 @@ impl PropertySet {
     /// For each unit type, the properties of the sets above that its units have.
     const BY_TYPE: [(UnitType, Self); UnitType::ALL.len()] = {
         let mut table = [(UnitType::Other, Self::EMPTY); UnitType::ALL.len()];
-        let mut at = 0;
-        while at < table.len() {
-            let unit_type = UnitType::ALL[at];
-            table[at] = (unit_type, Self::rows(1 << unit_type as u16, u32::MAX));
-            at += 1;
+        let (mut rows, mut types): (&mut [_], &[_]) = (&mut table, &UnitType::ALL);
+        while let ([row, more_rows @ ..], [unit_type, more_types @ ..]) = (rows, types) {
+            *row = (*unit_type, Self::rows(1 << *unit_type as u16, u32::MAX));
+            (rows, types) = (more_rows, more_types);
         }
         table
     };

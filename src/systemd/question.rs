@@ -1,19 +1,17 @@
 //! The calls that are made to systemd, and the answers they get.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use zbus::{Message, message};
 
 use super::{
     decode,
+    listing::{ListedFile, ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
     name::{UnitName, UnitType},
     property::{ManagerProperty, UnitProperty, Value},
-    state::{ActiveState, FileState, JobState, JobType, LoadState},
 };
 
 pub(super) const MANAGER_NAME: &str = "org.freedesktop.systemd1";
-pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
-pub(super) const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub(super) const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
@@ -30,6 +28,9 @@ pub const MATCH_RULES: [&str; 4] = [
     "type='signal',sender='org.freedesktop.systemd1',\
      path_namespace='/org/freedesktop/systemd1/job'",
 ];
+
+/// How long a call may take. PID 1 has one thread, which answers nothing during a daemon-reload.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,50 +77,11 @@ pub enum Answer {
     Value(Value),
 }
 
-/// What systemd may refuse to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Listing {
-    /// The units of one type.
-    Units(UnitType),
-    /// The job queue.
-    Jobs,
-    /// The unit files.
-    UnitFiles,
-}
-
-/// A row of `ListUnits`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after the properties")]
-pub struct ListedUnit {
-    pub name: UnitName,
-    pub load_state: LoadState,
-    pub active_state: ActiveState,
-    pub sub_state: Box<str>,
-}
-
-/// A row of `ListJobs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after the properties")]
-pub struct ListedJob {
-    pub id: u32,
-    pub unit: UnitName,
-    pub job_type: JobType,
-    pub state: JobState,
-}
-
-/// A row of `ListUnitFiles`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after what the rows tell")]
-pub struct ListedFile {
-    pub name: UnitName,
-    pub state: FileState,
-}
-
 /// Why a call brought nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No answer came in time.
-    #[error("no answer within {} s", super::link::CALL_DEADLINE.as_secs())]
+    #[error("no answer within {} s", CALL_DEADLINE.as_secs())]
     Deadline,
     /// systemd or the bus refused, with a D-Bus error name and a text.
     #[error("{name}: {text}")]
@@ -222,27 +184,6 @@ fn systemd_call<'m>(
     let call = Message::method_call(path, method).interface(interface);
     // The private socket has one peer, and no names.
     if on_bus { call.destination(MANAGER_NAME) } else { call }
-}
-
-// === impl Listing ===
-
-impl Listing {
-    /// The type of the units that it is of.
-    pub fn unit_type(self) -> Option<UnitType> {
-        match self {
-            Self::Units(unit_type) => Some(unit_type),
-            Self::Jobs | Self::UnitFiles => None,
-        }
-    }
-
-    /// What it lists, in a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Units(unit_type) => unit_type.as_str(),
-            Self::Jobs => "job",
-            Self::UnitFiles => "unit-file",
-        }
-    }
 }
 
 // === impl CallError ===

@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 use super::{Shared, lock, refresh::Refresh};
 use crate::{
     clock,
-    inventory::snapshot::BOOT_STAGES,
+    inventory::manager::BOOT_STAGES,
     systemd::{
         event::Event,
         link::{Link, Lost},
