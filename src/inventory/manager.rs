@@ -1,4 +1,4 @@
-//! What the manager reports about itself.
+//! The manager's own properties.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// What the manager says of itself (`org.freedesktop.systemd1.Manager`).
+/// The manager's own properties (`org.freedesktop.systemd1.Manager`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Manager {
     /// `Version`.
@@ -23,19 +23,19 @@ pub struct Manager {
     pub confidential_virtualization: Option<Box<str>>,
     /// `Tainted`; empty where nothing is.
     pub tainted: Option<Box<str>>,
-    /// `ControlGroup`: the manager's own place in the control group tree.
+    /// `ControlGroup`: the path of the manager's control group.
     pub control_group: Option<Box<str>>,
-    /// `SystemState`, asked at the scrape because systemd never signals it.
+    /// `SystemState`, read at each scrape because systemd never signals it.
     pub system_state: Option<SystemState>,
     /// `NFailedUnits`.
     pub failed_units: Option<u64>,
-    /// The boot stages that happened, by systemd's name for them.
+    /// The boot stages that happened, by name.
     pub boot: BTreeMap<&'static str, Stamp>,
     /// The hardware watchdog.
     pub watchdog: Watchdog,
 }
 
-/// One boot stage: `<Stage>Timestamp` and `<Stage>TimestampMonotonic`.
+/// The time of a boot stage: `<Stage>Timestamp` and `<Stage>TimestampMonotonic`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Microseconds since the epoch.
@@ -44,7 +44,7 @@ pub struct Stamp {
     pub monotonic: Usec,
 }
 
-/// The hardware watchdog that the manager feeds.
+/// The hardware watchdog that the manager pings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Watchdog {
     /// `WatchdogDevice`, since systemd 252; empty where none is in use.
@@ -57,7 +57,7 @@ pub struct Watchdog {
     pub last_ping_monotonic: Option<Usec>,
 }
 
-/// The names of the boot stages, as the properties have them before `Timestamp`.
+/// The boot stages: the names of their properties without `Timestamp`.
 pub const BOOT_STAGES: [&str; 18] = [
     "Finish",
     "Firmware",
@@ -82,7 +82,7 @@ pub const BOOT_STAGES: [&str; 18] = [
 // === impl Manager ===
 
 impl Manager {
-    /// Takes one value; [`Value::Nothing`] takes it back.
+    /// Writes a value to the property's field; [`Value::Nothing`] clears it.
     pub(super) fn learn(&mut self, property: ManagerProperty, value: &Value) {
         use ManagerProperty as P;
         let (number, text) = (value.number(), value.text());
@@ -100,8 +100,8 @@ impl Manager {
             P::WatchdogRuntime => self.watchdog.runtime = number,
             P::WatchdogLastPing => self.watchdog.last_ping = number,
             P::WatchdogLastPingMonotonic => self.watchdog.last_ping_monotonic = number,
-            // The monotonic time of a stage that did not happen is 0, and so is the kernel's, which
-            // did: only the wall clock tells them apart. It is asked for first.
+            // The monotonic time is 0 for a stage that did not happen, but also for the kernel. Only
+            // the realtime stamp differs, so it is read first.
             P::Stage(stage) => match number {
                 Some(realtime) => self.boot.entry(stage).or_default().realtime = realtime,
                 None => {

@@ -1,4 +1,4 @@
-//! One unit's row in the table: plain values, each with the systemd property it comes from.
+//! A unit's row in the table: plain values, each from a D-Bus property.
 
 use std::{
     num::NonZeroU64,
@@ -13,19 +13,18 @@ use crate::systemd::{
     state::{ActiveState, LoadState, RunResult},
 };
 
-/// What is known of one unit. `None` is what systemd left unsaid: never happened, switched off,
-/// unlimited, or not read yet.
+/// A unit. `None` means that it never happened, is switched off or unlimited, or is not read yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
     /// `Id`.
     pub name: UnitName,
     /// `LoadState`.
     pub load_state: LoadState,
-    /// `LoadError`: the name of the D-Bus error that kept it from loading.
+    /// `LoadError`: the name of the D-Bus error with which it failed to load.
     pub load_error: Option<Box<str>>,
     /// `ActiveState`.
     pub active_state: ActiveState,
-    /// `SubState`; its words differ by unit type.
+    /// `SubState`; its values differ by unit type.
     pub sub_state: Box<str>,
     /// `Result` of its last or current run, where its type has one.
     pub result: Option<RunResult>,
@@ -43,19 +42,19 @@ pub struct Unit {
     pub active_exit_monotonic: Option<NonZeroU64>,
     /// `InactiveExitTimestampMonotonic`.
     pub inactive_exit_monotonic: Option<NonZeroU64>,
-    /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
+    /// `NeedDaemonReload`: its file on disk is newer than the loaded one.
     pub need_daemon_reload: bool,
-    /// `FreezerState`: its processes are frozen, by itself or with the slice that it is in.
+    /// `FreezerState`: its processes are frozen, alone or with its slice.
     pub is_frozen: bool,
-    /// `Slice`: where its processes are; read only where somebody filters by it.
+    /// `Slice`: the slice of its processes; read only if a filter or a roll-up needs it.
     pub slice: Option<UnitName>,
-    /// What only units of its type have.
+    /// The properties of its type.
     pub details: Details,
-    /// What has happened to it.
+    /// The counters of its runs.
     pub counters: Arc<Counters>,
 }
 
-/// What only units of one type have.
+/// The properties of one unit type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Details {
     /// A `.service`.
@@ -66,21 +65,21 @@ pub enum Details {
     Timer(Timer),
     /// A `.mount`.
     Mount(Mount),
-    /// Any other type: nothing of its own is kept.
+    /// Any other type, without properties of its own.
     Plain,
 }
 
-/// What is known of a service (`org.freedesktop.systemd1.Service`).
+/// The properties of a service (`org.freedesktop.systemd1.Service`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     /// `Type`: simple, notify, oneshot and so on.
     pub service_type: Option<Box<str>>,
     /// `TasksMax`.
     pub tasks_max: Option<u64>,
-    /// `WatchdogTimestamp`, asked at the scrape where `WatchdogSec` is on: when the current run last
-    /// said that it lives, or began.
+    /// `WatchdogTimestamp`, read at each scrape if `WatchdogSec=` is on: when the current run last
+    /// sent a keep-alive ping, or began.
     pub watchdog_ping: Option<Usec>,
-    /// The IP accounting counters, where `IPAccounting` is on and systemd can count.
+    /// The IP counters, if `IPAccounting=` is on and systemd can count.
     pub ip: Option<IpCounters>,
 }
 
@@ -94,7 +93,7 @@ pub struct IpCounters {
     pub egress_packets: Option<u64>,
 }
 
-/// What is known of a socket (`org.freedesktop.systemd1.Socket`).
+/// The properties of a socket (`org.freedesktop.systemd1.Socket`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Socket {
     /// `NAccepted`.
@@ -105,7 +104,7 @@ pub struct Socket {
     pub refused: Option<u64>,
 }
 
-/// What is known of a timer (`org.freedesktop.systemd1.Timer`).
+/// The properties of a timer (`org.freedesktop.systemd1.Timer`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timer {
     /// `LastTriggerUSec`.
@@ -114,22 +113,22 @@ pub struct Timer {
     pub next_realtime: Option<Usec>,
     /// `NextElapseUSecMonotonic`, on the monotonic clock.
     pub next_monotonic: Option<Usec>,
-    /// `Unit`: what it starts.
+    /// `Unit`: the unit that it starts.
     pub unit: Option<UnitName>,
-    /// `TimersMonotonic`: whether one of them counts from a run of its unit.
+    /// `TimersMonotonic`: whether any counts from a run of its unit.
     pub repeats_monotonic: bool,
-    /// `TimersCalendar`: whether one of them is of any year.
+    /// `TimersCalendar`: whether any has any year.
     pub repeats_calendar: bool,
 }
 
-/// What is known of a mount (`org.freedesktop.systemd1.Mount`).
+/// The properties of a mount (`org.freedesktop.systemd1.Mount`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mount {
     /// `Type`: the file system.
     pub mount_type: Option<Box<str>>,
 }
 
-/// The history of every unit to which nothing has happened yet.
+/// The counters of all units to which nothing has happened yet.
 static NO_COUNTERS: LazyLock<Arc<Counters>> = LazyLock::new(Arc::default);
 
 macro_rules! columns {
@@ -140,7 +139,7 @@ macro_rules! columns {
         })+
     ) => {
         impl Unit {
-            /// Whether the row has this value already, or has no column for the property.
+            /// Whether the property's column has this value, or the row has no such column.
             pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
                 match (property, &self.details) {
                     $(($(UnitProperty::$property)|+, _) => holds(&self.$field, value),)+
@@ -151,7 +150,7 @@ macro_rules! columns {
                 }
             }
 
-            /// Puts a value into the property's column, if the row has one.
+            /// Writes a value to the property's column, if the row has one.
             pub(super) fn set(&mut self, property: UnitProperty, value: &Value) {
                 match (property, &mut self.details) {
                     $(($(UnitProperty::$property)|+, _) => self.$field = value.into(),)+
@@ -165,7 +164,7 @@ macro_rules! columns {
     };
 }
 
-// A property, and the field that its value goes into.
+// A property, and the field that takes its value.
 columns! {
     Unit {
         LoadState => load_state;
@@ -240,7 +239,7 @@ fn holds<T: PartialEq + for<'a> From<&'a Value>>(field: &T, value: &Value) -> bo
 // === impl Unit ===
 
 impl Unit {
-    /// A unit of which nothing but its name is known.
+    /// A unit with nothing read yet.
     pub fn new(name: UnitName) -> Self {
         let details = Details::of(name.unit_type());
         Self {
@@ -265,9 +264,9 @@ impl Unit {
         }
     }
 
-    /// Whether its state is served. What is not at rest is served whatever its load state: a unit
-    /// that runs or has failed stays so when its file is removed, masked or broken. A stub is one
-    /// whose load state is not known yet.
+    /// Whether its state is exported. A unit that runs or has failed is exported whatever its load
+    /// state: it stays so when its file is removed, masked or broken. The load state of a stub is
+    /// not known yet.
     pub fn is_visible(&self) -> bool {
         match self.load_state {
             LoadState::Loaded => true,
@@ -276,7 +275,7 @@ impl Unit {
         }
     }
 
-    /// Whether it is a service whose main process runs and is not being changed.
+    /// Whether it is a service whose main process runs, and is not being started or stopped.
     pub fn is_running(&self) -> bool {
         let service = matches!(self.details, Details::Service(_));
         service && self.active_state == ActiveState::Active && &*self.sub_state == "running"
@@ -286,7 +285,7 @@ impl Unit {
 // === impl Details ===
 
 impl Details {
-    /// What a unit of this type has, with nothing known of it yet.
+    /// The properties of this type, none of them read.
     fn of(unit_type: UnitType) -> Self {
         match unit_type {
             UnitType::Service => Self::Service(Service::default()),

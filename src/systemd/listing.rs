@@ -1,4 +1,4 @@
-//! What systemd lists: units, jobs and unit files.
+//! The rows of systemd's listings: units, jobs and unit files.
 
 use super::{
     name::{UnitName, UnitType},
@@ -8,7 +8,7 @@ use super::{
 pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 pub(super) const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 
-/// What systemd may refuse to list.
+/// A listing that systemd may refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Listing {
     /// The units of one type.
@@ -41,7 +41,7 @@ pub struct ListedJob {
 
 /// A row of `ListUnitFiles`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after what the rows tell")]
+#[allow(missing_docs, reason = "named after the columns")]
 pub struct ListedFile {
     pub name: UnitName,
     pub state: FileState,
@@ -50,7 +50,7 @@ pub struct ListedFile {
 // === impl Listing ===
 
 impl Listing {
-    /// The type of the units that it is of.
+    /// The type of the units that it lists.
     pub fn unit_type(self) -> Option<UnitType> {
         match self {
             Self::Units(unit_type) => Some(unit_type),
@@ -58,7 +58,7 @@ impl Listing {
         }
     }
 
-    /// What it lists, in a word.
+    /// What it lists: the value of the `type` label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Units(unit_type) => unit_type.as_str(),

@@ -51,7 +51,7 @@ enum ValueKind {
 
 /// The longest text taken from a unit, in bytes. All of them are states or names, and systemd's
 /// longest name is that of a unit.
-pub(super) const MAX_WORD: usize = 255;
+pub(super) const MAX_UNIT_TEXT: usize = 255;
 
 /// The longest text taken from the manager, in bytes. The longest is a path.
 const MAX_TEXT: usize = 4095;
@@ -298,7 +298,7 @@ impl Value {
                 Ok(Self::Text(text.as_str().into()))
             }
             (ValueKind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
-            // A slice that is frozen freezes what is in it.
+            // A frozen slice freezes the units in it.
             (ValueKind::Freezer, Variant::Str(state), _) => {
                 Ok(Self::Flag(matches!(state.as_str(), "frozen" | "frozen-by-parent")))
             }
@@ -335,9 +335,8 @@ impl Value {
         }
     }
 
-    /// Whether an entry of `TimersMonotonic` or `TimersCalendar` makes its timer elapse again and
-    /// again, without end. Of the monotonic ones those do that count from the unit of the timer, and
-    /// of the calendar ones those with any year.
+    /// Whether an entry of `TimersMonotonic` or `TimersCalendar` elapses again and again: a monotonic
+    /// one that counts from the timer's unit, or a calendar one with any year.
     fn repeats(entry: &Variant<'_>) -> Option<bool> {
         let Variant::Structure(fields) = entry else { return None };
         match fields.fields() {
@@ -346,7 +345,7 @@ impl Value {
             }
             // Such as "Mon *-*-01 00:00:00".
             [Variant::Str(_), Variant::Str(dates), Variant::U64(_)] => {
-                Some(dates.as_str().split(' ').any(|word| word.starts_with("*-")))
+                Some(dates.as_str().split(' ').any(|part| part.starts_with("*-")))
             }
             _ => None,
         }
@@ -424,7 +423,7 @@ impl UnitProperty {
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
         let Row { name, kind, .. } = self.row();
-        Value::take(variant, kind, MAX_WORD, name)
+        Value::take(variant, kind, MAX_UNIT_TEXT, name)
     }
 }
 
@@ -629,7 +628,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_systemd_says_is_unknown_is_nothing() {
+    fn never_unlimited_and_unknown_are_nothing() {
         let take = |property: UnitProperty, variant| property.take(&variant).unwrap();
         assert_eq!(take(UnitProperty::ActiveEnter, Variant::U64(0)), Value::Nothing);
         assert_eq!(take(UnitProperty::LastTrigger, Variant::U64(u64::MAX)), Value::Nothing);
@@ -651,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_units_is_bounded_and_holds_nothing_but_names() {
+    fn a_list_of_units_is_bounded_and_has_valid_names_only() {
         let take = |names: Vec<String>| UnitProperty::WantedBy.take(&Variant::from(names));
         let units = |names: &[String]| {
             Ok(Value::Units(names.iter().filter_map(|name| UnitName::new(name)).collect()))
@@ -666,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_repeats_that_counts_from_its_unit_or_has_any_year() {
+    fn a_timer_that_counts_from_its_unit_or_has_any_year_repeats() {
         let of = |entries: Vec<(&str, u64, u64)>| {
             UnitProperty::TimersMonotonic.take(&Variant::from(entries))
         };
@@ -709,14 +708,14 @@ mod tests {
         assert!(UnitProperty::Accept.take(&Variant::U32(1)).is_err());
         assert!(ManagerProperty::Version.take(&Variant::Bool(true)).is_err());
         let long = |length: usize| Variant::from("x".repeat(length));
-        assert!(UnitProperty::SubState.take(&long(MAX_WORD)).is_ok());
-        assert!(UnitProperty::SubState.take(&long(MAX_WORD + 1)).is_err());
+        assert!(UnitProperty::SubState.take(&long(MAX_UNIT_TEXT)).is_ok());
+        assert!(UnitProperty::SubState.take(&long(MAX_UNIT_TEXT + 1)).is_err());
         assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT)).is_ok());
         assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT + 1)).is_err());
     }
 
     #[test]
-    fn sets_hold_what_they_were_given() {
+    fn a_property_is_read_and_found_for_the_types_of_its_row() {
         let socket = PropertySet::details_of(UnitType::Socket);
         let listed: Vec<_> = socket.iter().collect();
         assert_eq!(
@@ -733,5 +732,19 @@ mod tests {
         let found = UnitProperty::find("org.freedesktop.systemd1.Socket", "NAccepted");
         assert_eq!(found, Some(UnitProperty::Accepted));
         assert_eq!(UnitProperty::find("org.freedesktop.systemd1.Mount", "NAccepted"), None);
+        for (unit_type, property, interface, name) in [
+            (UnitType::Mount, UnitProperty::Result, "Mount", "Result"),
+            (UnitType::Swap, UnitProperty::Slice, "Swap", "Slice"),
+            (UnitType::Scope, UnitProperty::ScopeSlice, "Scope", "Slice"),
+            (UnitType::Scope, UnitProperty::Job, "Unit", "Job"),
+        ] {
+            let interface = format!("org.freedesktop.systemd1.{interface}");
+            assert_eq!(property.interface(unit_type), interface);
+            assert_eq!(UnitProperty::find(&interface, name), Some(property));
+        }
+        assert!(PropertySet::result_of(UnitType::Target).is_empty());
+        assert_eq!(PropertySet::details_of(UnitType::Other), PropertySet::EMPTY);
+        let of_device = PropertySet::run_of(UnitType::Device).with(UnitProperty::Invocation);
+        assert_eq!(of_device, PropertySet::run_of(UnitType::Other));
     }
 }
