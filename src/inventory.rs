@@ -17,7 +17,7 @@ mod gone;
 mod inferred;
 mod jobs;
 mod knowledge;
-mod manager;
+pub mod manager;
 mod polls;
 mod queue;
 pub mod reads;
@@ -41,18 +41,20 @@ use self::{
     entry::{Entry, Presence},
     gone::{GoneUnit, GoneUnits},
     jobs::{Jobs, UnitView},
+    manager::Manager,
     queue::enqueue,
     reads::Reads,
     rollups::RollupTable,
-    unit::Usec,
     wanted_inactive::Activatable,
 };
+use crate::clock::Usec;
 use crate::selection::{Placement, Selection};
 use crate::systemd::{
     event::Event,
+    listing::{ListedFile, ListedJob, ListedUnit, Listing},
     name::{UnitName, UnitType},
     property::{ManagerProperty, PropertySet, UnitProperty, Value},
-    question::{CallError, ListedFile, ListedJob, ListedUnit, Listing},
+    question::CallError,
     state::{JobResult, JobType, LoadState},
 };
 
@@ -104,7 +106,7 @@ pub struct Inventory {
     all_listed: bool,
     totals: HostCounters,
     jobs: Jobs,
-    manager: snapshot::Manager,
+    manager: Manager,
     /// How far the time of day is ahead of the monotonic clock, in microseconds; `None` if the clock
     /// was set since the manager started.
     clock_offset: Option<Usec>,
@@ -175,7 +177,7 @@ impl Inventory {
             all_listed: false,
             totals: HostCounters::default(),
             jobs: Jobs::default(),
-            manager: snapshot::Manager::default(),
+            manager: Manager::default(),
             clock_offset: None,
             instance: None,
             lag: 0,
@@ -372,9 +374,7 @@ impl Inventory {
         let gone = self.apply_listing(scope, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
-                entry
-                    .knowledge
-                    .invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
+                entry.knowledge.invalidate(PropertySet::SILENT);
                 entry.knowledge.invalidate(PropertySet::RELATIONS);
                 if entry.note_inactive() {
                     self.deferred.insert(name.clone());
@@ -495,7 +495,7 @@ impl Inventory {
     }
 
     /// The manager's properties.
-    pub fn manager(&self) -> &snapshot::Manager {
+    pub fn manager(&self) -> &Manager {
         &self.manager
     }
 

@@ -18,7 +18,8 @@ use prometheus_client::{
 
 use crate::{
     cgroup::resources::Resources,
-    inventory::{counts::MAX_KEYS, snapshot::Snapshot, unit::Usec},
+    clock::Usec,
+    inventory::{counts::MAX_KEYS, snapshot::Snapshot},
     process::Process,
     systemd::name::UnitName,
     telemetry::OwnCounters,

@@ -1,5 +1,5 @@
-//! Every run, failure, transition and job is counted, by the real systemd's doing: units whose
-//! fate is known beforehand, to the last one.
+//! Every run, failure, transition and job is counted, with the real systemd and units whose end is
+//! known in advance.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
     clippy::print_stdout,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod harness;
@@ -19,19 +19,19 @@ use std::{collections::BTreeMap, fs};
 
 use harness::{Exporter, Machine, exposition::Exposition, until};
 
-/// What a unit has been through.
+/// The counters of a unit.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct GoneUnit {
+struct Counters {
     starts: f64,
     restarts: f64,
     failures: BTreeMap<String, f64>,
 }
 
-fn past(scrape: &Exposition, name: &str) -> GoneUnit {
+fn counters(scrape: &Exposition, name: &str) -> Counters {
     let unit_type = name.rsplit('.').next().unwrap();
     let labels = [("name", name), ("type", unit_type)];
     let failures = scrape.of("systemd_unit_failures_total").filter(|(it, _)| it["name"] == name);
-    GoneUnit {
+    Counters {
         starts: scrape.value("systemd_unit_starts_total", &labels).unwrap_or(0.0),
         restarts: scrape.value("systemd_service_restart_total", &labels[..1]).unwrap_or(0.0),
         failures: failures.map(|(labels, count)| (labels["result"].clone(), count)).collect(),
@@ -44,13 +44,13 @@ fn transitions(scrape: &Exposition, name: &str) -> BTreeMap<String, f64> {
 }
 
 fn counts(counts: &[(&str, f64)]) -> BTreeMap<String, f64> {
-    counts.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
+    counts.iter().map(|(key, count)| ((*key).to_owned(), *count)).collect()
 }
 
-fn until_been_through(exporter: &Exporter, name: &str, wanted: &GoneUnit) {
-    until(&format!("{name} has been through all of it"), || {
-        let past = past(&exporter.scrape(), name);
-        if past == *wanted { Ok(()) } else { Err((past, wanted.clone())) }
+fn until_counted(exporter: &Exporter, name: &str, wanted: &Counters) {
+    until(&format!("all of {name} is counted"), || {
+        let counters = counters(&exporter.scrape(), name);
+        if counters == *wanted { Ok(()) } else { Err((counters, wanted.clone())) }
     });
 }
 
@@ -58,7 +58,7 @@ fn service(machine: &Machine, name: &str, unit: &str, service: &str) {
     machine.write(name, &format!("[Unit]\n{unit}\n[Service]\n{service}\n"));
 }
 
-/// A command that does this so many times, and then stays.
+/// An `ExecStart=` that runs this command so many times, and then keeps running.
 fn first(machine: &Machine, name: &str, times: u32, command: &str) -> String {
     let count = name.trim_end_matches(".service");
     let _ = fs::remove_file(machine.runtime_dir().join(count));
@@ -72,7 +72,7 @@ fn first(machine: &Machine, name: &str, times: u32, command: &str) -> String {
 const LOOP: &str = "Restart=on-failure\nRestartSec=20ms\nTimeoutStopSec=5s\nNotifyAccess=all";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_to_fail_is_counted() {
+async fn failures_are_counted_by_result() {
     let machine = Machine::start().await;
     let cases = [
         ("ue-exit.service", "exit 3", "", "exit-code"),
@@ -86,7 +86,7 @@ async fn every_way_to_fail_is_counted() {
         let exec = first(&machine, name, 3, command);
         service(&machine, name, "StartLimitIntervalSec=0", &format!("{LOOP}\n{more}\n{exec}"));
     }
-    // It lives on what it is told within this time, and is told nothing.
+    // It never pings its watchdog.
     let watched = "Type=notify\nWatchdogSec=200ms\nWatchdogSignal=SIGKILL\nNotifyAccess=all\n\
                    Restart=no\nTimeoutStopSec=5s";
     let exec = "ExecStart=/bin/sh -c 'systemd-notify --ready; exec sleep 999'";
@@ -101,19 +101,19 @@ async fn every_way_to_fail_is_counted() {
             continue;
         }
         let failures = counts(&[(result, 3.0)]);
-        until_been_through(&exporter, name, &GoneUnit { starts: 4.0, restarts: 3.0, failures });
+        until_counted(&exporter, name, &Counters { starts: 4.0, restarts: 3.0, failures });
     }
-    // Without the file that it wants it never gets as far as a process.
-    until("it has failed for want of a file", || {
-        let past = past(&exporter.scrape(), "ue-resources.service");
-        let failed = past.failures.get("resources").is_some_and(|count| *count >= 3.0);
-        if failed && past.failures.len() == 1 { Ok(()) } else { Err(past) }
+    // Without its environment file it never has a process.
+    until("it has failed because the file is missing", || {
+        let counters = counters(&exporter.scrape(), "ue-resources.service");
+        let failed = counters.failures.get("resources").is_some_and(|count| *count >= 3.0);
+        if failed && counters.failures.len() == 1 { Ok(()) } else { Err(counters) }
     });
     let failures = counts(&[("watchdog", 1.0)]);
-    let wanted = GoneUnit { starts: 1.0, restarts: 0.0, failures };
-    until_been_through(&exporter, "ue-watchdog.service", &wanted);
+    let wanted = Counters { starts: 1.0, restarts: 0.0, failures };
+    until_counted(&exporter, "ue-watchdog.service", &wanted);
 
-    // What a unit has been through, and how it last ended, shows.
+    // How each last ended is exported as well.
     let scrape = exporter.scrape();
     let exit = [("name", "ue-exit.service"), ("code", "exited")];
     assert_eq!(scrape.value("systemd_service_last_exit_status", &exit), Some(3.0));
@@ -126,8 +126,8 @@ async fn every_way_to_fail_is_counted() {
 
     machine.systemctl(&[&["stop"][..], &names].concat());
     let failures = counts(&[("exit-code", 3.0)]);
-    let wanted = GoneUnit { starts: 4.0, restarts: 3.0, failures };
-    until_been_through(&exporter, "ue-exit.service", &wanted);
+    let wanted = Counters { starts: 4.0, restarts: 3.0, failures };
+    until_counted(&exporter, "ue-exit.service", &wanted);
     assert_eq!(exporter.scrape().sum("systemd_exporter_drift_total"), 0.0);
 }
 
@@ -138,7 +138,7 @@ async fn restarts_of_hidden_and_gone_services_are_in_the_hosts_total() {
     let exporter = machine.exporter(&["--retention=0s", "--systemd.collector.unit-exclude=ue-h.+"]);
     let total = || exporter.scrape().value("systemd_restarts_total", &[]).unwrap();
     let before = total();
-    // Each is restarted three times, succeeds, and is dropped from memory.
+    // Each is restarted three times, succeeds, and leaves memory.
     for name in ["ue-hidden", "ue-shown"] {
         let file = mark.path().join(name);
         let script = format!("echo >>{0}; [ $(wc -l <{0}) -gt 3 ]", file.display());
@@ -164,7 +164,7 @@ async fn restarts_of_hidden_and_gone_services_are_in_the_hosts_total() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_collected_as_it_ends_is_counted() {
+async fn units_that_leave_memory_as_they_end_are_counted() {
     const UNITS: usize = 40;
     let machine = Machine::start().await;
     let exporter = machine.exporter(&["--retention=1h"]);
@@ -181,17 +181,17 @@ async fn what_is_collected_as_it_ends_is_counted() {
         let left = machine.must(&["list-units", "--all", "--no-legend", "ue-gone*"]);
         if left.is_empty() { Ok(()) } else { Err(left) }
     });
-    let wanted = GoneUnit { starts: 1.0, restarts: 0.0, failures: counts(&[("exit-code", 1.0)]) };
+    let wanted = Counters { starts: 1.0, restarts: 0.0, failures: counts(&[("exit-code", 1.0)]) };
     for number in 0..UNITS {
-        until_been_through(&exporter, &format!("ue-gone{number}.service"), &wanted);
+        until_counted(&exporter, &format!("ue-gone{number}.service"), &wanted);
     }
     assert_eq!(failed() - before, UNITS as f64);
     let scrape = exporter.scrape();
     let state = scrape.of("systemd_unit_state").find(|(it, _)| it["name"].starts_with("ue-gone"));
-    assert_eq!(state, None, "what is gone has no state");
+    assert_eq!(state, None, "a gone unit has no state");
 }
 
-/// Jobs that left the queue since the last time, by type and result.
+/// The jobs that left the queue since the last call, by type and result.
 struct Jobs<'e> {
     exporter: &'e Exporter,
     before: BTreeMap<(String, String), f64>,
@@ -224,7 +224,7 @@ impl Jobs<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_are_counted_by_what_they_did() {
+async fn jobs_are_counted_by_type_and_result() {
     let machine = Machine::start().await;
     let stays = "ExecStart=/bin/sleep 999";
     service(&machine, "uj-simple.service", "", &format!("{stays}\nExecReload=/bin/true"));
@@ -247,7 +247,7 @@ async fn jobs_are_counted_by_what_they_did() {
     let mut jobs = Jobs { exporter: &exporter, before: BTreeMap::new() };
     jobs.before = jobs.now();
 
-    for (words, wanted) in [
+    for (command, wanted) in [
         ("start uj-simple.service", &[("start", "done", 1.0)][..]),
         ("start uj-simple.service", &[("start", "done", 1.0)]),
         ("reload uj-simple.service", &[("reload", "done", 1.0)]),
@@ -267,13 +267,13 @@ async fn jobs_are_counted_by_what_they_did() {
         ),
         ("start uj-limit.service", &[("start", "failed", 1.0)]),
     ] {
-        println!("{words}");
-        machine.systemctl(&words.split(' ').collect::<Vec<_>>());
+        println!("{command}");
+        machine.systemctl(&command.split(' ').collect::<Vec<_>>());
         jobs.are(wanted);
     }
     let failures = counts(&[("exit-code", 3.0), ("start-limit-hit", 2.0)]);
-    let wanted = GoneUnit { starts: 3.0, restarts: 3.0, failures };
-    until_been_through(&exporter, "uj-limit.service", &wanted);
+    let wanted = Counters { starts: 3.0, restarts: 3.0, failures };
+    until_counted(&exporter, "uj-limit.service", &wanted);
 
     let scrape = exporter.scrape();
     let took = |family: &str| scrape.value(family, &[("type", "restart")]);
@@ -288,7 +288,7 @@ async fn jobs_are_counted_by_what_they_did() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_hangs_grows_old() {
+async fn the_oldest_job_has_an_age_until_it_ends() {
     let machine = Machine::start().await;
     let released = machine.runtime_dir().join("uj-released");
     let _ = fs::remove_file(&released);

@@ -1,5 +1,5 @@
-//! What systemd and D-Bus do to an exporter, with crash loops running: nothing that happened goes
-//! uncounted, and every scrape is answered. All of it with the real systemd and the real bus.
+//! Faults of the real systemd and the real bus while services crash: every event is counted, and
+//! every scrape is answered.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
     clippy::print_stdout,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod harness;
@@ -26,7 +26,7 @@ use rustix::process::{Signal, kill_process};
 use tokio::time::{interval, sleep};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_that_is_killed() {
+async fn a_killed_bus_loses_no_counts() {
     let machine = Machine::start().await;
     let exporter = machine.exporter(&[OFTEN]);
     let storm = Storm::brew(&machine, 8);
@@ -44,7 +44,7 @@ async fn a_bus_that_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_reload_every_second_for_a_minute() {
+async fn a_daemon_reload_every_second_loses_no_counts() {
     let machine = Machine::start().await;
     let exporter = machine.exporter(&[OFTEN]);
     let storm = Storm::brew(&machine, 20);
@@ -67,7 +67,7 @@ async fn a_daemon_reload_every_second_for_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reexec_over_either_way_in() {
+async fn a_reexec_loses_no_counts_over_bus_and_private_socket() {
     let machine = Machine::start().await;
     let exporters = [&[OFTEN][..], &[OFTEN, PRIVATE]].map(|flags| machine.exporter(flags));
     let storm = Storm::brew(&machine, 8);
@@ -87,7 +87,7 @@ async fn a_reexec_over_either_way_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn exporters_that_stand_still_in_a_storm() {
+async fn exporters_that_are_stopped_for_10_seconds_lose_no_counts() {
     let machine = Machine::start().await;
     let exporters = [&[OFTEN][..], &[OFTEN, PRIVATE]].map(|flags| machine.exporter(flags));
     let storm = Storm::brew(&machine, 12);

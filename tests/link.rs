@@ -1,7 +1,12 @@
-//! The connection to systemd against a peer that does what the real one will not: answer in a
-//! chosen order, not at all, or with nonsense.
+//! The connection to systemd against a fake peer, which answers in a chosen order, not at all, or
+//! with nonsense.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy's exemptions for tests do not cover helper functions"
+)]
 
 use std::{
     os::unix::net::UnixListener,
@@ -14,21 +19,21 @@ use tokio::time::timeout;
 use unitwatch::systemd::{
     address::Address,
     event::Event,
-    link::{CALL_DEADLINE, Heard, Link, Lost},
+    link::{Heard, Link, Lost},
     name::UnitName,
     property::{ManagerProperty, UnitProperty, Value},
-    question::{Answer, CallError, Question},
+    question::{Answer, CALL_DEADLINE, CallError, Question},
 };
 use zbus::{Connection, Guid, Message, MessageStream, Variant, connection::Builder};
 
 const UNIT: &str = "a.service";
 
-/// How long anything may take before a test fails: longer than the deadline of a call.
+/// How long a step may take before a test fails: longer than the deadline of a call.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 
-/// A peer where systemd's private socket would be.
+/// A fake of systemd on its private socket.
 struct Peer {
     connection: Connection,
     calls: MessageStream,
@@ -46,8 +51,8 @@ impl Peer {
             let builder = Builder::unix_stream(accepting.await.unwrap());
             builder.server(Guid::generate()).p2p().build().await.unwrap()
         };
-        let way = Address::Private(path);
-        let (connection, link) = futures_util::future::join(serving, Link::open(&way)).await;
+        let address = Address::Private(path);
+        let (connection, link) = futures_util::future::join(serving, Link::open(&address)).await;
         let calls = MessageStream::from(&connection);
         (Self { connection, calls, _directory: directory }, link.unwrap())
     }
@@ -73,7 +78,7 @@ impl Peer {
         self.send(signal.unwrap()).await;
     }
 
-    /// A signal as long as the longest ones are.
+    /// A signal as long as systemd's longest.
     async fn unit_new(&self) {
         let signal = Message::signal(
             "/org/freedesktop/systemd1",
@@ -85,7 +90,7 @@ impl Peer {
     }
 }
 
-/// What is heard next. The link itself may wait for ever, and a test may not.
+/// The next message. The link may wait for ever, a test must not.
 async fn next(link: &mut Link) -> Result<Heard, Lost> {
     timeout(PATIENCE, link.hear()).await.expect("nothing is heard")
 }
@@ -94,7 +99,7 @@ fn question() -> Question {
     Question::Unit(UnitName::new(UNIT).unwrap(), UnitProperty::ActiveState)
 }
 
-/// What a signal or an answer says of the unit's state.
+/// The unit's state in a signal, or in an answer, which is put in parentheses.
 fn state(heard: Heard) -> String {
     let text = |value: Value| value.text().map(str::to_owned);
     let said = match heard {
@@ -107,10 +112,9 @@ fn state(heard: Heard) -> String {
     said.expect("a state")
 }
 
-/// The rule that keeps the table true: a reply that systemd sent before a signal is heard before
-/// it, however late the reply's question was asked for, and the other way round.
+/// The inventory depends on this order: a reply must not overwrite a signal that systemd sent later.
 #[tokio::test]
-async fn signals_and_answers_are_heard_in_the_order_in_which_they_were_sent() {
+async fn signals_and_answers_keep_the_order_in_which_they_were_sent() {
     let (mut peer, mut link) = Peer::meet().await;
     link.ask(question()).unwrap();
     link.ask(question()).unwrap();
@@ -127,8 +131,8 @@ async fn signals_and_answers_are_heard_in_the_order_in_which_they_were_sent() {
     assert_eq!(order, ["activating", "(active)", "deactivating", "(inactive)", "failed"]);
 }
 
-/// The paused clock goes on to the next deadline whenever nothing is ready, so there is none but
-/// that of the call.
+/// The paused clock jumps to the next deadline whenever nothing is ready, so the call's must be the
+/// only one.
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_answered_ends_at_its_deadline_and_its_late_answer_is_dropped() {
     let (mut peer, mut link) = Peer::meet().await;
@@ -141,10 +145,10 @@ async fn a_call_that_is_not_answered_ends_at_its_deadline_and_its_late_answer_is
     assert_eq!(state(link.hear().await.unwrap()), "failed");
 }
 
-/// What counts is when an answer came, and not when it was heard: behind many signals an answer
-/// may wait for long.
+/// What counts is when an answer was received, not when it was taken: it may wait behind many
+/// signals.
 #[tokio::test]
-async fn answers_that_wait_to_be_heard_are_in_time_if_they_came_in_time() {
+async fn a_queued_answer_that_came_before_its_deadline_is_in_time() {
     let (mut peer, mut link) = Peer::meet().await;
     link.ask(question()).unwrap();
     link.ask(question()).unwrap();
@@ -160,7 +164,7 @@ async fn answers_that_wait_to_be_heard_are_in_time_if_they_came_in_time() {
 }
 
 #[tokio::test]
-async fn a_value_of_the_wrong_type_is_an_error_and_not_the_end() {
+async fn a_value_of_the_wrong_type_does_not_end_the_connection() {
     let (mut peer, mut link) = Peer::meet().await;
     let property = ManagerProperty::FailedUnits;
     link.ask(Question::Manager(property)).unwrap();
@@ -186,7 +190,7 @@ async fn a_value_of_the_wrong_type_is_an_error_and_not_the_end() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_its_name() {
+async fn a_refusal_keeps_its_d_bus_name() {
     let (mut peer, mut link) = Peer::meet().await;
     link.ask(question()).unwrap();
     let call = peer.call().await;
@@ -198,17 +202,17 @@ async fn a_refusal_keeps_its_name() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_connection_is_heard() {
+async fn the_end_of_the_connection_is_an_error() {
     let (peer, mut link) = Peer::meet().await;
     drop(peer);
     let lost = next(&mut link).await.unwrap_err();
     assert!(matches!(lost, Lost::Ended(_) | Lost::Closed), "{lost:?}");
 }
 
-/// More signals than are taken in: the first ones are heard, then that some were dropped, and
-/// then what comes after.
+/// More signals than the backlog has room for: first come those that fit, then the overflow, then
+/// what was sent after it.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_that_nobody_takes_in_is_noticed() {
+async fn signals_beyond_the_backlog_are_reported_as_an_overflow() {
     let (peer, mut link) = Peer::meet().await;
     let storm = 20_000;
     for _ in 0..storm {
@@ -227,7 +231,7 @@ async fn a_storm_that_nobody_takes_in_is_noticed() {
     assert!(heard < storm, "something was dropped");
     peer.signal("active").await;
     loop {
-        // What was still under way when the queue was empty may come first.
+        // Signals that were still in zbus's queue may come first.
         match next(&mut link).await.unwrap() {
             heard @ Heard::Signal { event: Ok(Some(Event::UnitChanged(..))), .. } => {
                 assert_eq!(state(heard), "active");

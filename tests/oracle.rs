@@ -517,7 +517,7 @@ fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Str
     }
     let not_loaded = Some(not_loaded.values().sum());
     check("all units not loaded", Some(scrape.sum("systemd_units_not_loaded")), not_loaded);
-    for stage in unitwatch::inventory::snapshot::BOOT_STAGES {
+    for stage in unitwatch::inventory::manager::BOOT_STAGES {
         let time = seconds(show::time(&manager, &format!("{stage}Timestamp")));
         let exported = scrape.value("systemd_boot_time_seconds", &[("stage", stage)]);
         check(&format!("boot stage {stage}"), exported, time);

@@ -1,4 +1,4 @@
-//! The faults of `faults.rs` that only a manager of one's own can be made to have.
+//! Faults like those in `faults.rs`, for which a test needs a private manager.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::print_stdout,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod harness;
@@ -28,7 +28,7 @@ use rustix::process::{Signal, kill_process};
 use tokio::time::sleep;
 use unitwatch::demo::PrivateManager;
 
-/// Makes systemd's own socket disappear and keeps it from coming back, and restores it.
+/// systemd's private socket, which a test removes and restores.
 struct Socket(PathBuf);
 
 impl Socket {
@@ -36,33 +36,33 @@ impl Socket {
         Self(machine.runtime_dir().join("systemd/private"))
     }
 
-    /// Puts what systemd will not replace in its place.
-    fn bar(&self) {
+    /// Puts a directory in its place, which systemd does not replace.
+    fn block(&self) {
         fs::remove_file(&self.0).unwrap();
         fs::create_dir_all(self.0.join("not empty")).unwrap();
     }
 
-    fn unbar(&self) {
+    fn unblock(&self) {
         fs::remove_dir_all(&self.0).unwrap();
     }
 }
 
-/// Makes the manager execute itself anew without asking it over a bus.
+/// Re-executes the manager by a signal, without a bus.
 fn reexec(machine: &Machine) {
-    // SIGRTMIN+25; the shell of Debian knows no name for it.
+    // SIGRTMIN+25, which Debian's shell has no name for.
     let kill = format!("kill -59 {}", machine.manager().pid().as_raw_nonzero());
     assert!(machine.command("/bin/sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 fn until_down(exporter: &Exporter) {
-    until("the exporter is out of step", || match exporter.up() {
+    until("the exporter is not in sync", || match exporter.up() {
         Some(0.0) => Ok(()),
         other => Err(other),
     });
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn systemds_own_socket_is_gone() {
+async fn the_exporter_connects_again_when_the_private_socket_is_back() {
     let machine = Machine::private().await;
     let socket = Socket::of(&machine);
     let aside = socket.0.with_extension("aside");
@@ -73,7 +73,7 @@ async fn systemds_own_socket_is_gone() {
     fs::rename(&aside, &socket.0).unwrap();
     exporter.until_up();
 
-    // An open connection does not need it.
+    // An open connection does not need the socket file.
     let storm = Storm::brew(&machine, 8);
     storm.until_more(2);
     fs::remove_file(&socket.0).unwrap();
@@ -81,17 +81,17 @@ async fn systemds_own_socket_is_gone() {
     assert_eq!(exporter.up(), Some(1.0));
     assert_eq!(exporter.resyncs("connect"), 1.0);
 
-    // A manager that executes itself anew closes it, and makes a new socket.
+    // A re-execution closes the connection and makes a new socket.
     reexec(&machine);
     exporter.until_resynced("reexec", 0.0);
     storm.until_more(2);
 
-    // Unless it cannot.
-    socket.bar();
+    // If it cannot make one, the exporter is down.
+    socket.block();
     reexec(&machine);
     until_down(&exporter);
     storm.until_more(2);
-    socket.unbar();
+    socket.unblock();
     reexec(&machine);
     exporter.until_up();
     storm.until_more(2);
@@ -101,7 +101,7 @@ async fn systemds_own_socket_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_way_in_is_gone() {
+async fn without_bus_and_socket_nothing_stale_is_exported() {
     let machine = Machine::private().await;
     let exporter = machine.exporter(&[OFTEN]);
     let storm = Storm::brew(&machine, 8);
@@ -111,10 +111,10 @@ async fn every_way_in_is_gone() {
     let aside = bus.with_extension("aside");
     fs::rename(&bus, &aside).unwrap();
     let socket = Socket::of(&machine);
-    socket.bar();
+    socket.block();
     machine.kill_bus();
     until_down(&exporter);
-    until("what is stale is withheld", || {
+    until("stale series are withheld", || {
         let left = exporter.scrape().of("systemd_unit_state").count();
         if left == 0 { Ok(()) } else { Err(left) }
     });
@@ -128,7 +128,7 @@ async fn every_way_in_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manager_that_is_stopped_for_half_a_minute() {
+async fn a_manager_that_hangs_for_30_seconds_keeps_its_connection() {
     let machine = Machine::private().await;
     let exporter = machine.exporter(&[OFTEN]);
     let storm = Storm::brew(&machine, 8);
@@ -148,7 +148,7 @@ async fn a_manager_that_is_stopped_for_half_a_minute() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clock_jumps() {
+async fn clock_jumps_cause_no_drift_and_no_resync() {
     let clock = Clock::new();
     let environment = clock.environment();
     let borrowed = environment.each_ref().map(|(name, text)| (*name, text.as_str()));
@@ -171,7 +171,7 @@ async fn the_clock_jumps() {
         clock.set(ahead);
         storm.until_more(2);
         let now = show::now() / 1e6 + ahead as f64;
-        until("the crashes are those of a clock that has jumped", || {
+        until("the time stamps follow the clock", || {
             let scrape = exporter.scrape();
             let off: Vec<_> = scrape
                 .of("systemd_unit_inactive_exit_time_seconds")
@@ -195,14 +195,14 @@ async fn the_clock_jumps() {
     }
     storm.until_counted([&exporter], Heard::Everything);
     exporter.assert_never_drifted();
-    // The one reload is that of the storm's unit files.
+    // The one reload loaded the storm's unit files.
     let resyncs = ["connect", "reload", "reexec", "overflow"].map(|why| exporter.resyncs(why));
     assert_eq!(resyncs, [1.0, 1.0, 0.0, 0.0]);
     scraper.finish();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_during_which_the_clock_is_set_took_as_long_as_it_took() {
+async fn a_start_duration_is_right_when_the_clock_is_set_during_the_start() {
     let clock = Clock::new();
     let environment = clock.environment();
     let borrowed = environment.each_ref().map(|(name, text)| (*name, text.as_str()));

@@ -1,5 +1,5 @@
-//! Counters outlive the exporter: over a restart, a kill and a new boot, with a state file that
-//! is whole, damaged or cannot be written.
+//! Counters outlive the exporter: across a restart and a kill, with a state file that is complete,
+//! damaged, of another boot, or cannot be written.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
     clippy::print_stdout,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod harness;
@@ -29,7 +29,7 @@ use tempfile::TempDir;
 
 const NAME: &str = "us-loop.service";
 
-/// A service that fails and is restarted for as long as the test likes.
+/// A service that fails and is restarted until the test ends it.
 struct Loop<'m>(&'m Machine);
 
 impl<'m> Loop<'m> {
@@ -43,7 +43,7 @@ impl<'m> Loop<'m> {
         Self(machine)
     }
 
-    /// How often systemd has restarted it since it was started by hand.
+    /// How often systemd has restarted it since its manual start.
     fn restarts(&self) -> f64 {
         let said = self.0.must(&["show", "--value", "--property=NRestarts", NAME]);
         said.trim().parse().unwrap()
@@ -51,35 +51,34 @@ impl<'m> Loop<'m> {
 
     fn until_restarted(&self, more: f64) {
         let goal = self.restarts() + more;
-        until("it has been restarted some more", || {
+        until("it has been restarted more often", || {
             let now = self.restarts();
             if now >= goal { Ok(()) } else { Err(now) }
         });
     }
 
-    /// Lets it succeed, and waits until the exporter has counted all of it: each restart begins a
-    /// run besides the first one, and each run but the last one has failed.
+    /// Lets it succeed, and waits until the exporter has counted all of it: with each restart one more
+    /// start, and one failure for each run except the last.
     fn end(self, exporter: &Exporter) {
         fs::write(self.0.runtime_dir().join("us-stay"), "").unwrap();
-        until("it stays", || {
-            let words = ["show", "--property=MainPID", "--value", NAME];
-            let pid = self.0.must(&words);
+        until("it keeps running", || {
+            let pid = self.0.must(&["show", "--property=MainPID", "--value", NAME]);
             let name = fs::read_to_string(format!("/proc/{}/comm", pid.trim()));
-            let stays = name.is_ok_and(|name| name == "sleep\n");
-            if stays { Ok(()) } else { Err(pid) }
+            let runs = name.is_ok_and(|name| name == "sleep\n");
+            if runs { Ok(()) } else { Err(pid) }
         });
         let restarted = self.restarts();
         until("all of it is counted", || {
             let scrape = exporter.scrape();
             let counted = [restarts(&scrape), starts(&scrape), failures(&scrape)];
-            let there_was = [restarted, restarted + 1.0, restarted];
-            if counted == there_was { Ok(()) } else { Err((counted, there_was)) }
+            let happened = [restarted, restarted + 1.0, restarted];
+            if counted == happened { Ok(()) } else { Err((counted, happened)) }
         });
         self.0.must(&["stop", NAME]);
     }
 }
 
-/// An exporter that keeps its state here, and is ready.
+/// A ready exporter with this state directory.
 fn exporter(machine: &Machine, state: &Path) -> Exporter {
     let mut command = machine.command(env!("CARGO_BIN_EXE_unitwatch"));
     if machine.is_private() {
@@ -91,7 +90,7 @@ fn exporter(machine: &Machine, state: &Path) -> Exporter {
     exporter
 }
 
-/// The only file there, which is the state file.
+/// The state file: the only file in the directory.
 fn file(state: &TempDir) -> PathBuf {
     let files: Vec<_> = fs::read_dir(state).unwrap().map(|file| file.unwrap().path()).collect();
     let [file] = files.as_slice() else { panic!("{files:?}") };
@@ -124,9 +123,8 @@ fn failures(scrape: &Exposition) -> f64 {
     of_unit.map(|(_, count)| count).sum()
 }
 
-/// Whatever becomes of the exporter meanwhile: what it counts in the end is what there was.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_loop_that_outlives_the_exporter_is_counted_in_full() {
+async fn a_restart_of_the_exporter_loses_no_counts() {
     let machine = Machine::start().await;
     let state = tempfile::tempdir().unwrap();
     let mut running = exporter(&machine, state.path());
@@ -142,9 +140,9 @@ async fn a_loop_that_outlives_the_exporter_is_counted_in_full() {
     assert_eq!(running.scrape().sum("systemd_exporter_state_errors_total"), 0.0);
 }
 
-/// What was written last is at most one interval old, and what systemd remembers is made good.
+/// The file is at most one interval old, and the exporter counts what systemd still reports.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kill_loses_nothing_that_systemd_remembers() {
+async fn a_kill_loses_nothing_that_systemd_still_reports() {
     let machine = Machine::start().await;
     let state = tempfile::tempdir().unwrap();
     let running = exporter(&machine, state.path());
@@ -161,13 +159,13 @@ async fn a_kill_loses_nothing_that_systemd_remembers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn units_that_are_gone_and_the_hosts_totals_are_kept() {
+async fn counters_of_gone_units_and_of_the_host_survive_a_restart() {
     let machine = Machine::start().await;
     let state = tempfile::tempdir().unwrap();
     let running = exporter(&machine, state.path());
     machine.run(&["--unit=us-gone", "--collect", "--wait", "/bin/true"]);
     machine.must(&["daemon-reload"]);
-    let told = |scrape: &Exposition| {
+    let counters = |scrape: &Exposition| {
         let kept = |name: &str| {
             [
                 "systemd_unit_",
@@ -184,7 +182,7 @@ async fn units_that_are_gone_and_the_hosts_totals_are_kept() {
         let jobs = scrape.sum("systemd_job_duration_seconds_count");
         (kept.map(|(key, value)| (key.clone(), *value)).collect::<Vec<_>>(), reloads, jobs)
     };
-    until("it is all over", || {
+    until("the unit and the reload are counted", || {
         let scrape = running.scrape();
         let labels = [("name", "us-gone.service"), ("type", "service")];
         let started = scrape.value("systemd_unit_starts_total", &labels);
@@ -192,12 +190,12 @@ async fn units_that_are_gone_and_the_hosts_totals_are_kept() {
         let over = (started, reloaded) == (Some(1.0), Some(1.0));
         if over { Ok(()) } else { Err((started, reloaded)) }
     });
-    let before = told(&running.scrape());
+    let before = counters(&running.scrape());
     running.end(Signal::TERM);
     let running = exporter(&machine, state.path());
-    until("it is all told again", || {
-        let after = told(&running.scrape());
-        // What goes on by itself may only have risen.
+    until("all counters are there again", || {
+        let after = counters(&running.scrape());
+        // Other units on the host may have made a counter rise.
         let risen = |key: &(_, f64)| after.0.iter().any(|it| it.0 == key.0 && it.1 >= key.1);
         let same = before.0.iter().all(risen) && after.1 == before.1 && after.2 >= before.2;
         if same { Ok(()) } else { Err((before.clone(), after)) }
@@ -205,7 +203,7 @@ async fn units_that_are_gone_and_the_hosts_totals_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_file_that_cannot_be_used_is_set_aside() {
+async fn an_unusable_state_file_is_set_aside() {
     let machine = Machine::start().await;
     let state = tempfile::tempdir().unwrap();
     let running = exporter(&machine, state.path());
@@ -237,7 +235,7 @@ async fn a_state_file_that_cannot_be_used_is_set_aside() {
         let running = exporter(&machine, state.path());
         until("the log says so", || {
             let log = running.log();
-            let said = log.contains("level=warn") && log.contains("is unusable and set aside");
+            let said = log.contains("level=warn") && log.contains("is unusable and was set aside");
             if said { Ok(()) } else { Err(format!("{what}: {log}")) }
         });
         let aside = state.path().join(format!("{}.damaged", path.file_name().unwrap().display()));
@@ -246,7 +244,7 @@ async fn a_state_file_that_cannot_be_used_is_set_aside() {
         running.end(Signal::KILL);
     }
 
-    // Of another boot it is nothing to warn of, and over.
+    // A file of another boot is ignored without a warning.
     fs::remove_file(state.path().join("counters-user.json.gz.damaged")).unwrap_or_default();
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
     pack(&path, &text.replace(boot.trim(), "another"));
@@ -255,15 +253,15 @@ async fn a_state_file_that_cannot_be_used_is_set_aside() {
     assert!(!running.log().contains("level=warn"), "{}", running.log());
     running.end(Signal::KILL);
 
-    // And the whole one is still good.
+    // The undamaged one is still read.
     fs::write(&path, &whole).unwrap();
     let running = exporter(&machine, state.path());
     assert_eq!(running.scrape().value("systemd_reloads_total", &[]), Some(1.0));
 }
 
-/// A disk that is full is a warning and a metric; what was kept before is kept.
+/// A full disk is a warning and a metric, and the exporter goes on.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_survived() {
+async fn a_full_disk_loses_no_counts() {
     let machine = Machine::start().await;
     let state = tempfile::tempdir().unwrap();
     let mut command = machine.command("unshare");
@@ -273,7 +271,7 @@ async fn a_full_disk_is_survived() {
     command.arg("--web.listen-address=127.0.0.1:0").env("STATE_DIRECTORY", state.path());
     let running = Exporter::spawn(command);
     running.until_ready();
-    // Only the exporter sees its disk; it is the process that was `unshare`.
+    // The disk is in the mount namespace of the exporter, which has the PID of `unshare`.
     let disk = PathBuf::from(format!(
         "/proc/{}/root{}",
         running.pid().as_raw_nonzero(),
@@ -289,25 +287,25 @@ async fn a_full_disk_is_survived() {
         Some(errors) if errors >= 2.0 => Ok(()),
         other => Err(other),
     });
-    assert_eq!(running.log().matches("counters are not kept").count(), 1, "{}", running.log());
+    assert_eq!(running.log().matches("counters are not saved").count(), 1, "{}", running.log());
     assert_eq!(running.scrape().value("systemd_up", &[]), Some(1.0));
     let left: Vec<_> = fs::read_dir(&disk).unwrap().map(|it| it.unwrap().file_name()).collect();
-    assert_eq!(left, ["filler"], "nothing half written is left");
+    assert_eq!(left, ["filler"], "no temporary file is left");
 
     fs::remove_file(&filler).unwrap();
     until("it is written again", || {
         let log = running.log();
-        if log.contains("counters are kept again") { Ok(()) } else { Err(log) }
+        if log.contains("counters are saved again") { Ok(()) } else { Err(log) }
     });
     fails.end(&running);
 }
 
 #[test]
-fn without_a_state_directory_the_log_says_what_that_means() {
+fn without_a_state_directory_the_log_says_that_counters_are_not_kept() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
     command.env_remove("STATE_DIRECTORY").arg("--web.listen-address=127.0.0.1:0");
     let running = Exporter::spawn(command);
     let log = running.log();
-    assert!(log.contains("counters begin at zero with each start"), "{log}");
+    assert!(log.contains("counters are not kept across restarts"), "{log}");
     assert_eq!(running.scrape().value("systemd_exporter_state_errors_total", &[]), None);
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{counts::Counts, unit::Usec};
+use super::counts::Counts;
 use crate::{
+    clock::Usec,
     histogram::{Histogram, LONG},
     systemd::{
         name::UnitType,

@@ -17,8 +17,8 @@ use super::{
     entry::Entry,
     jobs::UnitView,
     reloads::Reload,
-    unit::Usec,
 };
+use crate::clock::Usec;
 use crate::systemd::{
     property::{PropertySet, UnitProperty, Value},
     state::{ExitCode, JobResult, RunResult},
@@ -144,7 +144,7 @@ impl Runs {
                 let number = value.number().and_then(|number| u32::try_from(number).ok());
                 self.job = number.and_then(NonZeroU32::new);
             }
-            UnitProperty::ServiceReloadResult | UnitProperty::MountReloadResult => {
+            UnitProperty::ReloadResult => {
                 self.reload_result = value.text().map(Into::into);
             }
             UnitProperty::RestartPolicy => {

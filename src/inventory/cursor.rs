@@ -33,8 +33,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     counters::{Delta, Exit},
     reloads::{Reload, Reloads},
-    unit::Usec,
 };
+use crate::clock::Usec;
 use crate::systemd::state::{ActiveState, RunResult};
 
 /// What is known of a unit's runs at one moment. `None` is unknown, 0 is never.

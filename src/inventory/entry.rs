@@ -3,20 +3,16 @@
 use std::sync::Arc;
 
 use super::{
-    counting::Runs,
-    cursor::Cursor,
-    gone::GoneUnit,
-    knowledge::Knowledge,
-    polls::Polls,
-    unit::{Unit, Usec},
+    counting::Runs, cursor::Cursor, gone::GoneUnit, knowledge::Knowledge, polls::Polls, unit::Unit,
     wanted_inactive::InactiveFacts,
 };
 use crate::{
+    clock::Usec,
     selection::Placement,
     systemd::{
+        listing::ListedUnit,
         name::{UnitName, UnitType},
         property::{PropertySet, UnitProperty, Value},
-        question::ListedUnit,
         state::{ActiveState, LoadState},
     },
 };

@@ -3,8 +3,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{counters::Counters, cursor::Cursor, unit::Usec};
-use crate::{selection::Placement, systemd::name::UnitName};
+use super::{counters::Counters, cursor::Cursor};
+use crate::{clock::Usec, selection::Placement, systemd::name::UnitName};
 
 /// How many units are remembered, longer than their series are served. Whoever runs a million
 /// short-lived units a day has their series for some ten minutes, and no more memory taken.

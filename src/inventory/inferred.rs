@@ -1,10 +1,8 @@
 //! Values that follow from other values of the same unit, and so are not asked. When the exporter
 //! starts, each question is asked of every unit, and all of them cost PID 1 CPU time.
 
-use super::{
-    entry::Entry,
-    unit::{Unit, Usec},
-};
+use super::{entry::Entry, unit::Unit};
+use crate::clock::Usec;
 use crate::systemd::{
     name::UnitType,
     property::{PropertySet, UnitProperty, Value},

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::unit::Usec;
+use crate::clock::Usec;
 use crate::systemd::{
+    listing::ListedJob,
     name::UnitName,
-    question::ListedJob,
     state::{ActiveState, JobResult, JobState, JobType},
 };
 

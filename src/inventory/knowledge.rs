@@ -1,6 +1,6 @@
 //! Which properties of a unit are current, and which of the others may be asked for.
 
-use super::unit::Usec;
+use crate::clock::Usec;
 use crate::systemd::property::{PropertySet, UnitProperty};
 
 /// What is known of a unit's properties.

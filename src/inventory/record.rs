@@ -1,4 +1,4 @@
-//! What of the inventory outlives the exporter: its counters, and what they were counted up to.
+//! The part of the inventory that outlives the exporter: counters, and the cursor of each unit.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,28 +11,28 @@ use super::{
     cursor::Cursor,
     gone::GoneUnit,
     rollups::RollupRecord,
-    unit::Usec,
 };
 use crate::{
+    clock::Usec,
     histogram::{Histogram, LONG},
     selection::Selection,
     systemd::{
+        listing::Listing,
         name::{UnitName, UnitType},
-        question::Listing,
         state::{ActiveState, JobResult, JobType, RunResult},
     },
 };
 
-/// Everything that is to be kept, as it is written down.
+/// The counters as the state file has them.
 ///
-/// What it holds of a unit it shares with the inventory. So it is taken quickly, and takes little
-/// memory: each thread that has written one keeps what that took.
+/// Shares its data with the inventory, so it is built quickly and takes little memory. The allocator
+/// keeps the memory for each thread that has ever written one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// When the manager began, in microseconds since the epoch.
+    /// When the manager started, in microseconds since the epoch.
     instance: Option<Usec>,
     units: Vec<UnitRecord>,
-    /// In the order in which they left.
+    /// In the order in which they left memory.
     #[serde(rename = "departed")]
     gone: Vec<GoneRecord>,
     transitions: Vec<(UnitType, Counts<ActiveState>)>,
@@ -44,7 +44,7 @@ pub struct Record {
     reloads: u64,
     #[serde(rename = "sums", default, skip_serializing_if = "Vec::is_empty")]
     rollups: Vec<RollupRecord>,
-    /// The unit types that systemd refused to list: of a unit that it lists later nothing is known.
+    /// The unit types that systemd refused to list: what happened to their units is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unlisted: Vec<UnitType>,
 }
@@ -60,7 +60,7 @@ struct UnitRecord {
     slice: Option<UnitName>,
 }
 
-/// What is kept of a unit: its name, what was counted and came of it, and its slice.
+/// A unit's name, cursor, counters and slice.
 type RecordedUnit<'a> = (&'a UnitName, &'a Arc<Cursor>, &'a Arc<Counters>, Option<&'a UnitName>);
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -82,8 +82,8 @@ struct JobRecord {
 // === impl Inventory ===
 
 impl Inventory {
-    /// What is to be kept, and the generation that it is of; `None` if nothing has been counted
-    /// since that generation, or nothing was ever known.
+    /// The record to save, and its generation. `None` if nothing was counted after generation `since`,
+    /// or the units were never all listed.
     pub fn record(&self, since: Option<u64>) -> Option<(Record, u64)> {
         if since == Some(self.generation) || !self.all_listed {
             return None;
@@ -122,8 +122,8 @@ impl Inventory {
         Some((record, self.generation))
     }
 
-    /// Goes on from what was kept by an earlier life of the exporter during this boot. To be
-    /// called before anything else.
+    /// Restores what an earlier run of the exporter saved during this boot. Call it before anything
+    /// else.
     pub fn recall(&mut self, record: Record) {
         self.instance = record.instance;
         self.all_listed = true;
@@ -195,24 +195,24 @@ mod tests {
         }
     }
 
-    /// How many units and sums a record holds, all of it shared with the inventory.
+    /// The numbers of units, gone units and roll-ups in a record, all shared with the inventory.
     fn shared(inventory: &Inventory) -> (usize, usize, usize) {
         let (record, _) = inventory.record(None).unwrap();
         let gone = record.gone.iter().map(|it| &it.unit);
         for UnitRecord { name, cursor, counters, .. } in record.units.iter().chain(gone) {
-            assert!(Arc::strong_count(cursor) > 1, "what was counted of {name:?} is a copy");
-            assert!(Arc::strong_count(counters) > 1, "the history of {name:?} is a copy");
+            assert!(Arc::strong_count(cursor) > 1, "the cursor of {name:?} is a copy");
+            assert!(Arc::strong_count(counters) > 1, "the counters of {name:?} are a copy");
         }
         for RollupRecord { counters, .. } in &record.rollups {
-            assert!(Arc::strong_count(counters) > 1, "the history of a sum is a copy");
+            assert!(Arc::strong_count(counters) > 1, "the counters of a roll-up are a copy");
         }
         (record.units.len(), record.gone.len(), record.rollups.len())
     }
 
-    /// Each thread that writes a record keeps the memory that this took, and with ten thousand
-    /// units that was 6 MiB for each.
+    /// The allocator keeps the memory of a record for each thread that writes one: copies took 6 MiB
+    /// each with ten thousand units.
     #[test]
-    fn a_record_copies_nothing_that_was_counted() {
+    fn a_record_shares_its_data_with_the_inventory() {
         let rollups = Rollups::read(["instances"]).unwrap();
         let selection = Selection { rollups, ..Selection::default() };
         let mut inventory = Inventory::new(selection, Reads::EVERYTHING, 60_000_000);

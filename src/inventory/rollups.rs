@@ -9,11 +9,13 @@ use super::{
     counters::{Counters, Delta},
     entry::Entry,
     gone::GoneUnit,
-    unit::Usec,
 };
-use crate::selection::{
-    Placement,
-    rollup::{RollupName, Rollups},
+use crate::{
+    clock::Usec,
+    selection::{
+        Placement,
+        rollup::{RollupName, Rollups},
+    },
 };
 
 /// How many sums are remembered: nobody has so many templates on purpose.

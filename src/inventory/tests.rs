@@ -453,7 +453,7 @@ type Nonsense = (usize, u8, (UnitProperty, Value), u32);
 /// Any property with any value, or one that is counted with a value that it can have: else hardly
 /// anything would be counted.
 fn fact() -> impl Strategy<Value = (UnitProperty, Value)> {
-    use UnitProperty::{ActiveState, Invocation, LoadState, ServiceResult, SubState};
+    use UnitProperty::{ActiveState, Invocation, LoadState, SubState};
     let words = |words: &[&'static str]| select(words.to_vec());
     let text = |word: &str| Value::Text(word.into());
     prop_oneof![
@@ -463,7 +463,7 @@ fn fact() -> impl Strategy<Value = (UnitProperty, Value)> {
         2 => (1..5_u128).prop_map(|id| (Invocation, Value::Id(id))),
         4 => words(&["active", "activating", "failed"])
             .prop_map(move |word| (ActiveState, text(word))),
-        2 => words(&["success", "exit-code"]).prop_map(move |word| (ServiceResult, text(word))),
+        2 => words(&["success", "exit-code"]).prop_map(move |word| (UnitProperty::Result, text(word))),
     ]
 }
 
@@ -824,7 +824,7 @@ fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
     while let Some((unit, property)) = next.next_question() {
         let value = match property {
             UnitProperty::Invocation => Value::Id(7),
-            UnitProperty::MountResult => Value::Text("exit-code".into()),
+            UnitProperty::Result => Value::Text("exit-code".into()),
             _ => Value::Nothing,
         };
         next.answer(&unit, property, Ok(value));

@@ -1,4 +1,4 @@
-//! One unit's row in the table: plain values, each with the systemd property it comes from.
+//! A unit's row in the table: plain values, each from a D-Bus property.
 
 use std::{
     num::NonZeroU64,
@@ -6,28 +6,25 @@ use std::{
 };
 
 use super::counters::Counters;
+use crate::clock::Usec;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{UnitProperty, Value},
     state::{ActiveState, LoadState, RunResult},
 };
 
-/// A point in time: microseconds since the epoch, or since boot where a name says monotonic.
-pub type Usec = u64;
-
-/// What is known of one unit. `None` is what systemd left unsaid: never happened, switched off,
-/// unlimited, or not read yet.
+/// A unit. `None` means that it never happened, is switched off or unlimited, or is not read yet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Unit {
     /// `Id`.
     pub name: UnitName,
     /// `LoadState`.
     pub load_state: LoadState,
-    /// `LoadError`: the name of the D-Bus error that kept it from loading.
+    /// `LoadError`: the name of the D-Bus error with which it failed to load.
     pub load_error: Option<Box<str>>,
     /// `ActiveState`.
     pub active_state: ActiveState,
-    /// `SubState`; its words differ by unit type.
+    /// `SubState`; its values differ by unit type.
     pub sub_state: Box<str>,
     /// `Result` of its last or current run, where its type has one.
     pub result: Option<RunResult>,
@@ -45,19 +42,19 @@ pub struct Unit {
     pub active_exit_monotonic: Option<NonZeroU64>,
     /// `InactiveExitTimestampMonotonic`.
     pub inactive_exit_monotonic: Option<NonZeroU64>,
-    /// `NeedDaemonReload`: its file on disk is newer than what is loaded.
+    /// `NeedDaemonReload`: its file on disk is newer than the loaded one.
     pub need_daemon_reload: bool,
-    /// `FreezerState`: its processes are frozen, by itself or with the slice that it is in.
+    /// `FreezerState`: its processes are frozen, alone or with its slice.
     pub is_frozen: bool,
-    /// `Slice`: where its processes are; read only where somebody filters by it.
+    /// `Slice`: the slice of its processes; read only if a filter or a roll-up needs it.
     pub slice: Option<UnitName>,
-    /// What only units of its type have.
+    /// The properties of its type.
     pub details: Details,
-    /// What has happened to it.
+    /// The counters of its runs.
     pub counters: Arc<Counters>,
 }
 
-/// What only units of one type have.
+/// The properties of one unit type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Details {
     /// A `.service`.
@@ -68,21 +65,21 @@ pub enum Details {
     Timer(Timer),
     /// A `.mount`.
     Mount(Mount),
-    /// Any other type: nothing of its own is kept.
+    /// Any other type, without properties of its own.
     Plain,
 }
 
-/// What is known of a service (`org.freedesktop.systemd1.Service`).
+/// The properties of a service (`org.freedesktop.systemd1.Service`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Service {
     /// `Type`: simple, notify, oneshot and so on.
     pub service_type: Option<Box<str>>,
     /// `TasksMax`.
     pub tasks_max: Option<u64>,
-    /// `WatchdogTimestamp`, asked at the scrape where `WatchdogSec` is on: when the current run last
-    /// said that it lives, or began.
+    /// `WatchdogTimestamp`, read at each scrape if `WatchdogSec=` is on: when the current run last
+    /// sent a keep-alive ping, or began.
     pub watchdog_ping: Option<Usec>,
-    /// The IP accounting counters, where `IPAccounting` is on and systemd can count.
+    /// The IP counters, if `IPAccounting=` is on and systemd can count.
     pub ip: Option<IpCounters>,
 }
 
@@ -96,7 +93,7 @@ pub struct IpCounters {
     pub egress_packets: Option<u64>,
 }
 
-/// What is known of a socket (`org.freedesktop.systemd1.Socket`).
+/// The properties of a socket (`org.freedesktop.systemd1.Socket`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Socket {
     /// `NAccepted`.
@@ -107,7 +104,7 @@ pub struct Socket {
     pub refused: Option<u64>,
 }
 
-/// What is known of a timer (`org.freedesktop.systemd1.Timer`).
+/// The properties of a timer (`org.freedesktop.systemd1.Timer`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timer {
     /// `LastTriggerUSec`.
@@ -116,38 +113,133 @@ pub struct Timer {
     pub next_realtime: Option<Usec>,
     /// `NextElapseUSecMonotonic`, on the monotonic clock.
     pub next_monotonic: Option<Usec>,
-    /// `Unit`: what it starts.
+    /// `Unit`: the unit that it starts.
     pub unit: Option<UnitName>,
-    /// `TimersMonotonic`: whether one of them counts from a run of its unit.
+    /// `TimersMonotonic`: whether any counts from a run of its unit.
     pub repeats_monotonic: bool,
-    /// `TimersCalendar`: whether one of them is of any year.
+    /// `TimersCalendar`: whether any has any year.
     pub repeats_calendar: bool,
 }
 
-/// What is known of a mount (`org.freedesktop.systemd1.Mount`).
+/// The properties of a mount (`org.freedesktop.systemd1.Mount`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mount {
     /// `Type`: the file system.
     pub mount_type: Option<Box<str>>,
 }
 
-/// The history of every unit to which nothing has happened yet.
+/// The counters of all units to which nothing has happened yet.
 static NO_COUNTERS: LazyLock<Arc<Counters>> = LazyLock::new(Arc::default);
 
-/// What a row holds of one property.
-#[derive(PartialEq)]
-enum Held<'a> {
-    Number(Option<u64>),
-    Text(Option<&'a str>),
-    Flag(bool),
-    /// The row keeps no such thing.
-    NoPlace,
+macro_rules! columns {
+    (
+        Unit { $($($property:ident)|+ => $field:ident;)+ }
+        $($details:ident {
+            $($of_type:ident => $place:ident $(? . $part:ident)?;)+
+        })+
+    ) => {
+        impl Unit {
+            /// Whether the property's column has this value, or the row has no such column.
+            pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
+                match (property, &self.details) {
+                    $(($(UnitProperty::$property)|+, _) => holds(&self.$field, value),)+
+                    $($((UnitProperty::$of_type, Details::$details(it)) => {
+                        holds(&it.$place $(.unwrap_or_default().$part)?, value)
+                    })+)+
+                    _ => true,
+                }
+            }
+
+            /// Writes a value to the property's column, if the row has one.
+            pub(super) fn set(&mut self, property: UnitProperty, value: &Value) {
+                match (property, &mut self.details) {
+                    $(($(UnitProperty::$property)|+, _) => self.$field = value.into(),)+
+                    $($((UnitProperty::$of_type, Details::$details(it)) => {
+                        it.$place $(.get_or_insert_default().$part)? = value.into();
+                    })+)+
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+// A property, and the field that takes its value.
+columns! {
+    Unit {
+        LoadState => load_state;
+        LoadError => load_error;
+        ActiveState => active_state;
+        SubState => sub_state;
+        Result => result;
+        ActiveEnter => active_enter;
+        ActiveExit => active_exit;
+        InactiveEnter => inactive_enter;
+        InactiveExit => inactive_exit;
+        ActiveEnterMonotonic => active_enter_monotonic;
+        ActiveExitMonotonic => active_exit_monotonic;
+        InactiveExitMonotonic => inactive_exit_monotonic;
+        NeedDaemonReload => need_daemon_reload;
+        Freezer => is_frozen;
+        Slice | ScopeSlice => slice;
+    }
+    Service {
+        ServiceType => service_type;
+        TasksMax => tasks_max;
+        WatchdogPing => watchdog_ping;
+        IpIngressBytes => ip?.ingress_bytes;
+        IpEgressBytes => ip?.egress_bytes;
+        IpIngressPackets => ip?.ingress_packets;
+        IpEgressPackets => ip?.egress_packets;
+    }
+    Socket {
+        Accepted => accepted;
+        Connections => connections;
+        Refused => refused;
+    }
+    Timer {
+        LastTrigger => last_trigger;
+        NextRealtime => next_realtime;
+        NextMonotonic => next_monotonic;
+        TimerUnit => unit;
+        TimersMonotonic => repeats_monotonic;
+        TimersCalendar => repeats_calendar;
+    }
+    Mount {
+        MountType => mount_type;
+    }
+}
+
+macro_rules! from_value {
+    ($($field:ty: |$value:ident| $taken:expr;)+) => {
+        $(impl From<&Value> for $field {
+            fn from($value: &Value) -> Self {
+                $taken
+            }
+        })+
+    };
+}
+
+from_value! {
+    bool: |value| *value == Value::Flag(true);
+    Option<u64>: |value| value.number();
+    Option<NonZeroU64>: |value| value.number().and_then(NonZeroU64::new);
+    Box<str>: |value| value.text().unwrap_or_default().into();
+    Option<Box<str>>: |value| value.text().map(Into::into);
+    Option<UnitName>: |value| value.text().and_then(UnitName::new);
+    LoadState: |value| value.text().unwrap_or_default().into();
+    ActiveState: |value| value.text().unwrap_or_default().into();
+    Option<RunResult>: |value| value.text().map(Into::into);
+}
+
+fn holds<T: PartialEq + for<'a> From<&'a Value>>(field: &T, value: &Value) -> bool {
+    *field == value.into()
 }
 
 // === impl Unit ===
 
 impl Unit {
-    /// A unit of which nothing but its name is known.
+    /// A unit with nothing read yet.
     pub fn new(name: UnitName) -> Self {
         let details = Details::of(name.unit_type());
         Self {
@@ -172,9 +264,9 @@ impl Unit {
         }
     }
 
-    /// Whether its state is served. What is not at rest is served whatever its load state: a unit
-    /// that runs or has failed stays so when its file is removed, masked or broken. A stub is one
-    /// whose load state is not known yet.
+    /// Whether its state is exported. A unit that runs or has failed is exported whatever its load
+    /// state: it stays so when its file is removed, masked or broken. The load state of a stub is
+    /// not known yet.
     pub fn is_visible(&self) -> bool {
         match self.load_state {
             LoadState::Loaded => true,
@@ -183,141 +275,17 @@ impl Unit {
         }
     }
 
-    /// Whether it is a service whose main process runs and is not being changed.
+    /// Whether it is a service whose main process runs, and is not being started or stopped.
     pub fn is_running(&self) -> bool {
         let service = matches!(self.details, Details::Service(_));
         service && self.active_state == ActiveState::Active && &*self.sub_state == "running"
-    }
-
-    /// Whether the row holds this value already.
-    pub(super) fn holds(&self, property: UnitProperty, value: &Value) -> bool {
-        match self.get(property) {
-            Held::Number(held) => held == value.number(),
-            Held::Text(held) => held == value.text(),
-            Held::Flag(held) => held == (*value == Value::Flag(true)),
-            Held::NoPlace => true,
-        }
-    }
-
-    fn get(&self, property: UnitProperty) -> Held<'_> {
-        use Held::{Flag, NoPlace, Number, Text};
-        use UnitProperty as P;
-        match (property, &self.details) {
-            (P::LoadState, _) => Text(Some(self.load_state.as_str())),
-            (P::ActiveState, _) => Text(Some(self.active_state.as_str())),
-            (P::SubState, _) => Text(Some(&self.sub_state)),
-            (P::LoadError, _) => Text(self.load_error.as_deref()),
-            (P::NeedDaemonReload, _) => Flag(self.need_daemon_reload),
-            (P::Freezer, _) => Flag(self.is_frozen),
-            (
-                P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
-                _,
-            ) => Text(self.slice.as_ref().map(UnitName::as_str)),
-            (
-                P::ServiceResult
-                | P::SocketResult
-                | P::MountResult
-                | P::AutomountResult
-                | P::SwapResult
-                | P::TimerResult
-                | P::PathResult
-                | P::ScopeResult,
-                _,
-            ) => Text(self.result.as_ref().map(RunResult::as_str)),
-            (P::ActiveEnter, _) => Number(self.active_enter),
-            (P::ActiveExit, _) => Number(self.active_exit),
-            (P::InactiveEnter, _) => Number(self.inactive_enter),
-            (P::InactiveExit, _) => Number(self.inactive_exit),
-            (P::ActiveEnterMonotonic, _) => {
-                Number(self.active_enter_monotonic.map(NonZeroU64::get))
-            }
-            (P::ActiveExitMonotonic, _) => Number(self.active_exit_monotonic.map(NonZeroU64::get)),
-            (P::InactiveExitMonotonic, _) => {
-                Number(self.inactive_exit_monotonic.map(NonZeroU64::get))
-            }
-            (P::ServiceType, Details::Service(it)) => Text(it.service_type.as_deref()),
-            (P::TasksMax, Details::Service(it)) => Number(it.tasks_max),
-            (P::WatchdogPing, Details::Service(it)) => Number(it.watchdog_ping),
-            (P::IpIngressBytes, Details::Service(it)) => Number(it.ip().ingress_bytes),
-            (P::IpEgressBytes, Details::Service(it)) => Number(it.ip().egress_bytes),
-            (P::IpIngressPackets, Details::Service(it)) => Number(it.ip().ingress_packets),
-            (P::IpEgressPackets, Details::Service(it)) => Number(it.ip().egress_packets),
-            (P::Accepted, Details::Socket(it)) => Number(it.accepted),
-            (P::Connections, Details::Socket(it)) => Number(it.connections),
-            (P::Refused, Details::Socket(it)) => Number(it.refused),
-            (P::LastTrigger, Details::Timer(it)) => Number(it.last_trigger),
-            (P::NextRealtime, Details::Timer(it)) => Number(it.next_realtime),
-            (P::NextMonotonic, Details::Timer(it)) => Number(it.next_monotonic),
-            (P::TimerUnit, Details::Timer(it)) => Text(it.unit.as_ref().map(UnitName::as_str)),
-            (P::TimersMonotonic, Details::Timer(it)) => Flag(it.repeats_monotonic),
-            (P::TimersCalendar, Details::Timer(it)) => Flag(it.repeats_calendar),
-            (P::MountType, Details::Mount(it)) => Text(it.mount_type.as_deref()),
-            _ => NoPlace,
-        }
-    }
-
-    /// Puts a value in its place.
-    pub(super) fn set(&mut self, property: UnitProperty, value: &Value) {
-        use UnitProperty as P;
-        let (number, text) = (value.number(), value.text());
-        let word = text.unwrap_or_default();
-        let is = *value == Value::Flag(true);
-        let not_zero = number.and_then(NonZeroU64::new);
-        match (property, &mut self.details) {
-            (P::LoadState, _) => self.load_state = word.into(),
-            (P::ActiveState, _) => self.active_state = word.into(),
-            (P::SubState, _) => self.sub_state = word.into(),
-            (P::LoadError, _) => self.load_error = text.filter(|it| !it.is_empty()).map(Into::into),
-            (P::NeedDaemonReload, _) => self.need_daemon_reload = is,
-            (P::Freezer, _) => self.is_frozen = is,
-            (
-                P::ServiceSlice | P::SocketSlice | P::MountSlice | P::SwapSlice | P::ScopeSlice,
-                _,
-            ) => self.slice = text.and_then(UnitName::new),
-            (
-                P::ServiceResult
-                | P::SocketResult
-                | P::MountResult
-                | P::AutomountResult
-                | P::SwapResult
-                | P::TimerResult
-                | P::PathResult
-                | P::ScopeResult,
-                _,
-            ) => self.result = text.map(Into::into),
-            (P::ActiveEnter, _) => self.active_enter = number,
-            (P::ActiveExit, _) => self.active_exit = number,
-            (P::InactiveEnter, _) => self.inactive_enter = number,
-            (P::InactiveExit, _) => self.inactive_exit = number,
-            (P::ActiveEnterMonotonic, _) => self.active_enter_monotonic = not_zero,
-            (P::ActiveExitMonotonic, _) => self.active_exit_monotonic = not_zero,
-            (P::InactiveExitMonotonic, _) => self.inactive_exit_monotonic = not_zero,
-            (P::ServiceType, Details::Service(it)) => it.service_type = text.map(Into::into),
-            (P::TasksMax, Details::Service(it)) => it.tasks_max = number,
-            (P::WatchdogPing, Details::Service(it)) => it.watchdog_ping = number,
-            (P::IpIngressBytes, Details::Service(it)) => it.ip_mut().ingress_bytes = number,
-            (P::IpEgressBytes, Details::Service(it)) => it.ip_mut().egress_bytes = number,
-            (P::IpIngressPackets, Details::Service(it)) => it.ip_mut().ingress_packets = number,
-            (P::IpEgressPackets, Details::Service(it)) => it.ip_mut().egress_packets = number,
-            (P::Accepted, Details::Socket(it)) => it.accepted = number,
-            (P::Connections, Details::Socket(it)) => it.connections = number,
-            (P::Refused, Details::Socket(it)) => it.refused = number,
-            (P::LastTrigger, Details::Timer(it)) => it.last_trigger = number,
-            (P::NextRealtime, Details::Timer(it)) => it.next_realtime = number,
-            (P::NextMonotonic, Details::Timer(it)) => it.next_monotonic = number,
-            (P::TimerUnit, Details::Timer(it)) => it.unit = text.and_then(UnitName::new),
-            (P::TimersMonotonic, Details::Timer(it)) => it.repeats_monotonic = is,
-            (P::TimersCalendar, Details::Timer(it)) => it.repeats_calendar = is,
-            (P::MountType, Details::Mount(it)) => it.mount_type = text.map(Into::into),
-            _ => {}
-        }
     }
 }
 
 // === impl Details ===
 
 impl Details {
-    /// What a unit of this type has, with nothing known of it yet.
+    /// The properties of this type, none of them read.
     fn of(unit_type: UnitType) -> Self {
         match unit_type {
             UnitType::Service => Self::Service(Service::default()),
@@ -326,17 +294,5 @@ impl Details {
             UnitType::Mount => Self::Mount(Mount::default()),
             _ => Self::Plain,
         }
-    }
-}
-
-// === impl Service ===
-
-impl Service {
-    fn ip(&self) -> IpCounters {
-        self.ip.unwrap_or_default()
-    }
-
-    fn ip_mut(&mut self) -> &mut IpCounters {
-        self.ip.get_or_insert_default()
     }
 }

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inventory, entry::Entry, queue::enqueue, unit::Details, unit::Unit, unit::Usec};
+use super::{Inventory, entry::Entry, queue::enqueue, unit::Details, unit::Unit};
+use crate::clock::Usec;
 use crate::systemd::{
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty, Value},

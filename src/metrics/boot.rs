@@ -6,9 +6,9 @@ use super::{
     family::{Exposition, families},
     seconds,
 };
-use crate::inventory::{
-    snapshot::{BOOT_STAGES, Stamp},
-    unit::Usec,
+use crate::{
+    clock::Usec,
+    inventory::manager::{BOOT_STAGES, Stamp},
 };
 
 families! {

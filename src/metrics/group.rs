@@ -185,9 +185,9 @@ mod tests {
         inventory::{Extent, Inventory, ListedTypes},
         selection::Selection,
         systemd::{
+            listing::ListedUnit,
             name::UnitName,
             property::{UnitProperty, Value},
-            question::ListedUnit,
             state::{ActiveState, LoadState},
         },
     };

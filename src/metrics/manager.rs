@@ -7,7 +7,10 @@ use super::{
     from_zero, owned, seconds,
 };
 use crate::{
-    inventory::snapshot::{Manager, Snapshot, Watchdog},
+    inventory::{
+        manager::{Manager, Watchdog},
+        snapshot::Snapshot,
+    },
     systemd::{
         name::UnitType,
         state::{ActiveState, LoadState, SystemState},

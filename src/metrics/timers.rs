@@ -8,7 +8,10 @@ use super::{
     seconds,
     units::Row,
 };
-use crate::inventory::unit::{Details, Timer, Usec};
+use crate::{
+    clock::Usec,
+    inventory::unit::{Details, Timer},
+};
 
 families! {
     [Timers]

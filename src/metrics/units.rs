@@ -20,10 +20,11 @@ use super::{
 };
 use crate::{
     cgroup::resources::Resources,
+    clock::Usec,
     inventory::{
         counters::Counters,
         snapshot::Snapshot,
-        unit::{Details, Unit, Usec},
+        unit::{Details, Unit},
         wanted_inactive::InactiveReason,
     },
     systemd::{

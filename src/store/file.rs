@@ -1,7 +1,7 @@
-//! The state file: what is counted outlives the exporter, until the machine boots anew.
+//! The state file: counters outlive the exporter, until the next boot.
 //!
-//! It is JSON, packed with gzip, whose checksum tells a damaged file from a whole one. It is
-//! written beside the old one and then takes its place, so that there is always a whole one.
+//! It is JSON packed with gzip, whose checksum detects damage. A new file is written beside the old
+//! one and then renamed, so that there is always a complete one.
 
 use std::{
     fs::{self, File},
@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::record::Record;
 
-/// What this version writes, and the only one that it reads.
+/// The version of the format. No other is read.
 const VERSION: u32 = 1;
 
-/// The most that a state file may unpack to, in bytes: tens of thousands of units take a tenth.
+/// The most bytes that a state file may unpack to. Tens of thousands of units take a tenth of it.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// Where the kernel says which boot this is.
+/// The kernel's identifier of the current boot.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// The state file of one manager.
@@ -30,20 +30,20 @@ pub struct StateFile {
     boot: String,
 }
 
-/// What was found where a state file should be.
+/// What loading a state file found.
 #[derive(Debug)]
 pub enum Found {
-    /// What was counted earlier during this boot.
+    /// The counters of an earlier run during this boot.
     Record(Box<Record>),
-    /// None yet.
+    /// There is no file.
     Nothing,
-    /// One of another boot; what it counted is over.
+    /// A file of another boot, whose counters do not apply.
     OfAnotherBoot,
-    /// One that cannot be used, set aside under another name.
+    /// A file that cannot be used, renamed.
     Damaged {
         /// Why.
         why: Unusable,
-        /// Where it is now.
+        /// Its new path.
         now: PathBuf,
     },
 }
@@ -54,11 +54,11 @@ pub enum Unusable {
     /// It cannot be read, or is damaged.
     #[error("{0}")]
     Incoming(#[from] io::Error),
-    /// It is not what was written.
+    /// It is not JSON, or not of this format.
     #[error("{0}")]
     Syntax(#[from] serde_json::Error),
     /// Another version of the exporter wrote it.
-    #[error("it is of version {0}, and version {VERSION} is wanted")]
+    #[error("its version is {0}, and this unitwatch reads version {VERSION} only")]
     Version(u32),
 }
 
@@ -71,7 +71,7 @@ pub struct StateError {
     source: io::Error,
 }
 
-/// What precedes everything else, in whatever version.
+/// The first two fields, which every version has.
 #[derive(Deserialize)]
 struct Preamble {
     version: u32,
@@ -96,7 +96,7 @@ impl StateFile {
     /// The state file in this directory, for the manager that `scope` names.
     ///
     /// # Errors
-    /// [`StateError`] if the kernel does not tell which boot this is.
+    /// [`StateError`] if the kernel's boot identifier cannot be read.
     pub fn new(directory: &Path, scope: &str) -> Result<Self, StateError> {
         let boot = fs::read_to_string(BOOT_ID).map_err(|source| StateError {
             what: "read",
@@ -107,15 +107,15 @@ impl StateFile {
         Ok(Self { path, boot: boot.trim().to_owned() })
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads it, and sets it aside if it cannot be used.
+    /// Reads the file, and renames it if it cannot be used.
     ///
     /// # Errors
-    /// [`StateError`] if it cannot be opened or set aside.
+    /// [`StateError`] if it cannot be opened or renamed.
     pub fn load(&self) -> Result<Found, StateError> {
         let file = match File::open(&self.path) {
             Ok(file) => file,
@@ -146,10 +146,10 @@ impl StateFile {
         Ok(Some(serde_json::from_slice::<Incoming>(&text)?.record))
     }
 
-    /// Writes it anew.
+    /// Replaces the file.
     ///
     /// # Errors
-    /// [`StateError`] if it cannot be written; what was there before is still there then.
+    /// [`StateError`] if it cannot be written; the old file stays then.
     pub fn save(&self, record: &Record) -> Result<(), StateError> {
         self.write(record).map_err(|error| self.error("write", error))
     }
@@ -162,7 +162,7 @@ impl StateFile {
         let mut buffered = io::BufWriter::new(packed);
         serde_json::to_writer(&mut buffered, &written)?;
         buffered.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
-        // Its bytes before its name, or a power cut may leave a name without bytes.
+        // Sync before the rename, or a power cut may leave an empty file under the name.
         beside.as_file().sync_all()?;
         beside.persist(&self.path)?;
         File::open(directory)?.sync_all()

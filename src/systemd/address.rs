@@ -1,11 +1,11 @@
-//! The ways in to a systemd manager: a bus, or the manager's own socket.
+//! The addresses of a systemd manager: a bus, or the manager's private socket.
 
 use std::{
     env, fmt,
     path::{Path, PathBuf},
 };
 
-/// Whose manager is meant.
+/// Which manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ManagerScope {
     /// PID 1.
@@ -14,17 +14,17 @@ pub enum ManagerScope {
     User,
 }
 
-/// One way to reach a manager.
+/// An address of a manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// Over a message bus at this D-Bus address.
     Bus {
-        /// Whose bus it is.
+        /// Which manager's bus it is.
         scope: ManagerScope,
         /// Its D-Bus address.
         address: String,
     },
-    /// Over the manager's own socket, without a bus.
+    /// The manager's private socket, without a bus.
     Private(PathBuf),
 }
 
@@ -39,8 +39,8 @@ impl ManagerScope {
 }
 
 impl Address {
-    /// The ways to a manager in the order in which they are tried. Without a bus the manager's own
-    /// socket is the way out; with `private` it is the only address.
+    /// The addresses of a manager in the order in which they are tried: its bus, then its private
+    /// socket. With `private`, only the socket.
     pub fn to(scope: ManagerScope, private: bool) -> Vec<Self> {
         match scope {
             ManagerScope::System => {
@@ -58,7 +58,7 @@ impl Address {
         }
     }
 
-    /// The ways to a user's manager with this bus and this `XDG_RUNTIME_DIR`.
+    /// The addresses of a user's manager with this bus and this `XDG_RUNTIME_DIR`.
     pub fn to_user(address: String, runtime_dir: &Path, private: bool) -> Vec<Self> {
         Self::both(ManagerScope::User, address, runtime_dir.join("systemd/private"), private)
     }

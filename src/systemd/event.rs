@@ -1,4 +1,4 @@
-//! What systemd signals, as typed events.
+//! systemd's signals as typed events.
 
 use super::{
     name::UnitName,
@@ -6,7 +6,7 @@ use super::{
     state::{JobResult, JobState},
 };
 
-/// One thing that systemd said happened.
+/// A signal of systemd's, or of the bus about systemd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A unit entered systemd's memory (`UnitNew`).
@@ -19,19 +19,19 @@ pub enum Event {
     JobNew {
         /// The job's number.
         id: u32,
-        /// The unit that it is for.
+        /// Its unit.
         unit: UnitName,
     },
     /// A job left the queue (`JobRemoved`).
     JobRemoved {
         /// The job's number.
         id: u32,
-        /// The unit that it was for.
+        /// Its unit.
         unit: UnitName,
-        /// What became of it.
+        /// How it ended.
         result: JobResult,
     },
-    /// A queued job began or went back to waiting (`PropertiesChanged` on a job).
+    /// A queued job began to run, or waits again (`PropertiesChanged` on a job).
     JobChanged {
         /// The job's number.
         id: u32,
@@ -40,15 +40,15 @@ pub enum Event {
     },
     /// Properties of the manager changed (`PropertiesChanged` on the manager).
     ManagerChanged(Vec<(ManagerProperty, Value)>),
-    /// A reload or re-execution begins (true) or is over (false).
+    /// A reload or re-execution begins (true) or has ended (false) (`Reloading`).
     Reloading(bool),
-    /// The boot is over.
+    /// The boot has finished (`StartupFinished`).
     StartupFinished,
-    /// Unit files were enabled, disabled, linked, masked or unmasked.
+    /// Unit files were enabled, disabled, linked, masked or unmasked (`UnitFilesChanged`).
     UnitFilesChanged,
-    /// Another process, or none, now answers for systemd on the bus.
+    /// Another connection, or none, now owns systemd's name on the bus (`NameOwnerChanged`).
     OwnerChanged {
-        /// The unique name of its connection.
+        /// The unique name of the connection.
         owner: Option<String>,
     },
 }

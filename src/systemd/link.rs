@@ -1,12 +1,12 @@
-//! One connection to a manager: calls go out with a deadline each, and signals and replies come
-//! in as one stream, in the order in which systemd sent them.
+//! A connection to a manager. Each call has a deadline; signals and replies come in as one stream,
+//! in the order in which systemd sent them.
 
 mod backlog;
 
 use std::{
     collections::{HashMap, VecDeque},
     num::{NonZeroU32, NonZeroUsize},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::{
@@ -22,37 +22,34 @@ use super::{
     decode::{self, Malformed},
     event::Event,
     private::PrivateSocket,
-    question::{Answer, BUS, CallError, Question},
+    question::{Answer, BUS, CALL_DEADLINE, CallError, Question},
 };
 
-/// How long a call may take. PID 1 is one thread and stands still during a daemon-reload.
-pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
-
-/// Calls under way at once. dbus-daemon allows 128; above 16 nothing is gained, because the
-/// manager is one thread.
+/// Most calls pending at once. dbus-daemon allows 128 for each connection; more than 16 are not
+/// faster, because the manager has one thread.
 const IN_FLIGHT: usize = 32;
 
-/// Messages that zbus holds for the task that fills the backlog.
+/// Most messages that zbus holds for the task that fills the backlog.
 const ZBUS_QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// A connection to a manager. Dropping it ends it.
 #[derive(Debug)]
 pub struct Link {
     incoming: Backlog,
-    /// Received, but a call's deadline passed before it was, and is to be heard first.
-    held: Option<(Instant, zbus::Result<Message>)>,
+    /// A received message that waits: a call's deadline passed before it, and is reported first.
+    deferred: Option<(Instant, zbus::Result<Message>)>,
     outgoing: mpsc::Sender<Message>,
     pending: HashMap<NonZeroU32, Question>,
-    /// The deadlines of calls, oldest first; those of answered calls stay until they pass.
+    /// The deadlines of calls, oldest first. Those of answered calls stay until they are at the front.
     deadlines: VecDeque<(Instant, NonZeroU32)>,
     on_bus: bool,
-    /// The unique name of the connection that speaks for systemd on a bus; nobody else there is
-    /// believed. On systemd's own socket there is nobody else.
+    /// The unique name of the connection that owns systemd's name on the bus. Signals of all other
+    /// connections are ignored. The private socket has one peer.
     owner: Option<String>,
     _tasks: JoinSet<()>,
 }
 
-/// One thing heard over a link.
+/// A signal, an answer, or a gap.
 #[derive(Debug)]
 pub enum Heard {
     /// A signal of systemd's.
@@ -61,50 +58,50 @@ pub enum Heard {
         member: &'static str,
         /// When it was received.
         at: Instant,
-        /// What it says; `None` if it is about nothing that is followed.
+        /// The event; `None` if the signal is not used.
         event: Result<Option<Event>, Malformed>,
     },
-    /// What became of a call.
+    /// A call has been answered, or has failed.
     Answer(Question, Result<Answer, CallError>),
-    /// Messages came faster than they were heard, and some were dropped at this place.
+    /// Signals came faster than they were taken, and some were dropped here.
     Overflow,
 }
 
-/// A way in did not open.
+/// A connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The bus or the socket refused.
     #[error(transparent)]
     Refused(#[from] zbus::Error),
-    /// Nobody answered the handshake.
+    /// The handshake was not answered in time.
     #[error("no answer within {} s", CALL_DEADLINE.as_secs())]
     Deadline,
 }
 
-/// The connection is at its end.
+/// The connection has ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
-    /// The peer closed it, or sent what is not D-Bus.
+    /// A read or write failed, or the peer sent something other than D-Bus.
     #[error("the connection ended: {0}")]
     Ended(zbus::Error),
     /// The peer closed it.
     #[error("the connection was closed")]
     Closed,
-    /// The peer does not read what it is sent.
-    #[error("calls are no longer taken")]
+    /// The peer does not read the calls that it is sent.
+    #[error("the peer no longer reads calls")]
     Stuck,
 }
 
 // === impl Link ===
 
 impl Link {
-    /// Opens one way in.
+    /// Connects to a manager.
     ///
     /// # Errors
-    /// [`OpenError`] if it is refused, or not open within [`CALL_DEADLINE`].
-    pub async fn open(way: &Address) -> Result<Self, OpenError> {
+    /// [`OpenError`] if the connection is refused, or not open within [`CALL_DEADLINE`].
+    pub async fn open(address: &Address) -> Result<Self, OpenError> {
         let opening = async {
-            let builder = match way {
+            let builder = match address {
                 Address::Bus { address, .. } => Builder::address(address.as_str()),
                 Address::Private(path) => {
                     let socket = PrivateSocket::connect(path).await.map_err(zbus::Error::from)?;
@@ -115,20 +112,20 @@ impl Link {
         };
         let connection =
             timeout(CALL_DEADLINE, opening).await.map_err(|_| OpenError::Deadline)??;
-        let on_bus = matches!(way, Address::Bus { .. });
+        let on_bus = matches!(address, Address::Bus { .. });
         Ok(Self::over(connection, on_bus))
     }
 
     fn over(connection: Connection, on_bus: bool) -> Self {
         let (incoming, filling) = backlog::backlog(MessageStream::from(&connection));
-        // Never more than the calls under way and a handshake.
+        // Room for all pending calls and the handshake.
         let (outgoing, to_send) = mpsc::channel(2 * IN_FLIGHT);
         let mut tasks = JoinSet::new();
         tasks.spawn(filling);
         tasks.spawn(send(connection, to_send));
         Self {
             incoming,
-            held: None,
+            deferred: None,
             outgoing,
             pending: HashMap::new(),
             deadlines: VecDeque::new(),
@@ -138,20 +135,20 @@ impl Link {
         }
     }
 
-    /// Whether there is a bus between the manager and this end.
+    /// Whether it goes over a bus.
     pub fn is_on_bus(&self) -> bool {
         self.on_bus
     }
 
-    /// Whether one more call may be made now.
+    /// Whether another call may be made now.
     pub fn has_room(&self) -> bool {
         self.pending.len() < IN_FLIGHT
     }
 
-    /// Makes a call; its answer comes out of [`Link::hear`].
+    /// Makes a call. [`Link::hear`] returns its answer.
     ///
     /// # Errors
-    /// [`Lost`] if the peer has stopped taking calls.
+    /// [`Lost`] if the peer no longer reads calls.
     pub fn ask(&mut self, question: Question) -> Result<(), Lost> {
         let message = question.message(self.on_bus).map_err(Lost::Ended)?;
         let serial = message.primary_header().serial_num();
@@ -165,11 +162,10 @@ impl Link {
         Ok(())
     }
 
-    /// Waits for the next thing that systemd says, or for a call's deadline. May be dropped
-    /// before it is done; nothing is lost then.
+    /// Waits for the next message, or for a call's deadline. Cancel-safe.
     ///
     /// # Errors
-    /// [`Lost`] if the connection is at its end.
+    /// [`Lost`] if the connection has ended.
     pub async fn hear(&mut self) -> Result<Heard, Lost> {
         loop {
             while let Some((_, serial)) = self.deadlines.front()
@@ -178,8 +174,8 @@ impl Link {
                 self.deadlines.pop_front();
             }
             let next_deadline = self.deadlines.front().map(|(at, _)| *at);
-            let (at, message) = match self.held.take() {
-                Some(held) => held,
+            let (at, message) = match self.deferred.take() {
+                Some(deferred) => deferred,
                 None => tokio::select! {
                     biased;
                     received = self.incoming.next() => match received.ok_or(Lost::Closed)? {
@@ -194,12 +190,12 @@ impl Link {
                     }
                 },
             };
-            // While there is always something to hear, time passes as it is heard: an answer that
-            // is behind many signals is in time, and one that would have come before this is not.
+            // What counts is when a message was received. An answer behind many signals may be in
+            // time, and a call whose deadline passed before this message has failed.
             if next_deadline.is_some_and(|deadline| deadline < at)
                 && let Some(heard) = self.expire()
             {
-                self.held = Some((at, message));
+                self.deferred = Some((at, message));
                 return Ok(heard);
             }
             if let Some(heard) = self.take(at, &message.map_err(Lost::Ended)?) {
@@ -208,7 +204,7 @@ impl Link {
         }
     }
 
-    /// Gives up the call with the first deadline.
+    /// Ends the call with the first deadline, if it is still pending.
     fn expire(&mut self) -> Option<Heard> {
         let (_, serial) = self.deadlines.pop_front()?;
         let question = self.pending.remove(&serial)?;
@@ -224,14 +220,14 @@ impl Link {
                 if self.on_bus && sender == BUS {
                     return self.owner_changed(at, member, message);
                 }
-                // Anyone on a bus may send us a signal that looks like systemd's, and who speaks
-                // for systemd there is not systemd's to say.
-                let believed = !self.on_bus
+                // Any connection on a bus may send a signal that looks like systemd's. Only the bus
+                // may say which connection owns systemd's name.
+                let is_systemd = !self.on_bus
                     || (self.owner.as_deref() == Some(sender) && member != "NameOwnerChanged");
-                believed.then(|| Heard::Signal { member, at, event: decode::signal(message) })
+                is_systemd.then(|| Heard::Signal { member, at, event: decode::signal(message) })
             }
             message::Type::MethodReturn | message::Type::Error => {
-                // Replies that came after their deadline find no question and end here.
+                // A reply after its deadline has no pending question, and is dropped.
                 let question = self.pending.remove(&header.reply_serial()?)?;
                 let answer = question.read(message);
                 if let Ok(Answer::Owner(owner)) = &answer {
@@ -266,11 +262,11 @@ async fn passed(deadline: Option<Instant>) {
     }
 }
 
-/// Writes calls, as many at once as have gathered.
+/// Writes calls, all that are queued at once.
 async fn send(connection: Connection, mut to_send: mpsc::Receiver<Message>) {
     let mut batch = Vec::with_capacity(2 * IN_FLIGHT);
     while to_send.recv_many(&mut batch, 2 * IN_FLIGHT).await > 0 {
-        // A failure to write shows as the end of the stream of messages.
+        // After a failed write the stream of messages ends, which `hear` reports.
         if connection.send_all(&batch).await.is_err() {
             return;
         }

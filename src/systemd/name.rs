@@ -1,4 +1,4 @@
-//! Unit names, the types their suffixes stand for, and their spelling in D-Bus object paths.
+//! Unit names, unit types, and their spelling in D-Bus object paths.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -7,42 +7,71 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 /// The prefix of every unit's object path.
 pub const UNIT_PATH_PREFIX: &str = "/org/freedesktop/systemd1/unit/";
 
-/// systemd's own limit for the number of units in memory (`MANAGER_MAX_NAMES`).
+/// systemd's limit for the number of units in memory (`MANAGER_MAX_NAMES`).
 pub const MAX_UNITS: usize = 131_072;
 
-/// systemd's own limit for the length of a unit name, in bytes (`UNIT_NAME_MAX`).
+/// systemd's limit for the length of a unit name, in bytes (`UNIT_NAME_MAX`).
 const MAX_LEN: usize = 255;
 
 /// The name of a unit, such as `ssh.service` or `dev-sda\x2d1.device`.
 ///
-/// Cheap to clone: every table, queue and snapshot shares one allocation.
+/// Cheap to clone: all clones share one allocation.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName(Arc<str>);
 
-/// What kind of unit a name's suffix says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "the names are systemd's own")]
-pub enum UnitType {
-    Service,
-    Socket,
-    Target,
-    Device,
-    Mount,
-    Automount,
-    Swap,
-    Timer,
-    Path,
-    Slice,
-    Scope,
-    /// A type of a future systemd.
-    Other,
+macro_rules! unit_types {
+    ($($variant:ident = $suffix:literal),+ $(,)?) => {
+        /// The type of a unit, from the suffix of its name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[allow(missing_docs, reason = "the names are systemd's own")]
+        pub enum UnitType {
+            $($variant,)+
+            /// A type that this version does not know.
+            Other,
+        }
+
+        impl UnitType {
+            /// Every type that systemd has today.
+            pub const ALL: [Self; [$($suffix),+].len()] = [$(Self::$variant),+];
+
+            /// The suffix, as in `ssh.service`, and the value of the `type` label.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $suffix,)+
+                    Self::Other => "other",
+                }
+            }
+
+            /// Its D-Bus interface without `org.freedesktop.systemd1.`.
+            pub(super) fn interface(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($variant),)+
+                    Self::Other => "Unit",
+                }
+            }
+        }
+    };
+}
+
+unit_types! {
+    Service = "service",
+    Socket = "socket",
+    Target = "target",
+    Device = "device",
+    Mount = "mount",
+    Automount = "automount",
+    Swap = "swap",
+    Timer = "timer",
+    Path = "path",
+    Slice = "slice",
+    Scope = "scope",
 }
 
 // === impl UnitName ===
 
 impl UnitName {
-    /// Takes a name as systemd gives it; `None` if it cannot be one (empty, too long, without a
-    /// suffix, or with bytes that systemd never lets into a name).
+    /// A unit name from systemd. `None` if systemd would not allow it: empty, too long, without a
+    /// suffix, or with other characters.
     pub fn new(name: &str) -> Option<Self> {
         let (prefix, suffix) = name.rsplit_once('.')?;
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.\\@".contains(&byte);
@@ -50,7 +79,7 @@ impl UnitName {
         (fits && name.bytes().all(valid)).then(|| Self(name.into()))
     }
 
-    /// The unit that a D-Bus object path names; `None` if the path is not a unit's.
+    /// The unit at a D-Bus object path. `None` if the path is not a unit's.
     pub fn from_object_path(path: &str) -> Option<Self> {
         let label = path.strip_prefix(UNIT_PATH_PREFIX)?;
         let mut name = Vec::with_capacity(label.len());
@@ -60,15 +89,14 @@ impl UnitName {
                 name.push(byte);
                 continue;
             }
-            // `_2e` stands for `.`; systemd leaves an underscore that no two hex digits follow
-            // as it is, and never writes one.
+            // `_2e` stands for `.`. systemd never writes an underscore without two hex digits.
             let (high, low) = (hex(bytes.next()?)?, hex(bytes.next()?)?);
-            name.push(high << 4 | low);
+            name.push(high * 16 + low);
         }
         Self::new(std::str::from_utf8(&name).ok()?)
     }
 
-    /// The object path under which systemd serves this unit.
+    /// The D-Bus object path of the unit.
     pub fn object_path(&self) -> String {
         let mut path = String::with_capacity(UNIT_PATH_PREFIX.len() + self.0.len() * 2);
         path.push_str(UNIT_PATH_PREFIX);
@@ -91,12 +119,12 @@ impl UnitName {
         &self.0
     }
 
-    /// The type that the suffix stands for.
+    /// The type, from the suffix.
     pub fn unit_type(&self) -> UnitType {
         UnitType::from_suffix(self.suffix())
     }
 
-    /// Whether it is a template, such as `getty@.service`, and so no unit itself.
+    /// Whether it is a template, such as `getty@.service`, and not a unit.
     pub fn is_template(&self) -> bool {
         self.0.rsplit_once('.').is_some_and(|(prefix, _)| prefix.ends_with('@'))
     }
@@ -108,7 +136,7 @@ impl UnitName {
         Some(Self(format!("{prefix}@.{suffix}").into()))
     }
 
-    /// What follows the last dot: the value of the `type` label, also for types not known here.
+    /// The text after the last dot: the value of the `type` label, also for unknown types.
     pub fn suffix(&self) -> &str {
         self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
     }
@@ -158,42 +186,9 @@ impl<'de> Deserialize<'de> for UnitType {
 }
 
 impl UnitType {
-    /// Every type that systemd has today.
-    pub const ALL: [Self; 11] = [
-        Self::Service,
-        Self::Socket,
-        Self::Target,
-        Self::Device,
-        Self::Mount,
-        Self::Automount,
-        Self::Swap,
-        Self::Timer,
-        Self::Path,
-        Self::Slice,
-        Self::Scope,
-    ];
-
-    /// The type that a suffix stands for.
+    /// The type with this suffix; [`UnitType::Other`] if systemd has none today.
     pub fn from_suffix(suffix: &str) -> Self {
         Self::ALL.into_iter().find(|known| known.as_str() == suffix).unwrap_or(Self::Other)
-    }
-
-    /// The suffix, as in `ssh.service`, and the value of the `type` label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Service => "service",
-            Self::Socket => "socket",
-            Self::Target => "target",
-            Self::Device => "device",
-            Self::Mount => "mount",
-            Self::Automount => "automount",
-            Self::Swap => "swap",
-            Self::Timer => "timer",
-            Self::Path => "path",
-            Self::Slice => "slice",
-            Self::Scope => "scope",
-            Self::Other => "other",
-        }
     }
 }
 
@@ -202,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn object_paths_are_the_ones_systemd_serves() {
+    fn object_paths_are_spelled_as_systemd_spells_them() {
         for (name, label) in [
             ("ssh.service", "ssh_2eservice"),
             ("-.mount", "_2d_2emount"),
@@ -218,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_name_is_refused() {
+    fn invalid_names_and_paths_are_refused() {
         for name in ["", "ssh", ".service", "a.", "a b.service", "a\nb.service", "é.service"] {
             assert_eq!(UnitName::new(name), None, "{name:?}");
         }
@@ -230,5 +225,53 @@ mod tests {
             let path = format!("{UNIT_PATH_PREFIX}{label}");
             assert_eq!(UnitName::from_object_path(&path), None, "{path:?}");
         }
+    }
+
+    #[test]
+    fn a_name_has_at_most_255_bytes() {
+        assert!(UnitName::new(&format!("{}.service", "x".repeat(247))).is_some());
+        assert_eq!(UnitName::new(&format!("{}.service", "x".repeat(248))), None);
+    }
+
+    #[test]
+    fn an_instance_has_a_template_and_a_template_has_no_instance_name() {
+        for (name, template, is_template) in [
+            ("getty@tty1.service", Some("getty@.service"), false),
+            ("a@b@c.service", Some("a@.service"), false),
+            ("getty@.service", Some("getty@.service"), true),
+            ("ssh.service", None, false),
+            ("@x.service", None, false),
+        ] {
+            let unit = UnitName::new(name).unwrap();
+            let found = unit.template();
+            assert_eq!(found.as_ref().map(UnitName::as_str), template, "{name}");
+            assert_eq!(unit.is_template(), is_template, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_named_by_the_suffix_and_by_its_interface() {
+        for unit_type in UnitType::ALL {
+            let unit = UnitName::new(&format!("a.b.{}", unit_type.as_str())).unwrap();
+            assert_eq!((unit.unit_type(), unit.suffix()), (unit_type, unit_type.as_str()));
+            assert_eq!(unit_type.interface().to_ascii_lowercase(), unit_type.as_str());
+        }
+        let future = UnitName::new("a.future").unwrap();
+        assert_eq!((future.unit_type(), future.suffix()), (UnitType::Other, "future"));
+        assert_eq!((UnitType::Other.as_str(), UnitType::Other.interface()), ("other", "Unit"));
+    }
+
+    #[test]
+    fn names_and_types_are_written_as_text_and_read_again() {
+        let unit = UnitName::new("a.service").unwrap();
+        let text = serde_json::to_string(&(&unit, UnitType::Mount)).unwrap();
+        assert_eq!(text, r#"["a.service","mount"]"#);
+        assert_eq!(
+            serde_json::from_str::<(UnitName, UnitType)>(&text).unwrap(),
+            (unit.clone(), UnitType::Mount)
+        );
+        let error = serde_json::from_str::<UnitName>(r#""a""#).unwrap_err();
+        assert!(error.to_string().contains(r#""a" is not a unit"#), "{error}");
+        assert_eq!(format!("{unit} {unit:?}"), r#"a.service "a.service""#);
     }
 }

@@ -1,10 +1,10 @@
-//! systemd's private socket, made fit for zbus.
+//! systemd's private socket, adapted for zbus.
 //!
-//! On `/run/systemd/private` systemd is its own bus, and every message names as its sender
-//! `org.freedesktop.systemd1`. The D-Bus specification wants a unique name there, zbus holds it to
-//! that, and ends the connection at the first message. This socket reads whole messages and turns
-//! the first letter of the name into a colon, so that zbus reads `:rg.freedesktop.systemd1`, which
-//! is a name that no real peer has. Senders mean nothing on this socket: it has one peer.
+//! On `/run/systemd/private` there is no bus, and systemd names `org.freedesktop.systemd1` as the
+//! sender of every message. The D-Bus specification requires a unique name there, and zbus ends the
+//! connection at the first message without one. This socket reads whole messages and replaces the
+//! first letter of the name with a colon. zbus then reads `:rg.freedesktop.systemd1`, which is
+//! valid and the name of no real peer. The socket has one peer, so senders do not matter.
 
 use std::{
     io,
@@ -24,11 +24,11 @@ use zbus::{
     export::async_trait::async_trait,
 };
 
-/// The longest message that is taken. `ListUnits` of 131,072 units, the most that systemd keeps,
-/// is about 30 MB.
+/// The longest message that is read, in bytes. `ListUnits` of 131,072 units, systemd's limit, is
+/// about 30 MB.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// The fixed start of every message.
+/// The length of the fixed start of every message.
 const FIXED_HEADER: usize = 16;
 
 /// The code of the header field that names the sender.
@@ -41,9 +41,9 @@ pub(super) struct PrivateSocket(UnixStream);
 #[derive(Debug)]
 pub(super) struct Reader {
     stream: BufReader<OwnedReadHalf>,
-    /// One whole message, or one line of the handshake.
+    /// One message, or one line of the handshake.
     frame: Vec<u8>,
-    /// How much of it zbus has taken.
+    /// How many of its bytes zbus has taken.
     taken: usize,
 }
 
@@ -56,7 +56,7 @@ impl PrivateSocket {
     /// Connects to the socket at this path.
     ///
     /// # Errors
-    /// What connect(2) says.
+    /// The error of connect(2).
     pub(super) async fn connect(path: &Path) -> io::Result<Self> {
         UnixStream::connect(path).await.map(Self)
     }
@@ -76,8 +76,7 @@ impl Socket for PrivateSocket {
 // === impl Reader ===
 
 impl Reader {
-    /// Reads the next message, or the next line of the handshake; nothing at the end of the
-    /// stream.
+    /// Reads the next message or line of the handshake. The frame is empty at the end of the stream.
     async fn next_frame(&mut self) -> io::Result<()> {
         self.frame.clear();
         self.taken = 0;
@@ -122,13 +121,13 @@ impl ReadHalf for Reader {
     }
 }
 
-/// How a message writes numbers: a function from four bytes.
+/// Reads a number in the byte order of a message.
 type Number = fn([u8; 4]) -> u32;
 
 fn too_long() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("systemd announced a message of more than {MAX_MESSAGE} bytes"),
+        format!("a message from systemd is longer than {MAX_MESSAGE} bytes"),
     )
 }
 
@@ -137,7 +136,7 @@ fn number_at(bytes: &[u8], at: usize, number: Number) -> Option<usize> {
     usize::try_from(number(four)).ok()
 }
 
-/// The length of the headers and of the whole message, from its fixed start; `None` if it is
+/// The lengths of the headers and of the whole message, from its fixed start. `None` if it is
 /// longer than [`MAX_MESSAGE`].
 fn lengths(start: &[u8], number: Number) -> Option<(usize, usize)> {
     let (body, fields) = (number_at(start, 4, number)?, number_at(start, 12, number)?);
@@ -146,8 +145,8 @@ fn lengths(start: &[u8], number: Number) -> Option<(usize, usize)> {
     (length <= MAX_MESSAGE).then_some((headers, length))
 }
 
-/// Where the name of the sender starts in a message's headers, if they have one that can be read
-/// and is not a unique name already.
+/// Where the sender's name starts in a message's headers. `None` if there is none, if it is a
+/// unique name already, or if the headers cannot be read.
 fn sender_at(headers: &[u8], number: Number) -> Option<usize> {
     let mut at = FIXED_HEADER;
     loop {
@@ -205,14 +204,143 @@ mod tests {
         assert_eq!(sender_at(&bytes[..headers], u32::from_ne_bytes), Some(name));
     }
 
+    /// One field of a header: its code, signature and value, padded to 8 bytes.
+    fn field(code: u8, signature: u8, value: &[u8]) -> Vec<u8> {
+        let mut field = [&[code, 1, signature, 0], value].concat();
+        field.resize(field.len().next_multiple_of(8), 0);
+        field
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        [&u32::try_from(text.len()).unwrap().to_be_bytes(), text.as_bytes(), b"\0"].concat()
+    }
+
+    fn header(fields: &[Vec<u8>]) -> Vec<u8> {
+        [vec![0; FIXED_HEADER], fields.concat()].concat()
+    }
+
     #[test]
-    fn an_absurd_length_is_refused_before_anything_is_allocated() {
-        let mut start = [0; FIXED_HEADER];
-        start[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(lengths(&start, u32::from_le_bytes), None);
-        start[4..8].copy_from_slice(&0_u32.to_le_bytes());
-        start[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert_eq!(lengths(&start, u32::from_le_bytes), None);
+    fn the_sender_is_found_behind_fields_of_every_type() {
+        let before = [
+            field(1, b'o', &text("/org/freedesktop")),
+            field(5, b'u', &7_u32.to_be_bytes()),
+            field(8, b'g', b"\x0assssssssss\0"),
+            field(8, b'g', b"\x03sss\0"),
+            field(3, b's', &text("UnitNew")),
+        ];
+        for count in 0..=before.len() {
+            let mut headers = header(&before[..count]);
+            let sender = headers.len() + 8;
+            headers.extend(field(SENDER_FIELD, b's', &text("org")));
+            assert_eq!(sender_at(&headers, u32::from_be_bytes), Some(sender));
+        }
+    }
+
+    #[test]
+    fn without_a_sender_to_change_none_is_found() {
+        let number = u32::from_be_bytes;
+        assert_eq!(sender_at(&header(&[]), number), None);
+        assert_eq!(sender_at(&header(&[field(SENDER_FIELD, b's', &text(":1.7"))]), number), None);
+        assert_eq!(sender_at(&header(&[field(SENDER_FIELD, b's', &text(""))]), number), None);
+        let of_no_known_type = field(2, b'v', &text("v"));
+        let sender = field(SENDER_FIELD, b's', &text("org"));
+        assert_eq!(sender_at(&header(&[of_no_known_type, sender]), number), None);
+    }
+
+    #[test]
+    fn the_lengths_are_those_of_the_headers_and_of_the_whole_message() {
+        let start = |fields: u32, body: u32| {
+            let mut start = [0; FIXED_HEADER];
+            start[4..8].copy_from_slice(&body.to_be_bytes());
+            start[12..].copy_from_slice(&fields.to_be_bytes());
+            start
+        };
+        let of = |fields, body| lengths(&start(fields, body), u32::from_be_bytes);
+        assert_eq!(of(0, 0), Some((16, 16)));
+        assert_eq!(of(9, 5), Some((25, 37)), "the body starts at a multiple of 8");
+        let most = u32::try_from(MAX_MESSAGE - FIXED_HEADER).unwrap();
+        assert_eq!(of(0, most), Some((16, 64 << 20)));
+        for (fields, body) in [(0, most + 1), (u32::MAX, 0), (0, u32::MAX)] {
+            assert_eq!(of(fields, body), None);
+        }
+    }
+
+    /// The two ends of a socket: the peer's, and ours.
+    fn ends() -> (UnixStream, Reader, Writer) {
+        let (peer, own) = UnixStream::pair().unwrap();
+        let (reader, writer) = PrivateSocket(own).split().take();
+        (peer, reader, writer)
+    }
+
+    async fn read(reader: &mut Reader, length: usize) -> Vec<u8> {
+        let mut buffer = vec![0; length];
+        let (count, _) = reader.recvmsg(&mut buffer).await.unwrap();
+        buffer.truncate(count);
+        buffer
+    }
+
+    #[tokio::test]
+    async fn lines_and_messages_are_read_one_by_one_and_in_pieces() {
+        let (mut peer, mut reader, _writer) = ends();
+        let message = zbus::Message::signal("/", "a.b.C", "UnitNew")
+            .sender(":rg.freedesktop.systemd1")
+            .build(&("ssh.service", 7_u32))
+            .unwrap();
+        let message = message.data().to_vec();
+        let mut said = message.clone();
+        let name = said.windows(4).position(|four| four == b":rg.").unwrap();
+        said[name] = b'o';
+        peer.write_all(b"OK 0123\r\n").await.unwrap();
+        peer.write_all(&said).await.unwrap();
+        peer.write_all(&said).await.unwrap();
+        drop(peer);
+        assert_eq!(read(&mut reader, 3).await, b"OK ");
+        assert_eq!(read(&mut reader, 64).await, b"0123\r\n");
+        assert_eq!(read(&mut reader, 4096).await, message);
+        let first = read(&mut reader, FIXED_HEADER).await;
+        assert_eq!([first, read(&mut reader, 4096).await].concat(), message);
+        assert_eq!(read(&mut reader, 64).await, b"", "the end of the stream");
+    }
+
+    #[tokio::test]
+    async fn a_message_in_either_order_of_bytes_is_read() {
+        for (first, body) in [(b'l', 3_u32.to_le_bytes()), (b'B', 3_u32.to_be_bytes())] {
+            let (mut peer, mut reader, _writer) = ends();
+            let mut message = vec![first, 0, 0, 0];
+            message.extend(body);
+            message.resize(FIXED_HEADER + 3, 7);
+            message[12..FIXED_HEADER].fill(0);
+            peer.write_all(&message).await.unwrap();
+            assert_eq!(read(&mut reader, 64).await, message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_is_too_long_ends_the_connection() {
+        let (mut peer, mut reader, _writer) = ends();
+        peer.write_all(b"l\0\0\0\xff\xff\xff\xff\0\0\0\0\0\0\0\0").await.unwrap();
+        let error = reader.recvmsg(&mut [0; 64]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains("67108864 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_written_arrives_until_the_socket_is_closed() {
+        let (mut peer, _reader, mut writer) = ends();
+        assert_eq!(writer.sendmsg(b"AUTH", &[]).await.unwrap(), 4);
+        writer.close().await.unwrap();
+        let mut said = Vec::new();
+        peer.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"AUTH");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_is_not_there_is_an_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("private");
+        assert!(PrivateSocket::connect(&path).await.is_err());
+        let _listener = tokio::net::UnixListener::bind(&path).unwrap();
+        assert!(PrivateSocket::connect(&path).await.is_ok());
     }
 
     proptest! {

@@ -1,65 +1,66 @@
-//! The D-Bus properties that are read, each with its interface, its name and how to take its
-//! value. A new metric's source starts here.
+//! The D-Bus properties that are read: where each is, how its value is taken and when it is read.
+//! A new metric's source starts here.
 
 use zbus::Variant;
 
 use super::name::{UnitName, UnitType};
 
-/// A property's value, with systemd's ways of saying "none" folded into one.
+/// A property's value. What systemd writes for "none" is [`Value::Nothing`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A count, a size, or microseconds.
     Number(u64),
     /// A boolean.
     Flag(bool),
-    /// A word, a name or a path.
+    /// A state, a name or a path.
     Text(Box<str>),
     /// A 128-bit identifier.
     Id(u128),
     /// Names of units.
     Units(Box<[UnitName]>),
-    /// systemd says that there is no value: never happened, switched off, unlimited.
+    /// No value: never happened, switched off, unlimited.
     Nothing,
 }
 
-/// How the value of a property is to be taken.
+/// How a property's value is taken from its variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ValueKind {
-    /// A point in time in microseconds; 0 and the largest number mean never.
+    /// A time in microseconds. 0 and the largest number mean never.
     Time,
-    /// A number; the largest one means unlimited, unknown or switched off.
+    /// A number. The largest one means unlimited, unknown or switched off.
     Number,
+    /// A boolean.
     Flag,
+    /// A text.
     Text,
-    /// 16 bytes; none of them means that there is none.
+    /// 16 bytes, or none at all.
     Id,
-    /// A number and an object path; 0 means none.
+    /// A number and an object path. 0 means none.
     Job,
-    /// A name and a text, of which the name is taken.
+    /// A name and a text: the name. An empty name means none.
     NamedText,
-    /// A list of unit names. What cannot be one is left out, and all beyond the first [`MAX_NAMES`].
+    /// A list of unit names: the valid ones among the first [`MAX_NAMES`].
     Units,
-    /// Two lists of exit statuses, of which it is taken whether anything is in them.
+    /// Two lists of exit statuses: whether either has an entry.
     Statuses,
-    /// What a timer elapses by, of which it is taken whether anything in it repeats.
+    /// The times at which a timer elapses: whether any of them repeats.
     Repeating,
-    /// The state of a freezer, of which it is taken whether the unit is frozen.
+    /// The state of the freezer: whether the unit is frozen.
     Freezer,
 }
 
-/// The longest text that is taken from a unit, in bytes: all of them are words of systemd's or
-/// names, and none of those is longer than the longest name of a unit.
-pub(super) const MAX_WORD: usize = 255;
+/// The longest text taken from a unit, in bytes. All of them are states or names, and systemd's
+/// longest name is that of a unit.
+pub(super) const MAX_UNIT_TEXT: usize = 255;
 
-/// The longest text that is taken from the manager, in bytes: the longest of them is a path.
+/// The longest text taken from the manager, in bytes. The longest is a path.
 const MAX_TEXT: usize = 4095;
 
-/// The most names that are taken from one list. The longest list that matters is that of the units
-/// which want one unit, and these are a few.
+/// The most names taken from one list. The longest list that matters has the units that want one
+/// unit, and these are a few.
 const MAX_NAMES: usize = 1024;
 
-/// The value of a property is not of the type that it has had since systemd introduced it, or is a
-/// text far longer than it can be.
+/// A property's value has not the type that systemd documents, or is a text too long for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("property {property} has a value of an unexpected type or length")]
 pub struct WrongType {
@@ -67,8 +68,48 @@ pub struct WrongType {
     pub property: String,
 }
 
+/// What a property is read for. Each is a set of [`PropertySet`], which says more.
+#[derive(Clone, Copy, Debug)]
+enum Use {
+    State,
+    Run,
+    Result,
+    Ending,
+    Details,
+    Slice,
+    Silent,
+    Presumed,
+    Signalled,
+    Start,
+    Wanting,
+    Excusing,
+    Check,
+    Resting,
+    RestingService,
+    Restarting,
+    Elapsed,
+    Connections,
+    Ip,
+}
+
+/// A row of the table of unit properties.
+struct Row {
+    /// The unit types whose interfaces have it, one bit each; [`EVERY_TYPE`] for that of all units.
+    types: u16,
+    name: &'static str,
+    kind: ValueKind,
+    /// One bit for each [`Use`].
+    uses: u32,
+}
+
+const EVERY_TYPE: u16 = u16::MAX;
+
 macro_rules! unit_properties {
-    ($($variant:ident = $interface:literal . $name:literal as $kind:ident),+ $(,)?) => {
+    (@types Unit) => { EVERY_TYPE };
+    (@types $($of:ident)+) => { 0 $(| 1 << UnitType::$of as u16)+ };
+    ($(
+        $variant:ident = $($of:ident)|+ . $name:literal as $kind:ident, for [$($use:ident)*];
+    )+) => {
         /// A property of a unit that the exporter reads.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "the names are systemd's own")]
@@ -80,90 +121,86 @@ macro_rules! unit_properties {
             /// Every property, in the order in which they are asked for.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The interface without `org.freedesktop.systemd1.`, the name, and how to take it.
-            const fn definition(self) -> (&'static str, &'static str, ValueKind) {
+            const fn row(self) -> Row {
                 match self {
-                    $(Self::$variant => ($interface, $name, ValueKind::$kind)),+
+                    $(Self::$variant => Row {
+                        types: unit_properties!(@types $($of)+),
+                        name: $name,
+                        kind: ValueKind::$kind,
+                        uses: 0 $(| 1 << Use::$use as u32)*,
+                    }),+
                 }
             }
         }
     };
 }
 
+// A row: the property's interfaces and name, how its value is taken, and what it is read for. The
+// inventory asks by name for those that are in no set.
 unit_properties! {
-    LoadState = "Unit"."LoadState" as Text,
-    ActiveState = "Unit"."ActiveState" as Text,
-    SubState = "Unit"."SubState" as Text,
-    ActiveEnter = "Unit"."ActiveEnterTimestamp" as Time,
-    ActiveExit = "Unit"."ActiveExitTimestamp" as Time,
-    InactiveEnter = "Unit"."InactiveEnterTimestamp" as Time,
-    InactiveExit = "Unit"."InactiveExitTimestamp" as Time,
-    StateChange = "Unit"."StateChangeTimestamp" as Time,
-    ActiveEnterMonotonic = "Unit"."ActiveEnterTimestampMonotonic" as Time,
-    ActiveExitMonotonic = "Unit"."ActiveExitTimestampMonotonic" as Time,
-    InactiveExitMonotonic = "Unit"."InactiveExitTimestampMonotonic" as Time,
-    ServiceType = "Service"."Type" as Text,
-    Invocation = "Unit"."InvocationID" as Id,
-    Job = "Unit"."Job" as Job,
-    LoadError = "Unit"."LoadError" as NamedText,
-    NeedDaemonReload = "Unit"."NeedDaemonReload" as Flag,
-    Freezer = "Unit"."FreezerState" as Freezer,
-    ConditionResult = "Unit"."ConditionResult" as Flag,
-    ConditionTime = "Unit"."ConditionTimestampMonotonic" as Time,
-    WantedBy = "Unit"."WantedBy" as Units,
-    RequiredBy = "Unit"."RequiredBy" as Units,
-    UpheldBy = "Unit"."UpheldBy" as Units,
-    AssertResult = "Unit"."AssertResult" as Flag,
-    AssertTime = "Unit"."AssertTimestampMonotonic" as Time,
-    TriggeredBy = "Unit"."TriggeredBy" as Units,
-    Conflicts = "Unit"."Conflicts" as Units,
-    ConflictedBy = "Unit"."ConflictedBy" as Units,
-    UnitFileState = "Unit"."UnitFileState" as Text,
-    ExitMonotonic = "Service"."ExecMainExitTimestampMonotonic" as Time,
-    RemainAfterExit = "Service"."RemainAfterExit" as Flag,
-    BusName = "Service"."BusName" as Text,
-    Restarts = "Service"."NRestarts" as Number,
-    ExitTime = "Service"."ExecMainExitTimestamp" as Time,
-    ExitCode = "Service"."ExecMainCode" as Number,
-    ExitStatus = "Service"."ExecMainStatus" as Number,
-    RestartPolicy = "Service"."Restart" as Text,
-    RestartForced = "Service"."RestartForceExitStatus" as Statuses,
-    RestartPrevented = "Service"."RestartPreventExitStatus" as Statuses,
-    ServiceResult = "Service"."Result" as Text,
-    SocketResult = "Socket"."Result" as Text,
-    MountResult = "Mount"."Result" as Text,
-    AutomountResult = "Automount"."Result" as Text,
-    SwapResult = "Swap"."Result" as Text,
-    TimerResult = "Timer"."Result" as Text,
-    PathResult = "Path"."Result" as Text,
-    ScopeResult = "Scope"."Result" as Text,
-    ServiceReloadResult = "Service"."ReloadResult" as Text,
-    MountReloadResult = "Mount"."ReloadResult" as Text,
-    ServiceSlice = "Service"."Slice" as Text,
-    SocketSlice = "Socket"."Slice" as Text,
-    MountSlice = "Mount"."Slice" as Text,
-    SwapSlice = "Swap"."Slice" as Text,
-    ScopeSlice = "Scope"."Slice" as Text,
-    TasksMax = "Service"."TasksMax" as Number,
-    IpAccounting = "Service"."IPAccounting" as Flag,
-    IpIngressBytes = "Service"."IPIngressBytes" as Number,
-    IpEgressBytes = "Service"."IPEgressBytes" as Number,
-    IpIngressPackets = "Service"."IPIngressPackets" as Number,
-    IpEgressPackets = "Service"."IPEgressPackets" as Number,
-    WatchdogInterval = "Service"."WatchdogUSec" as Time,
-    WatchdogPing = "Service"."WatchdogTimestamp" as Time,
-    Accept = "Socket"."Accept" as Flag,
-    Accepted = "Socket"."NAccepted" as Number,
-    Connections = "Socket"."NConnections" as Number,
-    Refused = "Socket"."NRefused" as Number,
-    LastTrigger = "Timer"."LastTriggerUSec" as Time,
-    NextRealtime = "Timer"."NextElapseUSecRealtime" as Time,
-    NextMonotonic = "Timer"."NextElapseUSecMonotonic" as Time,
-    TimerUnit = "Timer"."Unit" as Text,
-    TimersMonotonic = "Timer"."TimersMonotonic" as Repeating,
-    TimersCalendar = "Timer"."TimersCalendar" as Repeating,
-    RemainAfterElapse = "Timer"."RemainAfterElapse" as Flag,
-    MountType = "Mount"."Type" as Text,
+    LoadState = Unit."LoadState" as Text, for [State];
+    ActiveState = Unit."ActiveState" as Text, for [State];
+    SubState = Unit."SubState" as Text, for [State];
+    ActiveEnter = Unit."ActiveEnterTimestamp" as Time, for [Run];
+    ActiveExit = Unit."ActiveExitTimestamp" as Time, for [Run];
+    InactiveEnter = Unit."InactiveEnterTimestamp" as Time, for [Run];
+    InactiveExit = Unit."InactiveExitTimestamp" as Time, for [Run];
+    StateChange = Unit."StateChangeTimestamp" as Time, for [Ending];
+    ActiveEnterMonotonic = Unit."ActiveEnterTimestampMonotonic" as Time, for [Start];
+    ActiveExitMonotonic = Unit."ActiveExitTimestampMonotonic" as Time, for [Start Ending];
+    InactiveExitMonotonic = Unit."InactiveExitTimestampMonotonic" as Time, for [Start];
+    ServiceType = Service."Type" as Text, for [Details];
+    Invocation = Unit."InvocationID" as Id, for [Run];
+    Job = Unit."Job" as Job, for [Signalled];
+    LoadError = Unit."LoadError" as NamedText, for [];
+    NeedDaemonReload = Unit."NeedDaemonReload" as Flag, for [Presumed];
+    Freezer = Unit."FreezerState" as Freezer, for [Silent];
+    ConditionResult = Unit."ConditionResult" as Flag, for [Check];
+    ConditionTime = Unit."ConditionTimestampMonotonic" as Time, for [Check];
+    WantedBy = Unit."WantedBy" as Units, for [Wanting];
+    RequiredBy = Unit."RequiredBy" as Units, for [Wanting];
+    UpheldBy = Unit."UpheldBy" as Units, for [Wanting];
+    AssertResult = Unit."AssertResult" as Flag, for [Check];
+    AssertTime = Unit."AssertTimestampMonotonic" as Time, for [Check];
+    TriggeredBy = Unit."TriggeredBy" as Units, for [Excusing];
+    Conflicts = Unit."Conflicts" as Units, for [Excusing];
+    ConflictedBy = Unit."ConflictedBy" as Units, for [Excusing];
+    UnitFileState = Unit."UnitFileState" as Text, for [Resting];
+    ExitMonotonic = Service."ExecMainExitTimestampMonotonic" as Time, for [Ending];
+    RemainAfterExit = Service."RemainAfterExit" as Flag, for [RestingService];
+    BusName = Service."BusName" as Text, for [RestingService];
+    Restarts = Service."NRestarts" as Number, for [Run];
+    ExitTime = Service."ExecMainExitTimestamp" as Time, for [Run];
+    ExitCode = Service."ExecMainCode" as Number, for [Signalled];
+    ExitStatus = Service."ExecMainStatus" as Number, for [Signalled];
+    RestartPolicy = Service."Restart" as Text, for [RestingService Restarting];
+    RestartForced = Service."RestartForceExitStatus" as Statuses, for [Restarting];
+    RestartPrevented = Service."RestartPreventExitStatus" as Statuses, for [RestingService];
+    Result = Service | Socket | Mount | Automount | Swap | Timer | Path | Scope
+        ."Result" as Text, for [Run Result];
+    ReloadResult = Service | Mount."ReloadResult" as Text, for [];
+    Slice = Service | Socket | Mount | Swap."Slice" as Text, for [Details Slice];
+    ScopeSlice = Scope."Slice" as Text, for [Details Slice];
+    TasksMax = Service."TasksMax" as Number, for [Details Silent];
+    IpAccounting = Service."IPAccounting" as Flag, for [Details Silent];
+    IpIngressBytes = Service."IPIngressBytes" as Number, for [Ip];
+    IpEgressBytes = Service."IPEgressBytes" as Number, for [Ip];
+    IpIngressPackets = Service."IPIngressPackets" as Number, for [Ip];
+    IpEgressPackets = Service."IPEgressPackets" as Number, for [Ip];
+    WatchdogInterval = Service."WatchdogUSec" as Time, for [Silent];
+    WatchdogPing = Service."WatchdogTimestamp" as Time, for [];
+    Accept = Socket."Accept" as Flag, for [Details];
+    Accepted = Socket."NAccepted" as Number, for [Details Connections];
+    Connections = Socket."NConnections" as Number, for [Details Connections];
+    Refused = Socket."NRefused" as Number, for [Details Connections];
+    LastTrigger = Timer."LastTriggerUSec" as Time, for [Details Elapsed];
+    NextRealtime = Timer."NextElapseUSecRealtime" as Time, for [Details];
+    NextMonotonic = Timer."NextElapseUSecMonotonic" as Time, for [Details];
+    TimerUnit = Timer."Unit" as Text, for [Details];
+    TimersMonotonic = Timer."TimersMonotonic" as Repeating, for [Details Elapsed];
+    TimersCalendar = Timer."TimersCalendar" as Repeating, for [Details Elapsed];
+    RemainAfterElapse = Timer."RemainAfterElapse" as Flag, for [Resting];
+    MountType = Mount."Type" as Text, for [Details];
 }
 
 /// A set of properties of a unit, one bit each.
@@ -172,26 +209,72 @@ pub struct PropertySet(u128);
 
 const _: () = assert!(UnitProperty::ALL.len() <= 128, "PropertySet has a bit for 128 properties");
 
-/// A property of the manager that the exporter reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the names are systemd's own")]
-pub enum ManagerProperty {
-    Version,
-    Architecture,
-    Virtualization,
-    ConfidentialVirtualization,
-    Tainted,
-    ControlGroup,
-    SystemState,
-    FailedUnits,
-    WatchdogDevice,
-    WatchdogRuntime,
-    WatchdogLastPing,
-    WatchdogLastPingMonotonic,
-    /// `<Stage>Timestamp` of a boot stage.
-    Stage(&'static str),
-    /// `<Stage>TimestampMonotonic` of a boot stage.
-    StageMonotonic(&'static str),
+macro_rules! manager_properties {
+    (
+        volatile { $($volatile:ident = $volatile_name:literal as $volatile_kind:ident;)+ }
+        lasting { $($lasting:ident = $name:literal as $kind:ident;)+ }
+    ) => {
+        /// A property of the manager that the exporter reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[allow(missing_docs, reason = "the names are systemd's own")]
+        pub enum ManagerProperty {
+            $($volatile,)+
+            $($lasting,)+
+            /// `<Stage>Timestamp` of a boot stage.
+            Stage(&'static str),
+            /// `<Stage>TimestampMonotonic` of a boot stage.
+            StageMonotonic(&'static str),
+        }
+
+        impl ManagerProperty {
+            /// Those that never change, or whose changes systemd signals; without the boot stages.
+            pub const LASTING: &'static [Self] = &[$(Self::$lasting),+];
+
+            /// Whether it changes without a signal, and so must be asked for at each scrape.
+            pub fn is_volatile(self) -> bool {
+                matches!(self, $(Self::$volatile)|+)
+            }
+
+            /// Its D-Bus name.
+            pub fn name(self) -> String {
+                match self {
+                    $(Self::$volatile => $volatile_name.to_owned(),)+
+                    $(Self::$lasting => $name.to_owned(),)+
+                    Self::Stage(stage) => format!("{stage}Timestamp"),
+                    Self::StageMonotonic(stage) => format!("{stage}TimestampMonotonic"),
+                }
+            }
+
+            fn kind(self) -> ValueKind {
+                match self {
+                    $(Self::$volatile => ValueKind::$volatile_kind,)+
+                    $(Self::$lasting => ValueKind::$kind,)+
+                    Self::Stage(_) => ValueKind::Time,
+                    // 0 is a time here: the kernel starts at 0 of the monotonic clock.
+                    Self::StageMonotonic(_) => ValueKind::Number,
+                }
+            }
+        }
+    };
+}
+
+manager_properties! {
+    volatile {
+        SystemState = "SystemState" as Text;
+        WatchdogRuntime = "RuntimeWatchdogUSec" as Number;
+        WatchdogLastPing = "WatchdogLastPingTimestamp" as Time;
+        WatchdogLastPingMonotonic = "WatchdogLastPingTimestampMonotonic" as Time;
+    }
+    lasting {
+        Version = "Version" as Text;
+        Architecture = "Architecture" as Text;
+        Virtualization = "Virtualization" as Text;
+        ConfidentialVirtualization = "ConfidentialVirtualization" as Text;
+        Tainted = "Tainted" as Text;
+        ControlGroup = "ControlGroup" as Text;
+        FailedUnits = "NFailedUnits" as Number;
+        WatchdogDevice = "WatchdogDevice" as Text;
+    }
 }
 
 // === impl Value ===
@@ -215,7 +298,7 @@ impl Value {
                 Ok(Self::Text(text.as_str().into()))
             }
             (ValueKind::Flag, Variant::Bool(flag), _) => Ok(Self::Flag(*flag)),
-            // A slice that is frozen freezes what is in it.
+            // A frozen slice freezes the units in it.
             (ValueKind::Freezer, Variant::Str(state), _) => {
                 Ok(Self::Flag(matches!(state.as_str(), "frozen" | "frozen-by-parent")))
             }
@@ -237,6 +320,9 @@ impl Value {
             ) => match (kind, both.fields()) {
                 (ValueKind::Job, [Variant::U32(0), _]) => Ok(Self::Nothing),
                 (ValueKind::Job, [Variant::U32(id), _]) => Ok(Self::Number(u64::from(*id))),
+                (ValueKind::NamedText, [Variant::Str(name), _]) if name.is_empty() => {
+                    Ok(Self::Nothing)
+                }
                 (ValueKind::NamedText, [Variant::Str(name), _]) if name.len() <= longest => {
                     Ok(Self::Text(name.as_str().into()))
                 }
@@ -249,9 +335,8 @@ impl Value {
         }
     }
 
-    /// Whether an entry of `TimersMonotonic` or `TimersCalendar` makes its timer elapse again and
-    /// again, without end. Of the monotonic ones those do that count from the unit of the timer, and
-    /// of the calendar ones those with any year.
+    /// Whether an entry of `TimersMonotonic` or `TimersCalendar` elapses again and again: a monotonic
+    /// one that counts from the timer's unit, or a calendar one with any year.
     fn repeats(entry: &Variant<'_>) -> Option<bool> {
         let Variant::Structure(fields) = entry else { return None };
         match fields.fields() {
@@ -260,7 +345,7 @@ impl Value {
             }
             // Such as "Mon *-*-01 00:00:00".
             [Variant::Str(_), Variant::Str(dates), Variant::U64(_)] => {
-                Some(dates.as_str().split(' ').any(|word| word.starts_with("*-")))
+                Some(dates.as_str().split(' ').any(|part| part.starts_with("*-")))
             }
             _ => None,
         }
@@ -307,33 +392,38 @@ impl Value {
 // === impl UnitProperty ===
 
 impl UnitProperty {
-    /// The full name of its D-Bus interface.
-    pub fn interface(self) -> String {
-        format!("org.freedesktop.systemd1.{}", self.definition().0)
+    /// The full name of the D-Bus interface on which a unit of this type has it.
+    pub fn interface(self, unit_type: UnitType) -> String {
+        let is_shared = self.row().types == EVERY_TYPE;
+        let interface = if is_shared { "Unit" } else { unit_type.interface() };
+        format!("org.freedesktop.systemd1.{interface}")
     }
 
     /// Its D-Bus name.
     pub fn name(self) -> &'static str {
-        self.definition().1
+        self.row().name
     }
 
-    /// The property of that name on that interface, if it is one that is read.
+    /// The property with that name on that interface, if it is one that is read.
     pub fn find(interface: &str, name: &str) -> Option<Self> {
-        let short = interface.strip_prefix("org.freedesktop.systemd1.")?;
+        let interface = interface.strip_prefix("org.freedesktop.systemd1.")?;
+        let of_type = UnitType::ALL.into_iter().find(|it| it.interface() == interface);
+        let bit = of_type.map_or(0, |it| 1 << it as u16);
         let matches = |property: &&Self| {
-            let (interface, property, _) = property.definition();
-            interface == short && property == name
+            let Row { types, name: known, .. } = property.row();
+            let is_on = if types == EVERY_TYPE { interface == "Unit" } else { types & bit != 0 };
+            is_on && known == name
         };
         Self::ALL.iter().find(matches).copied()
     }
 
-    /// Takes the property's value out of a D-Bus variant.
+    /// Takes the property's value from a D-Bus variant.
     ///
     /// # Errors
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
-        let (_, name, kind) = self.definition();
-        Value::take(variant, kind, MAX_WORD, name)
+        let Row { name, kind, .. } = self.row();
+        Value::take(variant, kind, MAX_UNIT_TEXT, name)
     }
 }
 
@@ -343,118 +433,77 @@ impl PropertySet {
     /// No property.
     pub const EMPTY: Self = Self(0);
 
-    /// What must be known before a unit is shown at all.
-    pub const STATE: Self =
-        Self::of(&[UnitProperty::LoadState, UnitProperty::ActiveState, UnitProperty::SubState]);
+    /// Must be known before a unit is shown.
+    pub const STATE: Self = Self::read_for(Use::State);
 
-    /// Settings that `systemctl set-property` changes without a signal.
-    pub const SILENT_SETTINGS: Self =
-        Self::of(&[UnitProperty::TasksMax, UnitProperty::IpAccounting]);
+    /// Change without a signal. `systemctl set-property` sets some; a service may set another
+    /// watchdog interval; before version 256 systemd does not signal that it freezes a unit.
+    pub const SILENT: Self = Self::read_for(Use::Silent);
 
-    /// What of a unit that runs may change without a signal: a service sets another
-    /// watchdog interval, and before version 256 systemd freezes a unit and says nothing.
-    pub const SILENT_WORDS: Self =
-        Self::of(&[UnitProperty::WatchdogInterval, UnitProperty::Freezer]);
+    /// Taken for false until read, because they seldom are not: nothing waits for them.
+    pub const PRESUMED: Self = Self::read_for(Use::Presumed);
 
-    /// What is taken for false until somebody looks, because it seldom is not: nothing waits for it.
-    pub const PRESUMED: Self = Self::of(&[UnitProperty::NeedDaemonReload]);
+    /// Signalled with each change of a service, and only needed at times.
+    pub const SIGNALLED_DETAILS: Self = Self::read_for(Use::Signalled);
 
-    /// What systemd signals with each change of a service, and is of interest only at times.
-    pub const SIGNALLED_DETAILS: Self =
-        Self::of(&[UnitProperty::ExitCode, UnitProperty::ExitStatus, UnitProperty::Job]);
+    /// Which units start this one. The lists grow without a signal when another unit is loaded.
+    pub const WANTING: Self = Self::read_for(Use::Wanting);
 
-    /// Which units start this one. A list grows without a signal when another unit is loaded.
-    pub const WANTING: Self =
-        Self::of(&[UnitProperty::WantedBy, UnitProperty::RequiredBy, UnitProperty::UpheldBy]);
+    /// Which units keep this one inactive while they are active: they start it on demand, or
+    /// conflict with it.
+    pub const EXCUSING: Self = Self::read_for(Use::Excusing);
 
-    /// Which units keep this one at rest while they are active: they start it when it is called for,
-    /// or are there in its place.
-    pub const EXCUSING: Self =
-        Self::of(&[UnitProperty::TriggeredBy, UnitProperty::Conflicts, UnitProperty::ConflictedBy]);
-
-    /// The lists of units that decide whether an inactive one should run.
+    /// The lists of units that decide whether an inactive unit should run.
     pub const RELATIONS: Self = Self::WANTING.union(Self::EXCUSING);
 
-    /// Whether the last attempt to start a unit came to nothing by design.
-    pub const CHECKS: Self = Self::of(&[
-        UnitProperty::ConditionResult,
-        UnitProperty::ConditionTime,
-        UnitProperty::AssertResult,
-        UnitProperty::AssertTime,
-    ]);
+    /// Whether a condition or an assertion kept a unit from starting.
+    pub const CHECKS: Self = Self::read_for(Use::Check);
 
     /// Settings that decide whether an inactive service rests by design.
-    pub const RESTING_SERVICE: Self = Self::of(&[
-        UnitProperty::RemainAfterExit,
-        UnitProperty::BusName,
-        UnitProperty::RestartPolicy,
-        UnitProperty::RestartPrevented,
-    ]);
+    pub const RESTING_SERVICE: Self = Self::read_for(Use::RestingService);
 
     /// Settings that decide whether an inactive unit rests by design.
-    pub const RESTING_SETTINGS: Self = Self::RESTING_SERVICE
-        .with(UnitProperty::UnitFileState)
-        .with(UnitProperty::RemainAfterElapse);
+    pub const RESTING_SETTINGS: Self = Self::RESTING_SERVICE.union(Self::read_for(Use::Resting));
 
     /// How the last run of a service ended.
-    pub const ENDING: Self = Self::of(&[
-        UnitProperty::ActiveExitMonotonic,
-        UnitProperty::ExitMonotonic,
-        UnitProperty::StateChange,
-    ]);
+    pub const ENDING: Self = Self::read_for(Use::Ending);
 
     /// All that decides whether an inactive unit should run.
     pub const RESTING: Self =
         Self::RELATIONS.union(Self::CHECKS).union(Self::RESTING_SETTINGS).union(Self::ENDING);
 
-    /// What of that is not in the row of each unit.
+    /// Those of [`Self::RESTING`] that no column of a unit holds.
     pub const REST: Self = Self::RESTING.without(Self::START_STAMPS);
 
-    /// Decide whether a timer has elapsed for the last time.
-    pub const ELAPSED: Self = Self::of(&[
-        UnitProperty::LastTrigger,
-        UnitProperty::TimersMonotonic,
-        UnitProperty::TimersCalendar,
-    ]);
+    /// Whether a timer has elapsed for the last time.
+    pub const ELAPSED: Self = Self::read_for(Use::Elapsed);
 
-    /// What tells whether only a failure is followed by an automatic restart.
-    pub const RESTARTING: Self =
-        Self::of(&[UnitProperty::RestartPolicy, UnitProperty::RestartForced]);
+    /// Whether only a failure is followed by an automatic restart.
+    pub const RESTARTING: Self = Self::read_for(Use::Restarting);
 
-    /// In which slice a unit is.
-    pub const SLICES: Self = Self::of(&[
-        UnitProperty::ServiceSlice,
-        UnitProperty::SocketSlice,
-        UnitProperty::MountSlice,
-        UnitProperty::SwapSlice,
-        UnitProperty::ScopeSlice,
-    ]);
+    /// The slice of a unit's processes.
+    pub const SLICES: Self = Self::read_for(Use::Slice);
 
-    /// A socket's counters, which systemd never signals.
-    pub const CONNECTION_COUNTERS: Self =
-        Self::of(&[UnitProperty::Accepted, UnitProperty::Connections, UnitProperty::Refused]);
+    /// A socket's counters, which systemd never signals. They stay at zero without `Accept=yes`,
+    /// and are asked for again at each scrape with it.
+    pub const CONNECTION_COUNTERS: Self = Self::read_for(Use::Connections);
 
     /// A service's IP counters, which systemd never signals.
-    pub const IP_COUNTERS: Self = Self::of(&[
-        UnitProperty::IpIngressBytes,
-        UnitProperty::IpEgressBytes,
-        UnitProperty::IpIngressPackets,
-        UnitProperty::IpEgressPackets,
-    ]);
+    pub const IP_COUNTERS: Self = Self::read_for(Use::Ip);
 
-    /// When a unit was last started and was up, on the clock that is never set.
-    pub const START_STAMPS: Self = Self::of(&[
-        UnitProperty::ActiveEnterMonotonic,
-        UnitProperty::ActiveExitMonotonic,
-        UnitProperty::InactiveExitMonotonic,
-    ]);
+    /// When a unit was last started and was active, on the monotonic clock.
+    pub const START_STAMPS: Self = Self::read_for(Use::Start);
 
-    const TIMES: Self = Self::of(&[
-        UnitProperty::ActiveEnter,
-        UnitProperty::ActiveExit,
-        UnitProperty::InactiveEnter,
-        UnitProperty::InactiveExit,
-    ]);
+    /// For each unit type, the properties of the sets above that its units have.
+    const BY_TYPE: [(UnitType, Self); UnitType::ALL.len()] = {
+        let mut table = [(UnitType::Other, Self::EMPTY); UnitType::ALL.len()];
+        let (mut rows, mut types): (&mut [_], &[_]) = (&mut table, &UnitType::ALL);
+        while let ([row, more_rows @ ..], [unit_type, more_types @ ..]) = (rows, types) {
+            *row = (*unit_type, Self::rows(1 << *unit_type as u16, u32::MAX));
+            (rows, types) = (more_rows, more_types);
+        }
+        table
+    };
 
     /// A set of the given properties.
     pub const fn of(properties: &[UnitProperty]) -> Self {
@@ -466,79 +515,59 @@ impl PropertySet {
         Self(set)
     }
 
+    /// The properties that are read for this.
+    const fn read_for(what: Use) -> Self {
+        Self::rows(EVERY_TYPE, 1 << what as u32)
+    }
+
+    /// The properties of the rows that have one of these types and one of these uses.
+    const fn rows(types: u16, uses: u32) -> Self {
+        let (mut set, mut rest) = (Self::EMPTY, UnitProperty::ALL);
+        while let [property, others @ ..] = rest {
+            let row = property.row();
+            if row.types & types != 0 && row.uses & uses != 0 {
+                set = set.with(*property);
+            }
+            rest = others;
+        }
+        set
+    }
+
+    /// Those of the set that units of this type have.
+    const fn of_type(self, unit_type: UnitType) -> Self {
+        let mut rest: &[_] = &Self::BY_TYPE;
+        while let [(known, properties), others @ ..] = rest {
+            if *known as u8 == unit_type as u8 {
+                return Self(self.0 & properties.0);
+            }
+            rest = others;
+        }
+        Self(self.0 & const { Self::rows(1 << UnitType::Other as u16, u32::MAX).0 })
+    }
+
     /// Why the last run of a unit of this type ended: its `Result`.
     pub const fn result_of(unit_type: UnitType) -> Self {
-        match unit_type {
-            UnitType::Service => Self::of(&[UnitProperty::ServiceResult]),
-            UnitType::Socket => Self::of(&[UnitProperty::SocketResult]),
-            UnitType::Mount => Self::of(&[UnitProperty::MountResult]),
-            UnitType::Automount => Self::of(&[UnitProperty::AutomountResult]),
-            UnitType::Swap => Self::of(&[UnitProperty::SwapResult]),
-            UnitType::Timer => Self::of(&[UnitProperty::TimerResult]),
-            UnitType::Path => Self::of(&[UnitProperty::PathResult]),
-            UnitType::Scope => Self::of(&[UnitProperty::ScopeResult]),
-            _ => Self::EMPTY,
-        }
+        const { Self::read_for(Use::Result) }.of_type(unit_type)
     }
 
-    /// What of a unit of this type systemd signals with each change, and tells of its runs: what
-    /// is counted comes from it.
+    /// What of a unit of this type systemd signals with each change of its runs; all that is
+    /// counted comes from it.
     pub const fn run_of(unit_type: UnitType) -> Self {
-        let own: &[UnitProperty] = match unit_type {
-            UnitType::Service => {
-                &[UnitProperty::Invocation, UnitProperty::Restarts, UnitProperty::ExitTime]
-            }
-            // Nobody starts a device.
-            UnitType::Device => &[],
-            _ => &[UnitProperty::Invocation],
-        };
-        Self::of(own).union(Self::TIMES).union(Self::result_of(unit_type))
+        let run = const { Self::read_for(Use::Run) }.of_type(unit_type);
+        // A device is never started, and so has no invocation.
+        let is_device = matches!(unit_type, UnitType::Device);
+        if is_device { run.without(Self::of(&[UnitProperty::Invocation])) } else { run }
     }
 
-    /// What else to read, beyond its state, of a loaded unit of this type. Most of it changes
-    /// without a signal when systemd reloads.
+    /// What else to read of a loaded unit of this type. Most of it changes without a signal when
+    /// systemd reloads.
     pub const fn details_of(unit_type: UnitType) -> Self {
-        let own: &[UnitProperty] = match unit_type {
-            UnitType::Service => {
-                &[UnitProperty::ServiceType, UnitProperty::TasksMax, UnitProperty::IpAccounting]
-            }
-            // The three counters stay at zero for a socket that hands itself over whole, and are
-            // asked for again at each scrape for one that accepts connections.
-            UnitType::Socket => &[
-                UnitProperty::Accept,
-                UnitProperty::Accepted,
-                UnitProperty::Connections,
-                UnitProperty::Refused,
-            ],
-            UnitType::Timer => &[
-                UnitProperty::LastTrigger,
-                UnitProperty::NextRealtime,
-                UnitProperty::NextMonotonic,
-                UnitProperty::TimerUnit,
-                UnitProperty::TimersMonotonic,
-                UnitProperty::TimersCalendar,
-            ],
-            UnitType::Mount => &[UnitProperty::MountType],
-            _ => &[],
-        };
-        Self::of(own).union(Self::slice_of(unit_type))
+        const { Self::read_for(Use::Details) }.of_type(unit_type)
     }
 
     /// What changes without a signal when systemd reloads.
     pub const fn changed_by_reload(unit_type: UnitType) -> Self {
         Self::details_of(unit_type).union(Self::RELATIONS).union(Self::RESTING_SETTINGS)
-    }
-
-    /// In which slice a unit of this type is, where its processes are in one.
-    const fn slice_of(unit_type: UnitType) -> Self {
-        Self::of(match unit_type {
-            UnitType::Service => &[UnitProperty::ServiceSlice],
-            UnitType::Socket => &[UnitProperty::SocketSlice],
-            UnitType::Mount => &[UnitProperty::MountSlice],
-            UnitType::Swap => &[UnitProperty::SwapSlice],
-            UnitType::Scope => &[UnitProperty::ScopeSlice],
-            _ => &[],
-        })
     }
 
     /// The set with one more property.
@@ -585,61 +614,12 @@ impl PropertySet {
 // === impl ManagerProperty ===
 
 impl ManagerProperty {
-    /// Its D-Bus name.
-    pub fn name(self) -> String {
-        let name = match self {
-            Self::Version => "Version",
-            Self::Architecture => "Architecture",
-            Self::Virtualization => "Virtualization",
-            Self::ConfidentialVirtualization => "ConfidentialVirtualization",
-            Self::Tainted => "Tainted",
-            Self::ControlGroup => "ControlGroup",
-            Self::SystemState => "SystemState",
-            Self::FailedUnits => "NFailedUnits",
-            Self::WatchdogDevice => "WatchdogDevice",
-            Self::WatchdogRuntime => "RuntimeWatchdogUSec",
-            Self::WatchdogLastPing => "WatchdogLastPingTimestamp",
-            Self::WatchdogLastPingMonotonic => "WatchdogLastPingTimestampMonotonic",
-            Self::Stage(stage) => return format!("{stage}Timestamp"),
-            Self::StageMonotonic(stage) => return format!("{stage}TimestampMonotonic"),
-        };
-        name.to_owned()
-    }
-
-    /// Whether it changes and systemd never signals that, so that it is true only when asked for.
-    pub fn is_volatile(self) -> bool {
-        matches!(
-            self,
-            Self::SystemState
-                | Self::WatchdogRuntime
-                | Self::WatchdogLastPing
-                | Self::WatchdogLastPingMonotonic
-        )
-    }
-
-    /// Takes the property's value out of a D-Bus variant.
+    /// Takes the property's value from a D-Bus variant.
     ///
     /// # Errors
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
-        let kind = match self {
-            Self::Version
-            | Self::Architecture
-            | Self::Virtualization
-            | Self::ConfidentialVirtualization
-            | Self::Tainted
-            | Self::ControlGroup
-            | Self::SystemState
-            | Self::WatchdogDevice => ValueKind::Text,
-            // Zero is a time here: the kernel starts at zero of the monotonic clock.
-            Self::StageMonotonic(_) | Self::FailedUnits | Self::WatchdogRuntime => {
-                ValueKind::Number
-            }
-            Self::Stage(_) | Self::WatchdogLastPing | Self::WatchdogLastPingMonotonic => {
-                ValueKind::Time
-            }
-        };
-        Value::take(variant, kind, MAX_TEXT, &self.name())
+        Value::take(variant, self.kind(), MAX_TEXT, &self.name())
     }
 }
 
@@ -648,7 +628,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_systemd_says_is_unknown_is_nothing() {
+    fn never_unlimited_and_unknown_are_nothing() {
         let take = |property: UnitProperty, variant| property.take(&variant).unwrap();
         assert_eq!(take(UnitProperty::ActiveEnter, Variant::U64(0)), Value::Nothing);
         assert_eq!(take(UnitProperty::LastTrigger, Variant::U64(u64::MAX)), Value::Nothing);
@@ -670,7 +650,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_units_is_bounded_and_holds_nothing_but_names() {
+    fn a_list_of_units_is_bounded_and_has_valid_names_only() {
         let take = |names: Vec<String>| UnitProperty::WantedBy.take(&Variant::from(names));
         let units = |names: &[String]| {
             Ok(Value::Units(names.iter().filter_map(|name| UnitName::new(name)).collect()))
@@ -685,7 +665,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timer_repeats_that_counts_from_its_unit_or_has_any_year() {
+    fn a_timer_that_counts_from_its_unit_or_has_any_year_repeats() {
         let of = |entries: Vec<(&str, u64, u64)>| {
             UnitProperty::TimersMonotonic.take(&Variant::from(entries))
         };
@@ -728,20 +708,20 @@ mod tests {
         assert!(UnitProperty::Accept.take(&Variant::U32(1)).is_err());
         assert!(ManagerProperty::Version.take(&Variant::Bool(true)).is_err());
         let long = |length: usize| Variant::from("x".repeat(length));
-        assert!(UnitProperty::SubState.take(&long(MAX_WORD)).is_ok());
-        assert!(UnitProperty::SubState.take(&long(MAX_WORD + 1)).is_err());
+        assert!(UnitProperty::SubState.take(&long(MAX_UNIT_TEXT)).is_ok());
+        assert!(UnitProperty::SubState.take(&long(MAX_UNIT_TEXT + 1)).is_err());
         assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT)).is_ok());
         assert!(ManagerProperty::ControlGroup.take(&long(MAX_TEXT + 1)).is_err());
     }
 
     #[test]
-    fn sets_hold_what_they_were_given() {
+    fn a_property_is_read_and_found_for_the_types_of_its_row() {
         let socket = PropertySet::details_of(UnitType::Socket);
         let listed: Vec<_> = socket.iter().collect();
         assert_eq!(
             listed,
             [
-                UnitProperty::SocketSlice,
+                UnitProperty::Slice,
                 UnitProperty::Accept,
                 UnitProperty::Accepted,
                 UnitProperty::Connections,
@@ -752,5 +732,19 @@ mod tests {
         let found = UnitProperty::find("org.freedesktop.systemd1.Socket", "NAccepted");
         assert_eq!(found, Some(UnitProperty::Accepted));
         assert_eq!(UnitProperty::find("org.freedesktop.systemd1.Mount", "NAccepted"), None);
+        for (unit_type, property, interface, name) in [
+            (UnitType::Mount, UnitProperty::Result, "Mount", "Result"),
+            (UnitType::Swap, UnitProperty::Slice, "Swap", "Slice"),
+            (UnitType::Scope, UnitProperty::ScopeSlice, "Scope", "Slice"),
+            (UnitType::Scope, UnitProperty::Job, "Unit", "Job"),
+        ] {
+            let interface = format!("org.freedesktop.systemd1.{interface}");
+            assert_eq!(property.interface(unit_type), interface);
+            assert_eq!(UnitProperty::find(&interface, name), Some(property));
+        }
+        assert!(PropertySet::result_of(UnitType::Target).is_empty());
+        assert_eq!(PropertySet::details_of(UnitType::Other), PropertySet::EMPTY);
+        let of_device = PropertySet::run_of(UnitType::Device).with(UnitProperty::Invocation);
+        assert_eq!(of_device, PropertySet::run_of(UnitType::Other));
     }
 }

@@ -1,26 +1,23 @@
-//! The calls that are made to systemd, and the answers they get.
+//! The calls to systemd and the bus, and their answers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use zbus::{Message, message};
 
 use super::{
     decode,
+    listing::{ListedFile, ListedJob, ListedUnit, MANAGER_INTERFACE, MANAGER_PATH},
     name::{UnitName, UnitType},
     property::{ManagerProperty, UnitProperty, Value},
-    state::{ActiveState, FileState, JobState, JobType, LoadState},
 };
 
 pub(super) const MANAGER_NAME: &str = "org.freedesktop.systemd1";
-pub(super) const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
-pub(super) const MANAGER_INTERFACE: &str = "org.freedesktop.systemd1.Manager";
 pub(super) const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub(super) const BUS: &str = "org.freedesktop.DBus";
 const BUS_PATH: &str = "/org/freedesktop/DBus";
 
-/// The signals to be heard: one rule each for units and jobs (a rule for each unit would soon
-/// meet dbus-daemon's limit of 512), one for the manager, and one for the bus's word on who the
-/// manager is.
+/// The signals to receive: of all units, of all jobs, of the manager, and the bus's signal about
+/// which connection owns systemd's name. One rule a unit would meet dbus-daemon's limit of 512.
 pub const MATCH_RULES: [&str; 4] = [
     "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',\
      member='NameOwnerChanged',arg0='org.freedesktop.systemd1'",
@@ -31,25 +28,28 @@ pub const MATCH_RULES: [&str; 4] = [
      path_namespace='/org/freedesktop/systemd1/job'",
 ];
 
-/// One call.
+/// How long a call may take. PID 1 has one thread, which answers nothing during a daemon-reload.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// `AddMatch` of one of [`MATCH_RULES`], to the bus.
     Match(&'static str),
     /// `GetNameOwner` of systemd's name, to the bus.
     Owner,
-    /// `ListActivatableNames`, to the bus: the names that it starts services for.
+    /// `ListActivatableNames`, to the bus: the names for which it starts services.
     ActivatableNames,
     /// `Subscribe`: without it systemd signals nothing.
     Subscribe,
     /// `ListUnits`.
     Units,
-    /// `ListUnitsByPatterns` of the units of one type: one unit that systemd cannot put into a
-    /// message makes it refuse `ListUnits` altogether.
+    /// `ListUnitsByPatterns` of one type. systemd refuses all of `ListUnits` because of one unit that
+    /// it cannot put into a message.
     UnitsOf(UnitType),
     /// `ListJobs`.
     Jobs,
-    /// `ListUnitFiles`: systemd reads every one of them for it.
+    /// `ListUnitFiles`, for which systemd reads every unit file.
     UnitFiles,
     /// `Get` of a unit's property.
     Unit(UnitName, UnitProperty),
@@ -57,14 +57,14 @@ pub enum Question {
     Manager(ManagerProperty),
 }
 
-/// What a call brought.
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It was done; there is nothing to tell.
+    /// Success, without a value.
     Done,
     /// The unique name of the connection that owns systemd's name.
     Owner(String),
-    /// The names that the bus starts services for.
+    /// The names for which the bus starts services.
     ActivatableNames(BTreeSet<Box<str>>),
     /// All units in memory, or all of a type.
     Units(Vec<ListedUnit>),
@@ -76,57 +76,18 @@ pub enum Answer {
     Value(Value),
 }
 
-/// What systemd may refuse to list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Listing {
-    /// The units of one type.
-    Units(UnitType),
-    /// The job queue.
-    Jobs,
-    /// The unit files.
-    UnitFiles,
-}
-
-/// A row of `ListUnits`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after the properties")]
-pub struct ListedUnit {
-    pub name: UnitName,
-    pub load_state: LoadState,
-    pub active_state: ActiveState,
-    pub sub_state: Box<str>,
-}
-
-/// A row of `ListJobs`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after the properties")]
-pub struct ListedJob {
-    pub id: u32,
-    pub unit: UnitName,
-    pub job_type: JobType,
-    pub state: JobState,
-}
-
-/// A row of `ListUnitFiles`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named after what the rows tell")]
-pub struct ListedFile {
-    pub name: UnitName,
-    pub state: FileState,
-}
-
-/// Why a call brought nothing.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// No answer came in time.
-    #[error("no answer within {} s", super::link::CALL_DEADLINE.as_secs())]
+    /// No answer came within [`CALL_DEADLINE`].
+    #[error("no answer within {} s", CALL_DEADLINE.as_secs())]
     Deadline,
-    /// systemd or the bus refused, with a D-Bus error name and a text.
+    /// systemd or the bus refused it.
     #[error("{name}: {text}")]
     Refused {
         /// The D-Bus name of the error.
         name: String,
-        /// What came with it.
+        /// The text of the error.
         text: String,
     },
     /// The answer could not be read.
@@ -169,14 +130,14 @@ impl Question {
             }
             Self::Unit(unit, property) => {
                 systemd_call(&unit.object_path(), PROPERTIES, method, on_bus)
-                    .build(&(property.interface(), property.name()))
+                    .build(&(property.interface(unit.unit_type()), property.name()))
             }
             Self::Manager(property) => systemd_call(MANAGER_PATH, PROPERTIES, method, on_bus)
                 .build(&(MANAGER_INTERFACE, property.name())),
         }
     }
 
-    /// Reads the answer out of a reply.
+    /// Reads the answer from a reply.
     pub(super) fn read(&self, reply: &Message) -> Result<Answer, CallError> {
         if reply.message_type() == message::Type::Error {
             return self.refusal(reply);
@@ -200,11 +161,11 @@ impl Question {
 
     fn refusal(&self, reply: &Message) -> Result<Answer, CallError> {
         let name = reply.header().error_name().map(ToString::to_string).unwrap_or_default();
-        // After a re-execution systemd remembers who had subscribed.
+        // systemd keeps its subscribers across a re-execution.
         if *self == Self::Subscribe && name == "org.freedesktop.systemd1.AlreadySubscribed" {
             return Ok(Answer::Done);
         }
-        let text = decode::excerpt(reply.body().deserialize().unwrap_or("no further word"));
+        let text = decode::excerpt(reply.body().deserialize().unwrap_or("no text"));
         Err(CallError::Refused { name, text })
     }
 }
@@ -220,29 +181,8 @@ fn systemd_call<'m>(
     on_bus: bool,
 ) -> message::Builder<'m> {
     let call = Message::method_call(path, method).interface(interface);
-    // The private socket has one peer, and no names.
+    // On the private socket there are no names.
     if on_bus { call.destination(MANAGER_NAME) } else { call }
-}
-
-// === impl Listing ===
-
-impl Listing {
-    /// The type of the units that it is of.
-    pub fn unit_type(self) -> Option<UnitType> {
-        match self {
-            Self::Units(unit_type) => Some(unit_type),
-            Self::Jobs | Self::UnitFiles => None,
-        }
-    }
-
-    /// What it lists, in a word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Units(unit_type) => unit_type.as_str(),
-            Self::Jobs => "job",
-            Self::UnitFiles => "unit-file",
-        }
-    }
 }
 
 // === impl Answer ===
@@ -267,8 +207,8 @@ impl Answer {
 // === impl CallError ===
 
 impl CallError {
-    /// Whether the same call may well succeed later: nobody answered, or nobody was there to.
-    /// Anything else is final: the object or the property is not there, or not for us.
+    /// Whether the same call may succeed later: there was no answer, or no owner of the name.
+    /// Any other error is final: the object or the property does not exist, or is not for us.
     pub fn is_passing(&self) -> bool {
         const PASSING: [&str; 7] = [
             "org.freedesktop.DBus.Error.NoReply",
@@ -286,12 +226,12 @@ impl CallError {
         }
     }
 
-    /// Whether this systemd has no property of that name, for any unit.
+    /// Whether this version of systemd has no such property.
     pub fn is_unknown_property(&self) -> bool {
         self.name() == "org.freedesktop.DBus.Error.UnknownProperty"
     }
 
-    /// The D-Bus name of the error, or a word for what D-Bus has no name for.
+    /// The D-Bus name of the error, or `deadline` or `unreadable`.
     pub fn name(&self) -> &str {
         match self {
             Self::Deadline => "deadline",

@@ -1,35 +1,35 @@
 //! The states of units, jobs and the manager, as systemd names them.
 //!
-//! Each type keeps a word that this version does not know, so that a state of a future systemd
-//! is served under its own name and not lost.
+//! Each type keeps a name that this version does not know, so a state of a future systemd is
+//! exported under its own name.
 
 use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Declares a closed set of systemd's words with a way out for new ones.
-macro_rules! words {
+/// Declares the known names of a systemd property, and `Other` for new ones.
+macro_rules! names {
     ($(#[$doc:meta])* $name:ident {
-        $($(#[$about:meta])* $variant:ident = $word:literal),+ $(,)?
+        $($(#[$about:meta])* $variant:ident = $known:literal),+ $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "the names are systemd's own")]
         pub enum $name {
             $($(#[$about])* $variant,)+
-            /// A word that this version does not know.
+            /// A name that this version does not know.
             Other(Box<str>),
         }
 
         impl $name {
-            /// Every word known today.
+            /// Every known name.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// systemd's word.
+            /// systemd's name for it.
             pub fn as_str(&self) -> &str {
                 match self {
-                    $(Self::$variant => $word,)+
-                    Self::Other(word) => word,
+                    $(Self::$variant => $known,)+
+                    Self::Other(name) => name,
                 }
             }
         }
@@ -41,9 +41,9 @@ macro_rules! words {
         }
 
         impl From<&str> for $name {
-            fn from(word: &str) -> Self {
-                match word {
-                    $($word => Self::$variant,)+
+            fn from(name: &str) -> Self {
+                match name {
+                    $($known => Self::$variant,)+
                     other => Self::Other(other.into()),
                 }
             }
@@ -69,7 +69,7 @@ macro_rules! words {
     };
 }
 
-words! {
+names! {
     /// Whether a unit is up (`ActiveState` of `org.freedesktop.systemd1.Unit`).
     ActiveState {
         Active = "active",
@@ -83,7 +83,7 @@ words! {
     }
 }
 
-words! {
+names! {
     /// Whether a unit's definition was read (`LoadState` of `org.freedesktop.systemd1.Unit`).
     LoadState {
         Loaded = "loaded",
@@ -96,8 +96,8 @@ words! {
     }
 }
 
-words! {
-    /// What a queued job will do (`JobType` of `org.freedesktop.systemd1.Job`).
+names! {
+    /// What a queued job does (`JobType` of `org.freedesktop.systemd1.Job`).
     JobType {
         Start = "start",
         VerifyActive = "verify-active",
@@ -108,7 +108,7 @@ words! {
     }
 }
 
-words! {
+names! {
     /// Whether a queued job has begun (`State` of `org.freedesktop.systemd1.Job`).
     JobState {
         Waiting = "waiting",
@@ -116,7 +116,7 @@ words! {
     }
 }
 
-words! {
+names! {
     /// How a job left the queue (`JobRemoved`).
     JobResult {
         Done = "done",
@@ -135,8 +135,8 @@ words! {
     }
 }
 
-words! {
-    /// What is arranged for a unit file (`UnitFileState`, as `ListUnitFiles` tells it).
+names! {
+    /// Whether a unit file is enabled (the state in `ListUnitFiles`; `UnitFileState`).
     FileState {
         Enabled = "enabled",
         EnabledRuntime = "enabled-runtime",
@@ -154,7 +154,7 @@ words! {
     }
 }
 
-words! {
+names! {
     /// How the last run of a unit ended (`Result` of `org.freedesktop.systemd1.Service` and of
     /// the other types that have one).
     RunResult {
@@ -169,12 +169,12 @@ words! {
         StartLimitHit = "start-limit-hit",
         OomKill = "oom-kill",
         ExecCondition = "exec-condition",
-        /// Not systemd's: it failed, and nobody saw how.
+        /// Not systemd's: the run failed while no signal was received.
         Unknown = "unknown",
     }
 }
 
-words! {
+names! {
     /// How a process ended (`ExecMainCode` of `org.freedesktop.systemd1.Service`, where systemd
     /// writes the kernel's number for it).
     ExitCode {
@@ -184,7 +184,7 @@ words! {
     }
 }
 
-words! {
+names! {
     /// The manager's overall state (`SystemState` of `org.freedesktop.systemd1.Manager`).
     SystemState {
         Initializing = "initializing",
@@ -199,30 +199,30 @@ words! {
 }
 
 impl ActiveState {
-    /// The five states that always have a series; the others appear while they last.
+    /// The five states that always have a series. The others have one while a unit is in them.
     pub const USUAL: &'static [Self] =
         &[Self::Active, Self::Activating, Self::Deactivating, Self::Inactive, Self::Failed];
 
-    /// Whether a reload of the unit is under way.
+    /// Whether the unit is being reloaded.
     pub fn is_reloading(&self) -> bool {
         matches!(self, Self::Reloading | Self::Refreshing)
     }
 
-    /// Whether nothing of the unit runs or is about to.
+    /// Whether nothing of the unit runs or is being started.
     pub fn is_at_rest(&self) -> bool {
         matches!(self, Self::Inactive | Self::Failed)
     }
 }
 
 impl RunResult {
-    /// Whether a run that ended so failed. One that its own condition kept from starting did not.
+    /// Whether the run failed. A run that `ExecCondition=` prevented did not.
     pub fn is_failure(&self) -> bool {
         !matches!(self, Self::Success | Self::ExecCondition)
     }
 }
 
 impl ExitCode {
-    /// The word for a `si_code` of `SIGCHLD`; `None` for 0 and for what no ended process has.
+    /// From a `si_code` of `SIGCHLD`. `None` for 0 and for codes of processes that have not ended.
     pub fn from_number(code: u64) -> Option<Self> {
         match code {
             1 => Some(Self::Exited),
@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_of_a_future_systemd_keeps_its_name() {
+    fn a_state_of_a_future_systemd_keeps_its_name() {
         assert_eq!(ActiveState::from("failed"), ActiveState::Failed);
         assert_eq!(ActiveState::from("hibernating").as_str(), "hibernating");
     }

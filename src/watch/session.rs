@@ -18,7 +18,7 @@ use self::listing::{FileListing, JobListing, UnitListing};
 use super::{Shared, lock, refresh::Refresh};
 use crate::{
     clock,
-    inventory::snapshot::BOOT_STAGES,
+    inventory::manager::BOOT_STAGES,
     systemd::{
         event::Event,
         link::{Link, Lost},
@@ -387,19 +387,9 @@ fn ticks(period: Duration) -> Interval {
 
 /// The manager's properties that are read once after each resync.
 fn manager_properties() -> impl Iterator<Item = ManagerProperty> {
-    use ManagerProperty as P;
-    let plain = [
-        P::Version,
-        P::Architecture,
-        P::Virtualization,
-        P::ConfidentialVirtualization,
-        P::Tainted,
-        P::ControlGroup,
-        P::FailedUnits,
-        P::WatchdogDevice,
-    ];
-    let both = |stage| [P::Stage(stage), P::StageMonotonic(stage)];
-    plain.into_iter().chain(BOOT_STAGES.into_iter().flat_map(both))
+    let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
+    let lasting = ManagerProperty::LASTING.iter().copied();
+    lasting.chain(BOOT_STAGES.into_iter().flat_map(both))
 }
 
 // === impl ManagerProperties ===

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use unitwatch::{
     cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Memory, Resources},
+    clock::Usec,
     inventory::{
         counters::{self, Counters, Exit, JobTotals},
         counts::Counts,
-        snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp},
-        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
+        manager::{BOOT_STAGES, Manager, Stamp},
+        snapshot::Snapshot,
+        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,

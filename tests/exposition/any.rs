@@ -8,15 +8,16 @@ use unitwatch::{
     inventory::{
         counters::{self, Counters, Exit, JobTotals},
         counts::Counts,
-        snapshot::{BOOT_STAGES, Manager, Snapshot, Stamp, Watchdog},
+        manager::{BOOT_STAGES, Manager, Stamp, Watchdog},
+        snapshot::Snapshot,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
         wanted_inactive::InactiveReason,
     },
     metrics::{Clocks, Scrape, group::Groups},
     selection::{Selection, rollup::Rollups},
     systemd::{
+        listing::ListedFile,
         name::{UnitName, UnitType},
-        question::ListedFile,
         state::{
             ActiveState, ExitCode, FileState, JobResult, JobState, JobType, LoadState, RunResult,
             SystemState,

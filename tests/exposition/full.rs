@@ -9,19 +9,21 @@ use std::{
 
 use unitwatch::{
     cgroup::resources::{Cpu, Io, Memory, Pressure, Resources, Throttling},
+    clock::Usec,
     inventory::{
         counters::{self, Counters, Exit, JobTotals},
         counts::Counts,
-        snapshot::{Manager, Rollup, Snapshot, Stamp, Watchdog},
-        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit, Usec},
+        manager::{Manager, Stamp, Watchdog},
+        snapshot::{Rollup, Snapshot},
+        unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
         wanted_inactive::InactiveReason,
     },
     metrics::{Clocks, Scrape, StateSeries, group::Groups},
     process::Process,
     selection::{Placement, Selection, rollup::Rollups},
     systemd::{
+        listing::{ListedFile, Listing},
         name::{UnitName, UnitType},
-        question::{ListedFile, Listing},
         state::{ActiveState, ExitCode, JobState, JobType, LoadState, RunResult, SystemState},
     },
     telemetry::OwnCounters,

@@ -1,4 +1,4 @@
-//! A peer that breaks off in the middle of what it says.
+//! A peer that stops in the middle of a message.
 
 use crate::{
     fake::{Fake, Reply, changes},
@@ -7,7 +7,7 @@ use crate::{
 
 const UNITS: &[(&str, &str)] = &[("a.service", "active"), ("b.service", "failed")];
 
-/// Everything that is asked on the way to being in step, in its order.
+/// The steps of connecting, in order.
 const STEPS: &[&str] = &[
     "AUTH",
     "NEGOTIATE_UNIX_FD",
@@ -25,9 +25,8 @@ fn half(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// For longer than the exporter waits for anybody: it takes a new connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_that_stalls_in_a_message_is_left() {
+async fn a_bus_that_stalls_in_a_message_costs_one_reconnect() {
     type Cut = fn(Vec<u8>) -> Vec<u8>;
     let cuts: [(&str, Cut); 3] = [
         ("in the header", |bytes| bytes[..7].to_vec()),
@@ -37,7 +36,7 @@ async fn a_bus_that_stalls_in_a_message_is_left() {
     let mut stalled = Vec::new();
     for (place, cut) in cuts {
         let fake = Fake::new(UNITS);
-        let scene = Scene::in_step_with(&fake);
+        let scene = Scene::in_sync_with(&fake);
         fake.follow(move |asked| match asked.connection {
             0 => Reply::Stall(cut(asked.usual)),
             _ => Reply::Say(asked.usual),
@@ -49,7 +48,7 @@ async fn a_bus_that_stalls_in_a_message_is_left() {
     for (_, _, scene) in &stalled {
         scene.until_up_is(0.0);
     }
-    // One that never gets as far as to be in step.
+    // One that stalls before the exporter is in sync.
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
         (0, "Get") => Reply::Stall(half(asked.usual)),
         _ => Reply::Say(asked.usual),
@@ -63,14 +62,13 @@ async fn a_bus_that_stalls_in_a_message_is_left() {
         fake.line(1).await;
         scene.until_right(&fake);
         scene.check_size();
-        assert_eq!(scene.testimony().last(), Some(&1.0), "{place}");
+        assert_eq!(scene.seen().last(), Some(&1.0), "{place}");
         assert_eq!(fake.connections(), 2, "{place}: one new connection was enough");
     }
 }
 
-/// Stalls, and then closes, at every step of the way in.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_that_does_not_get_through_the_handshake_is_tried_again() {
+async fn a_bus_that_stalls_or_closes_while_connecting_is_tried_again() {
     let mut scenes = Vec::new();
     for step in STEPS {
         let fake = Fake::with_script(UNITS, move |asked| match asked.connection {
@@ -90,8 +88,8 @@ async fn a_bus_that_does_not_get_through_the_handshake_is_tried_again() {
         scene.until_right(&fake);
         scene.check_size();
         assert_eq!(fake.connections(), 4, "{step}");
-        let seen = scene.testimony();
-        assert!(seen.is_sorted(), "{step}: in step only once all was read: {seen:?}");
+        let seen = scene.seen();
+        assert!(seen.is_sorted(), "{step}: in sync only after all was read: {seen:?}");
     }
 }
 
@@ -118,7 +116,7 @@ async fn a_handshake_of_nonsense_is_tried_again() {
     for (fake, scene) in scenes {
         fake.line(3).await;
         scene.until_right(&fake);
-        let seen = scene.testimony();
+        let seen = scene.seen();
         assert!(seen.is_sorted(), "{seen:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A peer that answers with what was not asked for.
+//! A peer with answers of wrong types.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,13 +9,13 @@ use crate::{
         BUS, Fake, MANAGER, MANAGER_PATH, Reply, SYSTEMD, UNIT, changed, fails, returns, signal,
     },
     harness::until,
-    scene::{Scene, each_leads_to_a_reading},
+    scene::{Scene, each_causes_a_resync},
 };
 
 const UNITS: &[(&str, &str)] =
     &[("a.service", "active"), ("b.service", "failed"), ("c.socket", "inactive")];
 
-/// Answers that fit no question.
+/// An answer of a wrong type.
 type Lie = fn(&Message) -> Vec<u8>;
 
 const LIES: [(&str, Lie); 9] = [
@@ -37,14 +37,13 @@ const LIES: [(&str, Lie); 9] = [
     }),
 ];
 
-/// On the way in each of them ends the connection, or means no harm; the next one is better.
 #[tokio::test(flavor = "multi_thread")]
-async fn lies_on_the_way_in_cost_a_connection_at_most() {
+async fn wrong_answers_while_connecting_cost_one_connection_at_most() {
     const ASKED: [&str; 5] = ["Hello", "GetNameOwner", "Subscribe", "ListUnits", "ListJobs"];
     let mut scenes = Vec::new();
     for (name, lie) in LIES {
         let fake = Fake::with_script(UNITS, move |asked| match ASKED.get(asked.connection) {
-            // Nobody knows whether the exporter takes it ill, so it is the last word.
+            // The exporter may ignore some of them, so the connection ends in any case.
             Some(what) if *what == asked.what => Reply::Close(lie(asked.call.unwrap())),
             _ => Reply::Say(asked.usual),
         });
@@ -56,12 +55,11 @@ async fn lies_on_the_way_in_cost_a_connection_at_most() {
         fake.line(ASKED.len()).await;
         scene.until_right(&fake);
         scene.check_size();
-        let seen = scene.testimony();
+        let seen = scene.seen();
         assert!(seen.is_sorted(), "{name}: {seen:?}");
     }
 }
 
-/// What systemd does not tell is absent, and is there again when it does.
 #[tokio::test(flavor = "multi_thread")]
 async fn properties_of_wrong_types_are_absent() {
     for (name, lie) in LIES {
@@ -70,7 +68,7 @@ async fn properties_of_wrong_types_are_absent() {
             (0, "Get" | "ListUnitFiles") => Reply::Say(lie(asked.call.unwrap())),
             _ => Reply::Say(asked.usual),
         });
-        let scene = Scene::in_step_with(&fake);
+        let scene = Scene::in_sync_with(&fake);
         let scrape = scene.exporter.scrape();
         for family in ["systemd_unit_active_enter_time_seconds", "systemd_unit_tasks_max"] {
             assert_eq!(scrape.of(family).count(), 0, "{name}: {family}");
@@ -80,7 +78,7 @@ async fn properties_of_wrong_types_are_absent() {
 
         fake.line(0).await.close().await;
         fake.line(1).await;
-        until("what was absent is there", || {
+        until("the absent series are there", || {
             let scrape = scene.exporter.scrape();
             match scrape.of("systemd_unit_tasks_max").map(|(_, value)| value).collect::<Vec<_>>() {
                 values if values == [77.0, 77.0] => Ok(()),
@@ -91,7 +89,7 @@ async fn properties_of_wrong_types_are_absent() {
     }
 }
 
-/// Each error has another name: their number is bounded, and so is what the log says of them.
+/// Each error has another name. The number of series and the length of the log are bounded.
 #[tokio::test(flavor = "multi_thread")]
 async fn errors_of_many_names_are_bounded() {
     let errors = AtomicUsize::new(0);
@@ -101,11 +99,11 @@ async fn errors_of_many_names_are_bounded() {
         "Get" => {
             let number = errors.fetch_add(1, Ordering::Relaxed);
             let name = format!("org.{}{number}", "x".repeat(240));
-            Reply::Say(fails(asked.call.unwrap(), &name, &"word ".repeat(200_000)))
+            Reply::Say(fails(asked.call.unwrap(), &name, &"text ".repeat(200_000)))
         }
         _ => Reply::Say(asked.usual),
     });
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     until("many errors were counted", || {
         let scrape = scene.exporter.scrape();
         let errors = scrape.sum("systemd_exporter_dbus_errors_total");
@@ -116,9 +114,9 @@ async fn errors_of_many_names_are_bounded() {
     scene.check_size();
 }
 
-/// One that cannot be a name is not D-Bus, and ends the connection.
+/// An invalid error name is a violation of D-Bus.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_without_a_name_ends_the_connection() {
+async fn an_error_with_an_invalid_name_ends_the_connection() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
         (0, "ListUnits") => {
             let mut error = fails(asked.call.unwrap(), "org.example.Lie", "");
@@ -133,9 +131,8 @@ async fn an_error_without_a_name_ends_the_connection() {
     scene.until_right(&fake);
 }
 
-/// What a signal said that cannot be read is found out by reading everything.
 #[tokio::test(flavor = "multi_thread")]
-async fn signals_of_wrong_types_lead_to_a_reading() {
+async fn signals_of_wrong_types_cause_a_resync() {
     let manager = |member, body: &Variant<'_>| signal(SYSTEMD, MANAGER_PATH, MANAGER, member, body);
     let number = Variant::from(7_u32);
     let lies = [
@@ -147,5 +144,5 @@ async fn signals_of_wrong_types_lead_to_a_reading() {
         changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", number)]),
         signal(BUS, "/org/freedesktop/DBus", BUS, "NameOwnerChanged", &7_u32),
     ];
-    each_leads_to_a_reading(&lies).await;
+    each_causes_a_resync(&lies).await;
 }

@@ -1,4 +1,4 @@
-//! Answers that never come, come twice, or that nobody has asked for.
+//! Answers that never come, come twice, or belong to no call.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const UNITS: &[(&str, &str)] = &[("a.service", "active"), ("b.service", "failed")];
 
-/// An answer to a call that was never made, if this number was never used.
+/// An answer to a call with this serial number, which was never made.
 fn answer_to(serial: u32) -> Vec<u8> {
     let call = Message::method_call("/", "Get").serial(NonZeroU32::new(serial).unwrap());
     let call = call.build(&()).unwrap();
@@ -30,7 +30,7 @@ async fn answers_that_come_twice_or_unasked_change_nothing() {
         }
         Reply::Say(said)
     });
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     for state in ["failed", "activating", "active"] {
         fake.set("a.service", state).await;
         scene.until_right(&fake);
@@ -38,14 +38,13 @@ async fn answers_that_come_twice_or_unasked_change_nothing() {
     let scrape = scene.exporter.scrape();
     assert_eq!(scrape.sum("systemd_exporter_resyncs_total"), 1.0);
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted());
+    assert!(scene.seen().is_sorted());
 }
 
-/// They are no news of systemd: what was asked is as unanswered as before, and found out to be.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_answers_hides_no_silence() {
+async fn a_flood_of_unrequested_answers_does_not_hide_that_systemd_is_silent() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let flood: Vec<u8> = (1..2_000).flat_map(|number| answer_to(u32::MAX - number)).collect();
     let raging = tokio::spawn(async move { while line.say(&flood).await.is_ok() {} });
@@ -53,7 +52,7 @@ async fn a_flood_of_answers_hides_no_silence() {
         0 => Reply::Say(Vec::new()),
         _ => Reply::Say(asked.usual),
     });
-    until("silence is found out", || {
+    until("the silence is noticed", || {
         let (status, why) = scene.exporter.get("/-/ready");
         if status == 503 { Ok(()) } else { Err(why) }
     });
@@ -62,20 +61,18 @@ async fn a_flood_of_answers_hides_no_silence() {
     scene.until_right(&fake);
     scene.check_size();
     raging.abort();
-    assert!(scene.testimony().contains(&0.0));
+    assert!(scene.seen().contains(&0.0));
 }
 
-/// A reading that is not answered is one that is still to be done: until then what is known may
-/// be wrong, and is not said to be right, however much else systemd says.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reading_that_is_never_answered_is_out_of_step() {
+async fn without_an_answer_to_list_units_the_exporter_is_not_in_sync() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     fake.follow(|asked| match asked.what {
         "ListUnits" => Reply::Say(Vec::new()),
         _ => Reply::Say(asked.usual),
     });
-    // Changed during a reload, of which systemd tells no details.
+    // Changed during a reload, when systemd signals no details.
     let line = fake.line(0).await;
     fake.units().insert("a.service".to_owned(), "failed".to_owned());
     let reloading = |on: bool| signal(SYSTEMD, MANAGER_PATH, MANAGER, "Reloading", &on);
@@ -89,7 +86,7 @@ async fn a_reading_that_is_never_answered_is_out_of_step() {
         }
     });
     let errors = [("method", "ListUnits"), ("error", "deadline")];
-    until("it was asked for in vain", || {
+    until("a call has failed", || {
         let count = scene.count("systemd_exporter_dbus_errors_total", &errors);
         if count >= 1.0 { Ok(()) } else { Err(count) }
     });
@@ -103,18 +100,18 @@ async fn a_reading_that_is_never_answered_is_out_of_step() {
     assert_eq!(fake.connections(), 1);
 }
 
-/// A bus on which nobody speaks for systemd yet.
+/// A bus on which no connection owns systemd's name yet.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_systemd_that_is_not_there_is_asked_for_again() {
+async fn a_bus_without_systemd_is_tried_again() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
         (0, "GetNameOwner") => {
             let name = "org.freedesktop.DBus.Error.NameHasNoOwner";
-            Reply::Say(fails(asked.call.unwrap(), name, "nobody is there"))
+            Reply::Say(fails(asked.call.unwrap(), name, "no owner"))
         }
         _ => Reply::Say(asked.usual),
     });
     let scene = Scene::watching(&fake);
     fake.line(1).await;
     scene.until_right(&fake);
-    assert!(scene.testimony().is_sorted());
+    assert!(scene.seen().is_sorted());
 }

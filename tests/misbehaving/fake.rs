@@ -1,5 +1,5 @@
-//! A bus and the systemd on it, in one. It does what the exporter needs as the real ones do it,
-//! except where a test's script has it do something else.
+//! A fake of a bus and the systemd on it. It answers the exporter as the real ones do, except where
+//! a test's script answers otherwise.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -38,41 +38,42 @@ pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 pub const UNIT: &str = "org.freedesktop.systemd1.Unit";
 pub const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// The name that the exporter gets.
+/// The exporter's unique name.
 const EXPORTER: &str = ":1.2";
 
-/// How long it waits for the exporter. Longer than the exporter holds on to a systemd that says nothing: 5 s for a call and 60 s more.
+/// How long it waits for the exporter: longer than the exporter waits for a silent systemd, 5 s for a
+/// call and 60 s more.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(150);
 
 /// The units by name, each with its active state.
 pub type Units = BTreeMap<String, String>;
 
-/// Something that the exporter says and that is to be answered.
+/// A line of the handshake or a call from the exporter.
 pub struct Asked<'a> {
-    /// The number of the connection that it says it on, from 0.
+    /// The number of the connection, from 0.
     pub connection: usize,
-    /// The first word of a line of the handshake, or the method that it calls.
+    /// The command of the handshake, or the method of the call.
     pub what: &'a str,
     /// The call; none in the handshake.
     pub call: Option<&'a Message>,
-    /// What is well-behaved to answer.
+    /// The correct answer.
     pub usual: Vec<u8>,
 }
 
-/// What the fake does when it is asked something.
+/// What the fake does with a request.
 pub enum Reply {
-    /// Says these bytes.
+    /// Sends these bytes.
     Say(Vec<u8>),
-    /// Says these bytes, and nothing more for as long as the connection lasts.
+    /// Sends these bytes, and nothing more on this connection.
     Stall(Vec<u8>),
-    /// Says these bytes and closes the connection.
+    /// Sends these bytes and closes the connection.
     Close(Vec<u8>),
 }
 
-/// Turns what is asked into what is answered.
+/// Decides the answer to each request.
 pub type Script = Box<dyn Fn(Asked<'_>) -> Reply + Send + Sync>;
 
-/// The fake, for as long as a test holds it.
+/// The fake; it stops when dropped.
 pub struct Fake {
     directory: tempfile::TempDir,
     shared: Arc<Shared>,
@@ -92,19 +93,19 @@ pub struct Line {
     ended: watch::Sender<bool>,
 }
 
-/// The exporter's words, as they come in.
+/// What the exporter sends.
 #[derive(Debug)]
 struct Incoming(BufReader<OwnedReadHalf>);
 
 // === impl Fake ===
 
 impl Fake {
-    /// A fake with these units, in which all is well.
+    /// A fake with these units that answers correctly.
     pub fn new(units: &[(&str, &str)]) -> Self {
         Self::with_script(units, |asked| Reply::Say(asked.usual))
     }
 
-    /// A fake with these units that does what the script says.
+    /// A fake with these units and this script.
     pub fn with_script(
         units: &[(&str, &str)],
         script: impl Fn(Asked<'_>) -> Reply + Send + Sync + 'static,
@@ -122,7 +123,7 @@ impl Fake {
         Self { directory, shared, _serving: serving }
     }
 
-    /// The directory that holds its socket, and no socket of systemd's own.
+    /// The directory of its socket, without a private socket of systemd.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -132,12 +133,12 @@ impl Fake {
         self.directory().join("bus")
     }
 
-    /// Goes on by another script.
+    /// Replaces the script.
     pub fn follow(&self, script: impl Fn(Asked<'_>) -> Reply + Send + Sync + 'static) {
         *self.shared.script.lock().unwrap() = Arc::new(Box::new(script));
     }
 
-    /// Does well from now on.
+    /// Answers correctly from now on.
     pub fn behave(&self) {
         self.follow(|asked| Reply::Say(asked.usual));
     }
@@ -160,7 +161,7 @@ impl Fake {
         self.line(self.connections().saturating_sub(1)).await
     }
 
-    /// Brings a unit into a state, and signals it.
+    /// Sets the state of a unit, and signals it.
     pub async fn set(&self, unit: &str, state: &str) {
         let line = self.newest_line().await;
         let mut voice = line.voice().await;
@@ -173,7 +174,7 @@ impl Fake {
         self.shared.units.lock().unwrap()
     }
 
-    /// Whether every unit is served in its state, and no other unit.
+    /// Whether the scrape has every unit in its state, and no other unit.
     pub fn check(&self, scrape: &Exposition) -> Result<(), String> {
         let served = scrape.of("systemd_unit_state").filter(|(_, value)| *value == 1.0);
         let served: Units =
@@ -199,7 +200,6 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
         shared.connections.send_modify(|lines| lines.push(Arc::clone(&line)));
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // However a connection ends, it is over.
             let _ = converse(&shared, &line, Incoming(BufReader::new(reader))).await;
             let _ = line.voice().await.shutdown().await;
             line.ended.send_replace(true);
@@ -212,17 +212,17 @@ async fn converse(shared: &Shared, line: &Line, mut incoming: Incoming) -> zbus:
     loop {
         let mut said = String::new();
         incoming.0.read_line(&mut said).await?;
-        let word = said.split_whitespace().next().unwrap_or_default();
-        let usual = match word {
+        let command = said.split_whitespace().next().unwrap_or_default();
+        let usual = match command {
             "AUTH" => "OK 0123456789abcdef0123456789abcdef\r\n",
             "NEGOTIATE_UNIX_FD" => "AGREE_UNIX_FD\r\n",
             "BEGIN" => "",
             other => panic!("the handshake does not know {other:?}"),
         };
-        if !answer(shared, line, &mut incoming, word, None, |_| usual.into()).await? {
+        if !answer(shared, line, &mut incoming, command, None, |_| usual.into()).await? {
             return Ok(());
         }
-        if word == "BEGIN" {
+        if command == "BEGIN" {
             break;
         }
     }
@@ -236,7 +236,7 @@ async fn converse(shared: &Shared, line: &Line, mut incoming: Incoming) -> zbus:
     }
 }
 
-/// Does what the script says; returns whether the conversation goes on.
+/// Answers by the script; returns whether the connection goes on.
 async fn answer(
     shared: &Shared,
     line: &Line,
@@ -246,7 +246,7 @@ async fn answer(
     usual: impl FnOnce(&Units) -> Vec<u8>,
 ) -> zbus::Result<bool> {
     let script = Arc::clone(&shared.script.lock().unwrap());
-    // An answer is as true as its place among the signals: nothing comes between the two.
+    // No signal may come between building an answer and sending it, or it would be out of date.
     let mut voice = line.voice().await;
     let usual = usual(&shared.units.lock().unwrap());
     match script(Asked { connection: line.number, what, call, usual }) {
@@ -267,12 +267,12 @@ async fn answer(
 // === impl Line ===
 
 impl Line {
-    /// Says these bytes, whatever they are.
+    /// Sends these bytes.
     pub async fn say(&self, bytes: &[u8]) -> std::io::Result<()> {
         self.voice().await.write_all(bytes).await
     }
 
-    /// The one who speaks: nobody else does meanwhile.
+    /// The writing half, locked: no other bytes are sent meanwhile.
     pub async fn voice(&self) -> MutexGuard<'_, OwnedWriteHalf> {
         self.writer.lock().await
     }
@@ -282,7 +282,7 @@ impl Line {
         let _ = self.voice().await.shutdown().await;
     }
 
-    /// Waits until the connection is at its end.
+    /// Waits until the connection has ended.
     pub async fn ended(&self) {
         let mut ended = self.ended.subscribe();
         let over = timeout(PATIENCE, ended.wait_for(|ended| *ended)).await;
@@ -299,9 +299,9 @@ impl ReadHalf for Incoming {
     }
 }
 
-// === what the bus and systemd say ===
+// === the messages of the bus and of systemd ===
 
-/// The answer of a well-behaved bus or systemd to a call.
+/// The correct answer to a call.
 fn usual(call: &Message, member: &str, units: &Units) -> Vec<u8> {
     match member {
         "Hello" => returns(BUS, call, &EXPORTER),
@@ -342,7 +342,7 @@ fn usual(call: &Message, member: &str, units: &Units) -> Vec<u8> {
     }
 }
 
-/// The pattern of names that a call of `ListUnitsByPatterns` is about.
+/// The only pattern of a call to `ListUnitsByPatterns`.
 pub fn pattern(call: &Message) -> String {
     let body = call.body();
     let (states, patterns): (Vec<&str>, Vec<&str>) = body.deserialize().unwrap();
@@ -427,7 +427,7 @@ pub fn returns<B: serde::Serialize + DynamicType>(
     reply.build(body).unwrap().data().to_vec()
 }
 
-/// The refusal of a call.
+/// An error as the answer to a call.
 pub fn fails(call: &Message, name: &str, text: &str) -> Vec<u8> {
     let reply = Message::error(&call.header(), name).sender(SYSTEMD).destination(EXPORTER);
     reply.build(&text).unwrap().data().to_vec()
@@ -458,8 +458,8 @@ pub fn changed(
     signal(sender, &object_path(unit), PROPERTIES, "PropertiesChanged", &body)
 }
 
-/// What systemd signals when a service has come into a state: first of the service, then of the
-/// unit, and as much of each as systemd sends.
+/// The signals of a service that changes its state: `PropertiesChanged` of the service, then of the
+/// unit, with as many properties as systemd sends.
 pub fn changes(unit: &str, state: &str) -> Vec<u8> {
     let time = || Variant::from(1_700_000_000_000_000_u64);
     let mut service = vec![

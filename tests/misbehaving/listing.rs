@@ -1,5 +1,4 @@
-//! One unit, job or file that cannot be listed, or not be read, costs what is known of itself and
-//! of nothing else.
+//! A unit, job or file that cannot be listed or read hides no other.
 
 use std::{
     collections::BTreeSet,
@@ -26,7 +25,7 @@ const UNITS: &[(&str, &str)] = &[
 
 const INVALID: &str = "org.freedesktop.DBus.Error.InvalidArgs";
 
-/// systemd 252 with a mount point whose name is not UTF-8.
+/// systemd 252 refuses listings with a mount point whose name is not UTF-8.
 fn refuses(asked: Asked<'_>, patterns: &[&str]) -> Reply {
     let refused = match asked.what {
         "ListUnits" => true,
@@ -43,7 +42,7 @@ fn refuses_mounts(asked: Asked<'_>) -> Reply {
     refuses(asked, &["*.mount"])
 }
 
-/// What is served in its state.
+/// The exported units with their states.
 fn served(scene: &Scene) -> Units {
     let scrape = scene.exporter.scrape();
     let served = scrape.of("systemd_unit_state").filter(|(_, value)| *value == 1.0);
@@ -53,14 +52,14 @@ fn served(scene: &Scene) -> Units {
 fn until_served(scene: &Scene, wanted: &[(&str, &str)]) {
     let wanted: Units =
         wanted.iter().map(|(name, state)| ((*name).to_owned(), (*state).to_owned())).collect();
-    until("what can be known is served", || {
+    until("these units are exported", || {
         let up = scene.exporter.up();
         let served = served(scene);
         if up == Some(1.0) && served == wanted { Ok(()) } else { Err((up, served)) }
     });
 }
 
-/// What the exporter says that systemd refuses to list.
+/// The types of `systemd_exporter_listing_refused`.
 fn refused(scene: &Scene) -> BTreeSet<String> {
     let scrape = scene.exporter.scrape();
     let refused = scrape.of("systemd_exporter_listing_refused");
@@ -68,19 +67,19 @@ fn refused(scene: &Scene) -> BTreeSet<String> {
 }
 
 fn until_refused(scene: &Scene, wanted: &[&str]) {
-    until("it says what is not listed", || {
+    until("the refused types are exported", || {
         let refused = refused(scene);
         if refused.iter().eq(wanted) { Ok(()) } else { Err(refused) }
     });
 }
 
-/// How often the log says that systemd refuses to list something.
+/// How many lines of the log report a refusal.
 fn log_lines(scene: &Scene) -> usize {
     lines_with(scene, "does not list this type")
 }
 
-fn lines_with(scene: &Scene, words: &str) -> usize {
-    scene.exporter.log().lines().filter(|line| line.contains(words)).count()
+fn lines_with(scene: &Scene, text: &str) -> usize {
+    scene.exporter.log().lines().filter(|line| line.contains(text)).count()
 }
 
 /// Waits until each line about a type that is refused has one that says it is listed again.
@@ -106,10 +105,10 @@ async fn a_unit_that_cannot_be_listed_hides_no_unit_of_another_type() {
     let scene = Scene::watching_with(&fake, &[OFTEN]);
     until_served(&scene, &UNITS[..3]);
     until_refused(&scene, &["mount"]);
-    // What they did before is not known.
+    // Their past is not known.
     assert_eq!(scene.exporter.scrape().of("systemd_unit_transitions_total").count(), 0);
 
-    // What is signalled of the others is known all the same, and a listing does not undo it.
+    // Units of the refused type are known from their signals, and a later listing keeps them.
     fake.set("d.mount", "failed").await;
     fake.units().insert("e.mount".to_owned(), "active".to_owned());
     fake.newest_line().await.say(&announce("e.mount")).await.unwrap();
@@ -119,11 +118,11 @@ async fn a_unit_that_cannot_be_listed_hides_no_unit_of_another_type() {
     until_served(&scene, &all);
     assert_nothing_drifted(&scene);
     assert_eq!(log_lines(&scene), 1, "{}", scene.exporter.log());
-    // Nor has any of it begun to count with what it did before.
+    // Their counters start at zero.
     let starts = [("name", "d.mount"), ("type", "mount")];
     assert_eq!(scene.exporter.scrape().value("systemd_unit_starts_total", &starts), Some(0.0));
 
-    // One that no signal has spoken of is there with the first listing that is answered.
+    // A unit without a signal is known from the first listing that succeeds.
     fake.units().insert("f.mount".to_owned(), "active".to_owned());
     fake.behave();
     scene.until_right(&fake);
@@ -131,7 +130,7 @@ async fn a_unit_that_cannot_be_listed_hides_no_unit_of_another_type() {
     assert_nothing_drifted(&scene);
     assert!(scene.exporter.log().contains("again"), "{}", scene.exporter.log());
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in sync all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,7 +145,7 @@ async fn units_that_are_known_stay_when_systemd_refuses_to_list_them() {
     fake.set("a.service", "failed").await;
     scene.until_right(&fake);
 
-    // After a reload as well, which may have dropped some of them.
+    // Also after a reload, which may drop units.
     fake.units().remove("b.service");
     let line = fake.line(0).await;
     for active in [true, false] {
@@ -156,7 +155,7 @@ async fn units_that_are_known_stay_when_systemd_refuses_to_list_them() {
     scene.until_right(&fake);
     assert_nothing_drifted(&scene);
 
-    // And over a new connection.
+    // And after a reconnect.
     line.close().await;
     fake.line(1).await;
     scene.until_right(&fake);
@@ -167,9 +166,8 @@ async fn units_that_are_known_stay_when_systemd_refuses_to_list_them() {
     assert_eq!(log_lines(&scene), 1, "{}", scene.exporter.log());
 }
 
-/// A listing by type that is not answered is one that is still to be done.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_type_that_is_not_answered_is_asked_for_again() {
+async fn a_listing_of_a_type_that_is_not_answered_is_repeated() {
     let fake = Fake::with_script(UNITS, refuses_mounts);
     let scene = Scene::watching_with(&fake, &[OFTEN]);
     until_served(&scene, &UNITS[..3]);
@@ -177,7 +175,7 @@ async fn a_type_that_is_not_answered_is_asked_for_again() {
         "ListUnitsByPatterns" if pattern(asked.call.unwrap()) == "*.socket" => {
             Reply::Say(Vec::new())
         }
-        // Refused in the same round, and to be said although the round does not end.
+        // Refused in the same round, and reported although the round does not end.
         _ => refuses(asked, &["*.mount", "*.path"]),
     });
     scene.until_up_is(0.0);
@@ -191,7 +189,6 @@ async fn a_type_that_is_not_answered_is_asked_for_again() {
     assert_eq!(fake.connections(), 1);
 }
 
-/// Where nothing at all is listed, nothing is known.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_systemd_that_lists_nothing_is_not_in_sync() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
@@ -206,9 +203,9 @@ async fn a_systemd_that_lists_nothing_is_not_in_sync() {
     assert!(status == 503 && why.contains("ListUnits failed"), "{status} {why}");
     scene.until_right(&fake);
     assert_eq!(refused(&scene), BTreeSet::new());
-    // Once for each type, and not with each attempt.
+    // Logged once for each type, not with each attempt.
     until_log_lines_are_paired(&scene, 11);
-    assert!(scene.testimony().is_sorted());
+    assert!(scene.seen().is_sorted());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,14 +233,14 @@ async fn jobs_and_files_that_cannot_be_listed_hide_no_unit() {
     scene.until_right(&fake);
     assert_eq!(log_lines(&scene), 2, "{}", scene.exporter.log());
     fake.behave();
-    // The files are listed when they change.
+    // Unit files are listed again when they change.
     line.say(&signal(SYSTEMD, MANAGER_PATH, MANAGER, "UnitFilesChanged", &())).await.unwrap();
     until_refused(&scene, &[]);
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in sync all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }
 
-/// The same bytes with something else in the place of some of them.
+/// The same bytes with `new` in place of `old`.
 fn patched(mut bytes: Vec<u8>, old: &[u8], new: &[u8]) -> Vec<u8> {
     assert_eq!(old.len(), new.len());
     let at = bytes.windows(old.len()).position(|window| window == old).expect("it is there");
@@ -262,7 +259,7 @@ fn jobs(call: &Message, units: &[&str]) -> Vec<u8> {
 async fn a_row_that_cannot_be_read_hides_no_other_row() {
     let fake = Fake::with_script(UNITS, |asked| match asked.what {
         "ListUnits" => {
-            // A description, a path, and then a name that is none.
+            // An invalid description and path, which are not used, and an invalid name.
             let said = patched(asked.usual, b"a fake", b"a f\xffke");
             let said = patched(
                 said,
@@ -282,12 +279,12 @@ async fn a_row_that_cannot_be_read_hides_no_other_row() {
     });
     assert_eq!(refused(&scene), BTreeSet::new());
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in sync all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }
 
-/// A state that is not UTF-8 leaves no telling where the next row begins to be right.
+/// After a state that is not UTF-8 no later row can be decoded.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_that_cannot_be_read_is_read_by_type() {
+async fn a_listing_that_cannot_be_decoded_is_read_by_type() {
     let fake = Fake::with_script(UNITS, |asked| match asked.what {
         "ListUnits" => Reply::Say(patched(asked.usual, b"d.mount", b"d\xffmount")),
         "ListUnitsByPatterns" if pattern(asked.call.unwrap()) == "*.mount" => {
@@ -298,14 +295,13 @@ async fn a_listing_that_cannot_be_read_is_read_by_type() {
     let scene = Scene::watching(&fake);
     until_served(&scene, &UNITS[..3]);
     until_refused(&scene, &["mount"]);
-    assert!(scene.testimony().is_sorted(), "in sync all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }
 
-/// Signals about what cannot be a unit, however many, cost systemd no reading.
 #[tokio::test(flavor = "multi_thread")]
-async fn signals_about_what_is_no_unit_are_left_out() {
+async fn signals_with_an_invalid_unit_cause_no_resync() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let path = ObjectPath::try_from("/").unwrap();
     let state = [("ActiveState", zbus::Variant::from("failed"))];
@@ -324,7 +320,7 @@ async fn signals_about_what_is_no_unit_are_left_out() {
     scene.until_right(&fake);
     let taken = scene.exporter.scrape().sum("systemd_exporter_events_total");
     assert!(taken >= 7.0, "{taken}");
-    // A reading would come with the next tick, and so does a question that is put again.
+    // A resync would come with the next tick, and so does a repeated call.
     let asked_before = AtomicUsize::new(0);
     let is_about_it = |call: &Message| {
         call.header().path().is_some_and(|path| path.as_str() == object_path("g.service"))
@@ -339,5 +335,5 @@ async fn signals_about_what_is_no_unit_are_left_out() {
     line.say(&announce("g.service")).await.unwrap();
     scene.until_right(&fake);
     assert_eq!(scene.exporter.scrape().sum("systemd_exporter_resyncs_total"), 1.0);
-    assert!(scene.testimony().is_sorted(), "in sync all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }

@@ -1,7 +1,7 @@
-//! The exporter against a bus and a systemd that misbehave in ways in which the real ones will
-//! not, or not when a test wants it: they stall, lie, babble and storm. Each time `/metrics` is
-//! scraped all along, `systemd_up` has to tell the truth, the process has to keep its size, and
-//! what is served has to be right again once the peer behaves.
+//! The exporter against a fake bus and systemd with faults that the real ones do not have on
+//! demand: stalls, wrong answers, unrequested answers and floods of signals. Throughout, `/metrics`
+//! is scraped, `systemd_up` must be right and memory bounded, and afterwards all series must be
+//! right again.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@
     clippy::print_stdout,
     clippy::cast_possible_truncation,
     unreachable_pub,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's exemptions for tests do not cover helper functions"
 )]
 
 mod abrupt;

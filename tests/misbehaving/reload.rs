@@ -1,4 +1,4 @@
-//! A reload in the moment of something else.
+//! A reload in the middle of something else.
 
 use std::sync::{
     Arc,
@@ -11,8 +11,8 @@ use crate::{
     scene::Scene,
 };
 
-/// Units that a reload drops go without a signal that counts. A comparison that was asked for
-/// before the reload, and is answered after it, is not to take that for an error of the table.
+/// A reload drops units without signals that are used. A comparison that began before the reload and
+/// is answered after it must not count that as drift.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_in_the_middle_of_a_comparison_is_no_drift() {
     let fake = Fake::new(&[("a.service", "active"), ("b.service", "failed")]);
@@ -32,22 +32,22 @@ async fn a_reload_in_the_middle_of_a_comparison_is_no_drift() {
         Reply::Say(said)
     });
     {
-        // The next listing is without it.
+        // The next listing does not have it.
         let mut units = fake.units();
         units.remove("b.service");
         reloads.store(true, Ordering::SeqCst);
     }
-    let readings = |reason| scene.count("systemd_exporter_resyncs_total", &[("reason", reason)]);
-    until("the reload has led to a reading", || {
-        let count = readings("reload");
+    let resyncs = |reason| scene.count("systemd_exporter_resyncs_total", &[("reason", reason)]);
+    until("the reload has caused a resync", || {
+        let count = resyncs("reload");
         if count == 1.0 { Ok(()) } else { Err(count) }
     });
     scene.until_right(&fake);
-    let before = readings("interval");
+    let before = resyncs("interval");
     until("the table has been compared since", || {
-        let count = readings("interval");
+        let count = resyncs("interval");
         if count > before + 1.0 { Ok(()) } else { Err(count) }
     });
     assert_eq!(scene.exporter.scrape().sum("systemd_exporter_drift_total"), 0.0);
-    assert!(scene.testimony().is_sorted());
+    assert!(scene.seen().is_sorted());
 }

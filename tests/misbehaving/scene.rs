@@ -1,4 +1,4 @@
-//! The exporter with a fake for its bus, and a witness who scrapes it all along.
+//! The exporter with a fake bus, and a thread that scrapes it all along.
 
 use std::{
     fs,
@@ -13,24 +13,23 @@ use crate::{
     harness::{Exporter, exposition::Exposition, until},
 };
 
-/// How long a scrape may take: the 9.5 s that the exporter gives itself when it is not told
-/// otherwise, and slack for a machine that is busy with other things. What fails to keep the first
-/// is answered with another status than 200.
+/// How long a scrape may take: the exporter's default limit of 9.5 s, and slack for a busy machine.
+/// Beyond its limit the exporter answers with another status than 200.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Long enough for the exporter to do something else in between.
+/// The pause between two scrapes.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How much more memory than at rest the exporter may hold, whatever it is sent.
+/// How much more memory than at rest the exporter may take, in bytes.
 pub const ALLOWANCE: u64 = 256 << 20;
 
 /// An exporter that is scraped all along.
 pub struct Scene {
     pub exporter: Arc<Exporter>,
-    /// What it held in memory when all was well.
+    /// Its memory before the fault, in bytes.
     at_rest: u64,
     stop: mpsc::Sender<()>,
-    witness: Option<JoinHandle<Vec<f64>>>,
+    scraper: Option<JoinHandle<Vec<f64>>>,
 }
 
 // === impl Scene ===
@@ -53,21 +52,21 @@ impl Scene {
         let at_rest = memory(&exporter, "VmRSS");
         let (stop, stopped) = mpsc::channel();
         let seen_by = Arc::clone(&exporter);
-        let witness = thread::spawn(move || scrape_until(&stopped, &seen_by));
-        Self { exporter, at_rest, stop, witness: Some(witness) }
+        let scraper = thread::spawn(move || scrape_until(&stopped, &seen_by));
+        Self { exporter, at_rest, stop, scraper: Some(scraper) }
     }
 
-    /// An exporter that watches this fake, and knows all of it.
-    pub fn in_step_with(fake: &Fake) -> Self {
+    /// An exporter in sync with this fake.
+    pub fn in_sync_with(fake: &Fake) -> Self {
         let mut scene = Self::watching(fake);
         scene.until_right(fake);
         scene.at_rest = memory(&scene.exporter, "VmRSS");
         scene
     }
 
-    /// Waits until all that the fake holds is served, and as true.
+    /// Waits until the exporter is up and exports the fake's units.
     pub fn until_right(&self, fake: &Fake) {
-        until("all is served as it is", || {
+        until("all units are exported as they are", || {
             let scrape = self.exporter.scrape();
             match scrape.value("systemd_up", &[]) {
                 Some(1.0) => fake.check(&scrape),
@@ -78,7 +77,7 @@ impl Scene {
 
     /// Waits until `systemd_up` has this value.
     pub fn until_up_is(&self, value: f64) {
-        until("systemd_up tells the truth", || {
+        until("systemd_up is right", || {
             let up = self.exporter.scrape().value("systemd_up", &[]);
             if up == Some(value) { Ok(()) } else { Err(up) }
         });
@@ -89,7 +88,7 @@ impl Scene {
         self.exporter.scrape().value(name, labels).unwrap_or(0.0)
     }
 
-    /// Fails if the exporter holds, or ever held, more memory than is its due.
+    /// Fails if the exporter ever took more memory than it may.
     pub fn check_size(&self) {
         let most = memory(&self.exporter, "VmHWM");
         let mebibytes = |bytes: u64| bytes >> 20;
@@ -101,12 +100,12 @@ impl Scene {
         assert!(most < self.at_rest + ALLOWANCE, "{} MiB is too much", mebibytes(most));
     }
 
-    /// The values of `systemd_up` that the witness saw, who stops looking.
-    pub fn testimony(mut self) -> Vec<f64> {
+    /// Stops the scraping thread; the values of `systemd_up` that it saw.
+    pub fn seen(mut self) -> Vec<f64> {
         let _ = self.stop.send(());
-        let seen = self.witness.take().unwrap().join();
+        let seen = self.scraper.take().unwrap().join();
         let seen = seen.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        assert!(!seen.is_empty(), "nothing was seen");
+        assert!(!seen.is_empty(), "nothing was scraped");
         seen
     }
 }
@@ -114,22 +113,22 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let _ = self.stop.send(());
-        if let Some(witness) = self.witness.take() {
-            let seen = witness.join();
-            // What failed first is what is worth reading.
+        if let Some(scraper) = self.scraper.take() {
+            let seen = scraper.join();
+            // An earlier failure is reported instead.
             assert!(seen.is_ok() || thread::panicking(), "a scrape failed");
         }
     }
 }
 
-/// Says each of these to an exporter of its own, which has to notice that it does not know what
-/// that meant, and to read everything, over the same connection.
-pub async fn each_leads_to_a_reading(messages: &[Vec<u8>]) {
+/// Sends each message to another exporter, which must read everything again over the same
+/// connection.
+pub async fn each_causes_a_resync(messages: &[Vec<u8>]) {
     let mut scenes = Vec::new();
     for message in messages {
         let fake = Fake::new(&[("a.service", "active"), ("b.service", "failed")]);
-        let scene = Scene::in_step_with(&fake);
-        // Changed without a word of it: only a reading finds out.
+        let scene = Scene::in_sync_with(&fake);
+        // Changed without a signal: only a resync finds it.
         fake.units().insert("a.service".to_owned(), "deactivating".to_owned());
         fake.line(0).await.say(message).await.unwrap();
         scenes.push((fake, scene));
@@ -138,9 +137,9 @@ pub async fn each_leads_to_a_reading(messages: &[Vec<u8>]) {
         println!("message {number}");
         scene.until_right(&fake);
         scene.check_size();
-        let readings = scene.count("systemd_exporter_resyncs_total", &[("reason", "overflow")]);
-        assert_eq!((readings, fake.connections()), (1.0, 1));
-        assert!(scene.testimony().is_sorted(), "in step all along");
+        let resyncs = scene.count("systemd_exporter_resyncs_total", &[("reason", "overflow")]);
+        assert_eq!((resyncs, fake.connections()), (1.0, 1));
+        assert!(scene.seen().is_sorted(), "in sync all along");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lengths, names and numbers beyond all measure.
+//! Messages, names and numbers of units beyond all limits.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::{
         Fake, Line, MANAGER, MANAGER_PATH, PROPERTIES, Reply, SERVICE, SYSTEMD, UNIT, changed,
         changes, object_path, returns, signal,
     },
-    scene::{Scene, each_leads_to_a_reading},
+    scene::{Scene, each_causes_a_resync},
 };
 
 const UNITS: &[(&str, &str)] = &[("a.service", "active"), ("b.service", "failed")];
 
-/// Where the header says how long the body is, and how long its own fields are.
+/// The offsets of the lengths of the body and of the header's fields.
 const BODY_LENGTH: usize = 4;
 const FIELDS_LENGTH: usize = 12;
 
@@ -23,7 +23,7 @@ fn with_number(mut message: Vec<u8>, at: usize, number: u32) -> Vec<u8> {
     message
 }
 
-/// Where the body starts.
+/// The offset of the body.
 fn body_of(message: &[u8]) -> usize {
     let fields = u32::from_ne_bytes(message[FIELDS_LENGTH..16].try_into().unwrap());
     (16 + fields as usize).next_multiple_of(8)
@@ -36,10 +36,9 @@ fn with_body(mut message: Vec<u8>, body: &[u8]) -> Vec<u8> {
     with_number(message, BODY_LENGTH, body.len().try_into().unwrap())
 }
 
-/// A message longer than D-Bus allows ends the connection, before any of it is held.
 #[tokio::test(flavor = "multi_thread")]
 async fn lengths_beyond_what_d_bus_allows_end_the_connection() {
-    let absurd = [
+    let lengths = [
         (BODY_LENGTH, u32::MAX),
         (FIELDS_LENGTH, u32::MAX),
         (FIELDS_LENGTH, u32::MAX - 15),
@@ -47,9 +46,9 @@ async fn lengths_beyond_what_d_bus_allows_end_the_connection() {
         (BODY_LENGTH, 1 << 31),
     ];
     let mut scenes = Vec::new();
-    for (at, length) in absurd {
+    for (at, length) in lengths {
         let fake = Fake::new(UNITS);
-        let scene = Scene::in_step_with(&fake);
+        let scene = Scene::in_sync_with(&fake);
         let message = with_number(changes("a.service", "failed"), at, length);
         fake.line(0).await.say(&message).await.unwrap();
         scenes.push((fake, scene));
@@ -62,9 +61,9 @@ async fn lengths_beyond_what_d_bus_allows_end_the_connection() {
     }
 }
 
-/// What is a message of D-Bus, and yet cannot be read, costs a reading and no connection.
+/// Valid D-Bus headers with an invalid body cost a resync, and no connection.
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_do_not_hold_together_cost_a_reading() {
+async fn invalid_bodies_cause_a_resync() {
     let usual = || changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", Variant::from("active"))]);
     let too_long = |what: &str| {
         let mut message = usual();
@@ -107,16 +106,16 @@ async fn bodies_that_do_not_hold_together_cost_a_reading() {
         nested(1_000_000),
         with_body(usual(), &[]),
     ];
-    each_leads_to_a_reading(&unreadable).await;
+    each_causes_a_resync(&unreadable).await;
 }
 
-/// Names and words of a megabyte, in all places where systemd's stand.
+/// Names and states of a megabyte.
 #[tokio::test(flavor = "multi_thread")]
-async fn long_names_and_words_are_not_kept() {
+async fn long_names_and_states_are_not_kept() {
     let long = "x".repeat(1 << 20);
     let name = format!("{long}.service");
     let path = ObjectPath::try_from(object_path("a.service")).unwrap();
-    let word = || Variant::from(long.clone());
+    let state = || Variant::from(long.clone());
     let said = [
         signal(SYSTEMD, MANAGER_PATH, MANAGER, "UnitNew", &(&name, &path)),
         signal(SYSTEMD, MANAGER_PATH, MANAGER, "UnitRemoved", &(&name, &path)),
@@ -125,13 +124,17 @@ async fn long_names_and_words_are_not_kept() {
             &format!("/org/freedesktop/systemd1/unit/{long}"),
             PROPERTIES,
             "PropertiesChanged",
-            &(UNIT, std::collections::HashMap::from([("ActiveState", word())]), Vec::<&str>::new()),
+            &(
+                UNIT,
+                std::collections::HashMap::from([("ActiveState", state())]),
+                Vec::<&str>::new(),
+            ),
         ),
-        changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", word()), ("SubState", word())]),
-        changed(SYSTEMD, "a.service", UNIT, &[("LoadState", word())]),
+        changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", state()), ("SubState", state())]),
+        changed(SYSTEMD, "a.service", UNIT, &[("LoadState", state())]),
     ];
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     for _ in 0..20 {
         for message in &said {
@@ -141,13 +144,13 @@ async fn long_names_and_words_are_not_kept() {
     fake.set("b.service", "active").await;
     scene.until_right(&fake);
     let (_, body) = scene.exporter.get("/metrics");
-    assert!(body.len() < 1 << 20, "{} bytes are served", body.len());
+    assert!(body.len() < 1 << 20, "{} bytes in the scrape", body.len());
     let log = scene.exporter.log();
     assert!(log.len() < 1 << 20, "{} bytes were logged", log.len());
     scene.check_size();
 }
 
-/// Says the same many times, and fails as soon as the exporter holds too much of it.
+/// Sends the same message many times, and fails as soon as the exporter takes too much memory.
 async fn repeat(scene: &Scene, line: &Arc<Line>, message: &[u8], times: usize) {
     for _ in 0..times {
         line.say(message).await.unwrap();
@@ -155,9 +158,9 @@ async fn repeat(scene: &Scene, line: &Arc<Line>, message: &[u8], times: usize) {
     }
 }
 
-/// Bytes that would take fifty times as much room as values.
+/// As decoded values the bytes would take fifty times as much memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn large_values_are_not_unpacked() {
+async fn large_values_are_not_decoded() {
     let bytes = vec![7_u8; 48 << 20];
     let large = Arc::new(bytes);
     let body = Arc::clone(&large);
@@ -177,7 +180,7 @@ async fn large_values_are_not_unpacked() {
         }
         _ => Reply::Say(asked.usual),
     });
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     scene.check_size();
     let line = fake.line(0).await;
     // The same in a signal.
@@ -206,9 +209,8 @@ async fn large_values_are_not_unpacked() {
     scene.check_size();
 }
 
-/// A handshake that never comes to the end of its line.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_line_in_the_handshake_is_not_kept() {
+async fn an_endless_line_in_the_handshake_takes_no_memory() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
         (0, "AUTH") => Reply::Say(vec![b'O'; 1 << 30]),
         _ => Reply::Say(asked.usual),
@@ -219,7 +221,7 @@ async fn an_endless_line_in_the_handshake_is_not_kept() {
     scene.check_size();
 }
 
-/// The same message many times, each time with another number in the place of `00000000`.
+/// The same message many times, each with another number in place of `00000000`.
 fn numbered(template: &[u8], numbers: std::ops::Range<usize>) -> Vec<u8> {
     let place = template.windows(8).rposition(|eight| eight == b"00000000").unwrap();
     let mut messages = Vec::with_capacity(numbers.len() * template.len());
@@ -231,11 +233,11 @@ fn numbered(template: &[u8], numbers: std::ops::Range<usize>) -> Vec<u8> {
     messages
 }
 
-/// More units and jobs than systemd can have, of which none goes.
+/// More units and jobs than systemd can have, none of which leaves.
 #[tokio::test(flavor = "multi_thread")]
-async fn units_and_jobs_without_number_are_not_kept() {
+async fn units_and_jobs_beyond_the_limit_are_not_kept() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let path = ObjectPath::try_from("/").unwrap();
     let unit = ("unit00000000.service", &path);
@@ -259,11 +261,11 @@ async fn units_and_jobs_without_number_are_not_kept() {
     assert_eq!(fake.connections(), 1);
 }
 
-/// Units that come, fail and go, each but once.
+/// Each unit appears, fails and leaves once.
 #[tokio::test(flavor = "multi_thread")]
-async fn units_that_come_and_go_for_ever_are_not_kept() {
+async fn units_that_come_and_go_take_bounded_memory() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let path = ObjectPath::try_from("/").unwrap();
     let name = "unit00000000.service";
@@ -287,37 +289,37 @@ async fn units_that_come_and_go_for_ever_are_not_kept() {
     assert_eq!(fake.connections(), 1);
 }
 
-/// Each state and each result is a new word. What is counted by them is counted for some only.
+/// Each state and each result is a new one. Counters have a limited number of keys.
 #[tokio::test(flavor = "multi_thread")]
-async fn words_without_number_are_not_kept() {
+async fn unknown_states_take_bounded_memory() {
     let fake = Fake::new(UNITS);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let path = ObjectPath::try_from("/").unwrap();
-    let word = || Variant::from("word00000000");
+    let state = || Variant::from("name00000000");
     let said = [
-        changed(SYSTEMD, "a.service", SERVICE, &[("Result", word())]),
-        changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", word())]),
-        changed(SYSTEMD, "a.service", UNIT, &[("SubState", word())]),
-        changed(SYSTEMD, "a.service", UNIT, &[("LoadState", word())]),
+        changed(SYSTEMD, "a.service", SERVICE, &[("Result", state())]),
+        changed(SYSTEMD, "a.service", UNIT, &[("ActiveState", state())]),
+        changed(SYSTEMD, "a.service", UNIT, &[("SubState", state())]),
+        changed(SYSTEMD, "a.service", UNIT, &[("LoadState", state())]),
         signal(SYSTEMD, MANAGER_PATH, MANAGER, "JobNew", &(7_u32, &path, "a.service")),
         signal(
             SYSTEMD,
             MANAGER_PATH,
             MANAGER,
             "JobRemoved",
-            &(7_u32, &path, "a.service", "word00000000"),
+            &(7_u32, &path, "a.service", "name00000000"),
         ),
     ];
     for round in 0..10_000 {
-        let mut words = Vec::new();
+        let mut messages = Vec::new();
         for message in &said {
             match message.windows(8).any(|eight| eight == b"00000000") {
-                true => words.extend(numbered(message, round..round + 1)),
-                false => words.extend_from_slice(message),
+                true => messages.extend(numbered(message, round..round + 1)),
+                false => messages.extend_from_slice(message),
             }
         }
-        line.say(&words).await.unwrap();
+        line.say(&messages).await.unwrap();
     }
     fake.set("a.service", "active").await;
     line.say(&changed(SYSTEMD, "a.service", UNIT, &[("LoadState", Variant::from("loaded"))]))
@@ -326,11 +328,11 @@ async fn words_without_number_are_not_kept() {
     scene.until_right(&fake);
     scene.check_size();
     let (_, body) = scene.exporter.get("/metrics");
-    assert!(body.len() < 1 << 20, "{} bytes are served", body.len());
+    assert!(body.len() < 1 << 20, "{} bytes in the scrape", body.len());
     assert_eq!(fake.connections(), 1);
 }
 
-/// A listing that systemd's own limit forbids is not taken for the truth.
+/// systemd has a limit of 131,072 units.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listing_of_more_units_than_there_can_be_is_refused() {
     let fake = Fake::with_script(UNITS, |asked| match (asked.connection, asked.what) {
@@ -347,5 +349,5 @@ async fn a_listing_of_more_units_than_there_can_be_is_refused() {
     let scene = Scene::watching(&fake);
     scene.until_right(&fake);
     scene.check_size();
-    assert!(scene.testimony().is_sorted());
+    assert!(scene.seen().is_sorted());
 }

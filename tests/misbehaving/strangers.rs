@@ -1,4 +1,4 @@
-//! Another connection on the bus that says what only systemd may say.
+//! Another connection on the bus that sends signals like systemd's.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::{
 
 const STRANGER: &str = ":1.66";
 
-/// What nobody but systemd changes.
+/// The series that only systemd changes.
 fn of_systemd(scrape: Exposition) -> BTreeMap<Key, f64> {
     let own = ["systemd_exporter_", "process_"];
     let is_own = |name: &str| own.iter().any(|prefix| name.starts_with(prefix));
@@ -44,7 +44,7 @@ fn lies(sender: &str) -> Vec<Vec<u8>> {
             UNIT,
             &[("ActiveState", Variant::from("failed")), ("SubState", Variant::from("failed"))],
         ),
-        // What cannot be read would make it read everything, were it systemd's.
+        // From systemd, this would cause a resync.
         changed(sender, "a.service", UNIT, &[("ActiveState", Variant::from(7_u32))]),
         signal(
             sender,
@@ -59,15 +59,15 @@ fn lies(sender: &str) -> Vec<Vec<u8>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_connections_signals_change_nothing() {
     let fake = Fake::new(&[("a.service", "active"), ("b.timer", "active")]);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let before = of_systemd(scene.exporter.scrape());
     let line = fake.line(0).await;
-    // The owner's own NameOwnerChanged is the bus's word alone, too.
+    // NameOwnerChanged is only valid from the bus, not from the owner.
     let by_owner = lies(SYSTEMD).pop().unwrap();
     for lie in lies(STRANGER).iter().chain([&by_owner]) {
         line.say(lie).await.unwrap();
     }
-    // What systemd says after them is taken in after them.
+    // systemd's later signals are read after them.
     fake.set("b.timer", "failed").await;
     scene.until_right(&fake);
     fake.set("b.timer", "active").await;
@@ -77,29 +77,29 @@ async fn another_connections_signals_change_nothing() {
         .map(|label| scrape.value("systemd_exporter_resyncs_total", &[label]));
     assert_eq!(resyncs, [Some(1.0), Some(0.0), Some(0.0)]);
     let changed = changes(&before, &of_systemd(scrape));
-    // Only what counts b.timer's way there and back.
+    // Only the transitions of b.timer.
     let is_of_timer = |key: &String| key.contains("timer");
     assert!(changed.iter().all(is_of_timer), "{changed:#?}");
-    // And it is still systemd that is believed.
+    // systemd's own signals still count.
     fake.set("a.service", "failed").await;
     scene.until_right(&fake);
     assert_eq!(fake.connections(), 1);
-    assert!(scene.testimony().is_sorted(), "in step all along");
+    assert!(scene.seen().is_sorted(), "in sync all along");
 }
 
-/// What is in one of them only, or has another value in the other.
+/// The series that are in one of them only, or differ.
 fn changes(before: &BTreeMap<Key, f64>, after: &BTreeMap<Key, f64>) -> Vec<String> {
     let names = before.keys().chain(after.keys());
     let differs = |key: &&Key| before.get(*key) != after.get(*key);
     names.filter(differs).map(|key| format!("{key:?}")).collect()
 }
 
-/// A stranger who takes systemd's name over, as the bus says, is systemd from then on; and when
-/// nobody has it any more, nothing is served as true.
+/// The connection that the bus names is systemd from then on. Without an owner of the name the
+/// exporter is down.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_speaks_for_systemd_is_the_bus_s_word() {
+async fn the_bus_decides_which_connection_is_systemd() {
     let fake = Fake::new(&[("a.service", "active")]);
-    let scene = Scene::in_step_with(&fake);
+    let scene = Scene::in_sync_with(&fake);
     let line = fake.line(0).await;
     let owner = |old: &str, new: &str| {
         let body = ("org.freedesktop.systemd1", old, new);
@@ -109,7 +109,7 @@ async fn who_speaks_for_systemd_is_the_bus_s_word() {
     scene.until_up_is(0.0);
     line.say(&owner("", ":1.9")).await.unwrap();
     scene.until_up_is(1.0);
-    // The old one is a stranger now.
+    // Signals of the old one are ignored now.
     fake.set("a.service", "failed").await;
     let state = |state: &str| {
         let labels = [("name", "a.service"), ("type", "service"), ("state", state)];
@@ -117,7 +117,7 @@ async fn who_speaks_for_systemd_is_the_bus_s_word() {
     };
     let by_new = [("ActiveState", Variant::from("deactivating"))];
     line.say(&changed(":1.9", "a.service", UNIT, &by_new)).await.unwrap();
-    until("the new one is heard", || match state("deactivating") {
+    until("a signal of the new one counts", || match state("deactivating") {
         Some(1.0) => Ok(()),
         other => Err(other),
     });

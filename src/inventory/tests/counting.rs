@@ -346,7 +346,7 @@ impl Systemd {
         }
         use UnitProperty as P;
         let service = self.services[name].clone();
-        let of_service = [P::Restarts, P::ServiceResult, P::ExitTime, P::ExitCode, P::ExitStatus];
+        let of_service = [P::Restarts, P::Result, P::ExitTime, P::ExitCode, P::ExitStatus];
         let of_unit = [P::ActiveState, P::SubState, P::Invocation, P::Job];
         let times = [P::ActiveEnter, P::ActiveExit, P::InactiveEnter, P::InactiveExit];
         let of_unit = [&of_unit[..], &times].concat();
@@ -450,7 +450,7 @@ impl Service {
             P::Invocation => Value::Id(self.invocation),
             P::Job => time(self.job),
             P::Restarts => Value::Number(self.restarts),
-            P::ServiceResult => text(self.result.as_str()),
+            P::Result => text(self.result.as_str()),
             P::ExitTime => time(self.exit),
             P::ExitCode => Value::Number(u64::from(self.exit > 0)),
             P::ExitStatus => Value::Number(1),

@@ -19,7 +19,7 @@ fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProper
         let value = match property {
             UnitProperty::NeedDaemonReload => Value::Flag(changed.contains(&unit.as_str())),
             UnitProperty::Invocation => Value::Id(7),
-            UnitProperty::ServiceResult => Value::Text("success".into()),
+            UnitProperty::Result => Value::Text("success".into()),
             UnitProperty::Restarts | UnitProperty::ExitStatus => Value::Number(0),
             UnitProperty::ExitCode => Value::Number(1),
             UnitProperty::ActiveEnter | UnitProperty::InactiveEnter | UnitProperty::ExitTime => {

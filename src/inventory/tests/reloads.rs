@@ -14,7 +14,7 @@ fn unit(unit: &str) -> UnitName {
 /// The signals of a change: the one of the type and the one of the unit.
 fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, job: u64) {
     let job = if job == 0 { Value::Nothing } else { Value::Number(job) };
-    let property = UnitProperty::ServiceReloadResult;
+    let property = UnitProperty::ReloadResult;
     let of_type = vec![(property, Value::Text(result.into()))];
     if !result.is_empty() {
         inventory.apply(Event::UnitChanged(of.clone(), of_type), 0);

@@ -97,7 +97,7 @@ fn what_happened_before_the_slice_was_known_is_not_lost() {
     assert_eq!(told(&inventory.snapshot(10)), []);
     for (name, slice) in [("a@x.service", "in.slice"), ("a@y.service", "out.slice")] {
         let answer = Ok(Value::Text(slice.into()));
-        inventory.answer(&unit(name), UnitProperty::ServiceSlice, answer);
+        inventory.answer(&unit(name), UnitProperty::Slice, answer);
     }
     assert_eq!(told(&inventory.snapshot(10)), [("a@.service", 1, 1)]);
     // Where the last one was nobody knows any more.
@@ -127,7 +127,7 @@ fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
             UnitProperty::ActiveEnter => Value::Number(1),
             UnitProperty::Invocation => Value::Id(1),
             UnitProperty::Restarts => Value::Number(1),
-            UnitProperty::ServiceResult => Value::Text("success".into()),
+            UnitProperty::Result => Value::Text("success".into()),
             _ => Value::Nothing,
         };
         inventory.answer(&name, property, Ok(value));
@@ -186,7 +186,7 @@ fn scopes_are_told_of_under_their_slice() {
     }
     let skipped = |inventory: &Inventory, name| inventory.units[&unit(name)].knowledge.skipped;
     assert!(!skipped(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
-    assert!(skipped(&inventory, "a.service").has(UnitProperty::ServiceSlice));
+    assert!(skipped(&inventory, "a.service").has(UnitProperty::Slice));
     let snapshot = inventory.snapshot(10);
     assert_eq!(told(&snapshot), [], "it is not known yet where they are");
     assert_eq!(snapshot.units.len(), 1);

@@ -1,5 +1,4 @@
-//! What has been received and not been heard yet: in the order in which it came, and never more
-//! than a fixed number of bytes.
+//! The queue of received messages, in the order in which they came, bounded in bytes.
 
 use std::{sync::Arc, time::Instant};
 
@@ -7,33 +6,33 @@ use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use zbus::{Message, MessageStream, message};
 
-/// Room for signals, in bytes: for about 16,000 of the longest that systemd sends, which is what a
-/// boot with thousands of units makes.
+/// Room for signals, in bytes: about 16,000 of the longest that systemd sends. A boot with
+/// thousands of units causes that many.
 const SIGNALS: u32 = 48 << 20;
 
-/// Room for everything else, which is mostly the answers to our own calls: a listing of 131,072
-/// units, the most that systemd keeps, is about 30 MB.
+/// Room for all other messages, in bytes; most are answers to our own calls. A listing of 131,072
+/// units, systemd's limit, is about 30 MB.
 const ANSWERS: u32 = 64 << 20;
 
-/// What a message takes besides its bytes, with some to spare.
+/// What a queued message takes besides its bytes, rounded up.
 const OVERHEAD: u32 = 512;
 
-/// The side that hears.
+/// The receiving end of the queue.
 #[derive(Debug)]
 pub(super) struct Backlog(mpsc::UnboundedReceiver<(Received, Option<OwnedSemaphorePermit>)>);
 
-/// One thing received.
+/// An entry of the queue.
 #[derive(Debug)]
 pub(super) enum Received {
-    /// A message and when it came, or the end of the connection.
+    /// When a message came, and the message or the error that ended the connection.
     Message(Instant, zbus::Result<Message>),
-    /// Signals that came here were dropped.
+    /// Signals were dropped here.
     Gap,
 }
 
-/// A backlog, and what fills it for as long as it is polled.
+/// A backlog, and the task that fills it.
 pub(super) fn backlog(stream: MessageStream) -> (Backlog, impl Future<Output = ()>) {
-    // Bounded by the room that each message takes up while it is in there.
+    // Unbounded in length: each entry holds a permit for its bytes.
     let (received, incoming) = mpsc::unbounded_channel();
     (Backlog(incoming), fill(stream, received))
 }
@@ -41,15 +40,14 @@ pub(super) fn backlog(stream: MessageStream) -> (Backlog, impl Future<Output = (
 // === impl Backlog ===
 
 impl Backlog {
-    /// The next thing received; nothing after the end of the connection. May be dropped before it
-    /// is done; nothing is lost then.
+    /// The next entry; `None` after the end of the connection. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Received> {
         self.0.recv().await.map(|(received, _)| received)
     }
 }
 
-/// Takes messages from zbus, which holds up everything else while its own queue is full, and never
-/// waits for anything else.
+/// Moves messages from zbus into the queue without ever waiting for room: zbus stops reading from
+/// the socket while its own queue is full.
 async fn fill(
     mut stream: MessageStream,
     received: mpsc::UnboundedSender<(Received, Option<OwnedSemaphorePermit>)>,
@@ -60,9 +58,8 @@ async fn fill(
     loop {
         let message = tokio::select! {
             biased;
-            // Once something is lost everything is to be read anew, so a little more makes no
-            // difference. The gap ends when half of the room is free, and not with every message
-            // that is heard.
+            // After a loss everything is read again, so more losses make no difference. The gap ends
+            // when half of the room is free, so that there is one gap and not one for each message.
             half = signals.acquire_many(SIGNALS / 2), if dropping => {
                 dropping = false;
                 drop(half);
@@ -81,11 +78,11 @@ async fn fill(
                 let is_signal = message.message_type() == message::Type::Signal;
                 let (room, all) = if is_signal { (&signals, SIGNALS) } else { (&answers, ANSWERS) };
                 let length = u32::try_from(message.data().len()).unwrap_or(u32::MAX);
-                // The longest messages that D-Bus allows have to be alone.
+                // The longest messages that D-Bus allows, 128 MiB, take all the room.
                 let needed = length.saturating_add(OVERHEAD).min(all);
                 match Arc::clone(room).try_acquire_many_owned(needed) {
                     Ok(permit) if !(is_signal && dropping) => Some(permit),
-                    // An answer that is dropped counts as one that has not come.
+                    // The call of a dropped answer fails at its deadline.
                     _ => {
                         dropping |= is_signal;
                         continue;

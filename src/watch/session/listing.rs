@@ -9,9 +9,10 @@ use crate::{
     clock,
     inventory::{Extent, ListedTypes},
     systemd::{
+        listing::{ListedFile, ListedJob, ListedUnit, Listing},
         name::UnitType,
         property::{ManagerProperty, UnitProperty},
-        question::{CallError, ListedFile, ListedJob, ListedUnit, Listing, Question},
+        question::{CallError, Question},
     },
     telemetry::LabelValue,
     watch::lock,
