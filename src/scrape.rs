@@ -148,7 +148,7 @@ impl Source for Exporter {
         let up = self.is_up(deadline).await;
         Box::new(move |body| {
             let scrape = self.collect(up);
-            body.expect(metrics::bytes(&scrape));
+            body.expect(metrics::size_hint(&scrape));
             let dropped = metrics::write(scrape, format, body);
             self.telemetry.totals().scrapes.observe(began.elapsed());
             if let Some(units) = dropped.map_err(|error| ScrapeError(error.into()))? {

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{
-    family::{Exposition, families},
-    seconds,
-};
+use super::{family::families, seconds, writer::Exposition};
 use crate::inventory::{
     snapshot::{BOOT_STAGES, Stamp},
     unit::Usec,
@@ -35,7 +32,7 @@ pub(super) fn encode(boot: &Stages, out: &mut Exposition<'_>) -> fmt::Result {
     }
     let mut samples = out.family(&DURATION);
     for (phase, duration) in durations(boot) {
-        samples.add_known([phase], duration.map(seconds))?;
+        samples.add_some([phase], duration.map(seconds))?;
     }
     Ok(())
 }

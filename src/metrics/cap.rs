@@ -3,7 +3,7 @@
 
 use std::{fmt, num::NonZeroUsize};
 
-use super::family::SeriesCounts;
+use super::writer::SeriesCounts;
 
 /// What is told under the cap, and what is not.
 #[derive(Debug, PartialEq)]

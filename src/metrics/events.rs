@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{
-    family::{Exposition, families},
-    from_zero,
-};
+use super::{family::families, from_zero, writer::Exposition};
 use crate::{
     inventory::{counters::HostCounters, counts::Counts},
     systemd::{

@@ -2,11 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    Clocks,
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-};
+use super::{Clocks, family::families, from_zero, owned, seconds, writer::Exposition};
 use crate::{
     inventory::snapshot::Snapshot,
     systemd::state::{JobResult, JobState, JobType},

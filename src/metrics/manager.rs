@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-};
+use super::{family::families, from_zero, owned, seconds, writer::Exposition};
 use crate::{
     inventory::snapshot::{Manager, Snapshot, Watchdog},
     systemd::{
@@ -74,7 +71,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
 
 fn about(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
     if let Some(version) = &manager.version {
-        out.family(&VERSION).add_known([version.as_ref()], major(version))?;
+        out.family(&VERSION).add_some([version.as_ref()], major(version))?;
     }
     let facts = [
         &manager.architecture,
@@ -101,10 +98,10 @@ fn watchdog(watchdog: &Watchdog, out: &mut Exposition<'_>) -> fmt::Result {
     if device.is_empty() {
         return Ok(());
     }
-    out.family(&WATCHDOG_RUNTIME).add_known([device], watchdog.runtime.map(seconds))?;
-    out.family(&WATCHDOG_PING).add_known([device], watchdog.last_ping.map(seconds))?;
+    out.family(&WATCHDOG_RUNTIME).add_some([device], watchdog.runtime.map(seconds))?;
+    out.family(&WATCHDOG_PING).add_some([device], watchdog.last_ping.map(seconds))?;
     let monotonic = watchdog.last_ping_monotonic.map(seconds);
-    out.family(&WATCHDOG_PING_MONOTONIC).add_known([device], monotonic)
+    out.family(&WATCHDOG_PING_MONOTONIC).add_some([device], monotonic)
 }
 
 #[cfg(test)]

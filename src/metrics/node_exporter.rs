@@ -4,11 +4,8 @@
 use std::fmt;
 
 use super::{
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-    services::service,
-    sockets::column,
-    units::Row,
+    family::families, from_zero, owned, row::Row, seconds, services::service, sockets::column,
+    writer::Exposition,
 };
 use crate::{
     inventory::{snapshot::Snapshot, unit::Details},
@@ -70,11 +67,11 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
     let mut samples = out.family(&TASKS_CURRENT);
     for (row, _) in services() {
-        samples.add_known([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
+        samples.add_some([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
     }
     let mut samples = out.family(&TASKS_MAX);
     for (row, service) in services() {
-        samples.add_known([row.name], service.tasks_max)?;
+        samples.add_some([row.name], service.tasks_max)?;
     }
     let mut samples = out.family(&RESTARTS);
     for (row, _) in services() {
@@ -107,7 +104,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     let running = manager.system_state.as_ref().map(|state| *state == SystemState::Running);
     out.single(&RUNNING, running.map(u64::from))?;
     if let Some(version) = &manager.version {
-        out.family(&VERSION).add_known([version.as_ref()], number(version))?;
+        out.family(&VERSION).add_some([version.as_ref()], number(version))?;
     }
     if let Some(virtualization) = manager.virtualization.as_deref() {
         let virtualization = if virtualization.is_empty() { "none" } else { virtualization };

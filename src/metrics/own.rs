@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::family::{Exposition, FamilyOf, families};
+use super::{
+    family::{FamilyOf, families},
+    writer::Exposition,
+};
 use crate::{
     telemetry::{LabelValue, OwnCounters},
     version,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::family::{Exposition, families};
+use super::{family::families, writer::Exposition};
 use crate::process::Process;
 
 families! {

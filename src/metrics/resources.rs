@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
+    family::{FamilyOf, families},
+    row::Row,
     seconds,
-    units::Row,
+    writer::Exposition,
 };
 use crate::cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Pressure, Resources};
 
@@ -67,7 +68,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let mut samples = out.family(&MEMORY_EVENT);
     for (row, resources) in used(rows) {
         for (event, count) in MEMORY_EVENTS.into_iter().zip(resources.memory.events) {
-            samples.add_known((row, [event]), count)?;
+            samples.add_some((row, [event]), count)?;
         }
     }
     let io = |of: fn(Io) -> u64| move |it: &Resources| it.io.map(of);
@@ -85,8 +86,8 @@ fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
             [("cpu", it.cpu_pressure), ("memory", it.memory_pressure), ("io", it.io_pressure)];
         for (resource, pressure) in all {
             let Some(Pressure { some, full }) = pressure else { continue };
-            samples.add_known((row, [resource, "some"]), some.map(seconds))?;
-            samples.add_known((row, [resource, "full"]), full.map(seconds))?;
+            samples.add_some((row, [resource, "some"]), some.map(seconds))?;
+            samples.add_some((row, [resource, "full"]), full.map(seconds))?;
         }
     }
     Ok(())
@@ -104,7 +105,7 @@ fn each(
     value: impl Fn(&Resources) -> Option<u64>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_known(row, value(resources)))
+    used(rows).try_for_each(|(row, resources)| samples.add_some(row, value(resources)))
 }
 
 fn each_time(
@@ -114,5 +115,5 @@ fn each_time(
     usec: impl Fn(&Resources) -> Option<u64>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_known(row, usec(resources).map(seconds)))
+    used(rows).try_for_each(|(row, resources)| samples.add_some(row, usec(resources).map(seconds)))
 }

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
+    family::{FamilyOf, families},
+    row::Row,
     seconds,
-    units::{Row, each},
+    units::each,
+    writer::Exposition,
 };
 use crate::{
     inventory::unit::{Details, IpCounters, Service, Unit},
@@ -53,7 +55,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let mut samples = out.family(&RESTART_PENDING);
     for row in rows {
         let pending = row.unit.is_some_and(waits_for_restart);
-        samples.add_known([row.name], pending.then_some(1_u64))?;
+        samples.add_some([row.name], pending.then_some(1_u64))?;
     }
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
@@ -83,7 +85,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     for row in rows {
         let unit = row.unit.filter(|unit| unit.is_running());
         let ping = unit.and_then(service).and_then(|service| service.watchdog_ping);
-        samples.add_known([row.name], ping.map(seconds))?;
+        samples.add_some([row.name], ping.map(seconds))?;
     }
     let ip =
         |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
@@ -122,7 +124,7 @@ fn counter(
 ) -> fmt::Result {
     let mut samples = out.family(family);
     for row in rows {
-        samples.add_known([row.name], row.unit.and_then(service).and_then(&value))?;
+        samples.add_some([row.name], row.unit.and_then(service).and_then(&value))?;
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
-    units::Row,
+    family::{FamilyOf, families},
+    row::Row,
+    writer::Exposition,
 };
 use crate::inventory::unit::{Details, Socket};
 
@@ -33,7 +34,7 @@ pub(super) fn column<'r>(
     let mut samples = out.family(family);
     for row in rows {
         if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
-            samples.add_known([row.name], value(socket))?;
+            samples.add_some([row.name], value(socket))?;
         }
     }
     Ok(())

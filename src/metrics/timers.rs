@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    Clocks,
-    family::{Exposition, families},
-    seconds,
-    units::Row,
-};
+use super::{Clocks, family::families, row::Row, seconds, writer::Exposition};
 use crate::inventory::unit::{Details, Timer, Usec};
 
 families! {
@@ -29,15 +24,15 @@ pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>)
     };
     let mut samples = out.family(&LAST_TRIGGER);
     for (name, timer) in timers() {
-        samples.add_known([name], timer.last_trigger.map(seconds))?;
+        samples.add_some([name], timer.last_trigger.map(seconds))?;
     }
     let mut samples = out.family(&NEXT_TRIGGER);
     for (name, timer) in timers() {
-        samples.add_known([name], next(timer, clocks).map(seconds))?;
+        samples.add_some([name], next(timer, clocks).map(seconds))?;
     }
     let mut samples = out.family(&STUCK);
     for row in rows {
-        samples.add_known([row.name], row.is_stuck.then_some(1_u64))?;
+        samples.add_some([row.name], row.is_stuck.then_some(1_u64))?;
     }
     Ok(())
 }

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use super::{
-    family::{Exposition, families},
-    units::Row,
-};
+use super::{family::families, row::Row, writer::Exposition};
 use crate::systemd::name::UnitType;
 
 families! {

@@ -40,7 +40,7 @@ impl Source for Host {
     async fn scrape(self: Arc<Self>, format: Format, _: Instant) -> Writing {
         let scrape = self.0.clone();
         Box::new(move |body| {
-            body.expect(metrics::bytes(&scrape));
+            body.expect(metrics::size_hint(&scrape));
             metrics::write(scrape, format, body).unwrap();
             Ok(())
         })
