@@ -15,13 +15,9 @@ use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use crate::{
-    cgroup::{Cgroups, resources::KernelFile},
+    cgroup::Cgroups,
     clock,
-    metrics::{
-        self, Clocks, Scrape, StateSeries,
-        format::Format,
-        group::{Group, Groups},
-    },
+    metrics::{self, Clocks, Scrape, StateSeries, format::Format, group::Groups},
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
@@ -65,7 +61,7 @@ impl Exporter {
         settings: ScrapeSettings,
         mount: &Path,
     ) -> Self {
-        let cgroups = Cgroups::new(mount, files(settings.groups));
+        let cgroups = Cgroups::new(mount, settings.groups.kernel_files());
         if let Some(shortcoming) = cgroups.layout().shortcoming() {
             info!("{shortcoming}");
         }
@@ -182,26 +178,6 @@ impl Source for Exporter {
         }
         Overview { facts, failed_units }
     }
-}
-
-/// The files of control groups that these groups of metrics are taken from.
-fn files(groups: Groups) -> Vec<KernelFile> {
-    let group = |file: &KernelFile| match file {
-        KernelFile::CpuStat => Group::Cpu,
-        KernelFile::PidsCurrent if groups.has(Group::NodeExporter) => Group::NodeExporter,
-        KernelFile::PidsCurrent => Group::Tasks,
-        KernelFile::MemoryCurrent
-        | KernelFile::MemoryPeak
-        | KernelFile::MemorySwapCurrent
-        | KernelFile::MemoryMax
-        | KernelFile::MemoryHigh
-        | KernelFile::MemoryEvents => Group::Memory,
-        KernelFile::IoStat => Group::Io,
-        KernelFile::CpuPressure | KernelFile::MemoryPressure | KernelFile::IoPressure => {
-            Group::Pressure
-        }
-    };
-    KernelFile::ALL.into_iter().filter(|file| groups.has(group(file))).collect()
 }
 
 fn clocks() -> Clocks {

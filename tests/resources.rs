@@ -59,7 +59,7 @@ fn name(unit: &str) -> UnitName {
 /// What the kernel says at this moment of a control group.
 fn kernel(group: &Path) -> Resources {
     let mut resources = Resources::default();
-    for file in KernelFile::ALL {
+    for file in KernelFile::ALL.iter().copied() {
         if let Ok(text) = fs::read_to_string(group.join(file.name())) {
             file.take(&text, &mut resources);
         }
@@ -78,7 +78,7 @@ fn needs_all() -> bool {
 }
 
 fn assert_all_there(unit: &str, group: &Path, resources: &Resources) {
-    for file in KernelFile::ALL {
+    for file in KernelFile::ALL.iter().copied() {
         assert!(group.join(file.name()).is_file(), "{unit}: no {}", file.name());
     }
     let memory = &resources.memory;

@@ -62,10 +62,9 @@ impl Layout {
             files: files.iter().copied().filter(|file| has(*file)).collect(),
             is_unified,
         };
-        // The file of this controller is the same in both versions.
-        let pids = || {
-            hierarchy(mount.join("pids"), false, &|file| matches!(file, KernelFile::PidsCurrent))
-        };
+        // The files of this controller are the same in both versions.
+        let pids =
+            || hierarchy(mount.join("pids"), false, &|file| file.controller() == Some("pids"));
         let all = match self {
             Self::Unified => vec![hierarchy(mount.to_owned(), true, &|_| true)],
             Self::Hybrid => {

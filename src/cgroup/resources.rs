@@ -82,94 +82,93 @@ pub struct Pressure {
     pub full: Option<u64>,
 }
 
-/// A file of a control group that is read.
+/// What the kernel accounts for in a control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the kernel's own")]
-pub enum KernelFile {
-    CpuStat,
-    PidsCurrent,
-    MemoryCurrent,
-    MemoryPeak,
-    MemorySwapCurrent,
-    MemoryMax,
-    MemoryHigh,
-    MemoryEvents,
-    IoStat,
-    CpuPressure,
-    MemoryPressure,
-    IoPressure,
+pub enum Accounting {
+    Cpu,
+    Tasks,
+    Memory,
+    Io,
+    Pressure,
+}
+
+/// Defines the files that are read, by what they account for: name, controller without which the
+/// file is absent, and how its text is taken. What cannot be parsed is left out.
+macro_rules! kernel_files {
+    ($([$accounting:ident] $(
+        $file:ident $name:literal $(needs $controller:literal)? => |$text:ident, $into:ident| $take:expr;
+    )+)+) => {
+        /// A file of a control group that is read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the names are the kernel's own")]
+        pub enum KernelFile {
+            $($($file),+),+
+        }
+
+        impl KernelFile {
+            /// Every file that can be read.
+            pub const ALL: &'static [Self] = &[$($(Self::$file),+),+];
+
+            /// Its name, what it accounts for, and its controller.
+            const fn definition(self) -> (&'static str, Accounting, &'static [&'static str]) {
+                match self {
+                    $($(Self::$file => ($name, Accounting::$accounting, &[$($controller)?])),+),+
+                }
+            }
+
+            /// Takes what the text of the file says.
+            pub fn take(self, text: &str, into: &mut Resources) {
+                match self {
+                    $($(Self::$file => {
+                        let ($text, $into) = (text, into);
+                        $take;
+                    })+)+
+                }
+            }
+        }
+    };
+}
+
+// The kernel accounts for CPU time and pressure in every control group, without a controller.
+kernel_files! {
+    [Cpu]
+    CpuStat "cpu.stat" => |text, into| into.cpu = cpu(text);
+    [Tasks]
+    PidsCurrent "pids.current" needs "pids" => |text, into| into.tasks = number(text);
+    [Memory]
+    MemoryCurrent "memory.current" needs "memory" => |text, into| into.memory.current = number(text);
+    MemoryPeak "memory.peak" needs "memory" => |text, into| into.memory.peak = number(text);
+    MemorySwapCurrent "memory.swap.current" needs "memory" => |text, into| into.memory.swap = number(text);
+    MemoryMax "memory.max" needs "memory" => |text, into| into.memory.max = number(text);
+    MemoryHigh "memory.high" needs "memory" => |text, into| into.memory.high = number(text);
+    MemoryEvents "memory.events" needs "memory" => |text, into| {
+        into.memory.events = MEMORY_EVENTS.map(|event| keyed(text, event));
+    };
+    [Io]
+    IoStat "io.stat" needs "io" => |text, into| into.io = Some(io(text));
+    [Pressure]
+    CpuPressure "cpu.pressure" => |text, into| into.cpu_pressure = Some(pressure(text));
+    MemoryPressure "memory.pressure" => |text, into| into.memory_pressure = Some(pressure(text));
+    IoPressure "io.pressure" => |text, into| into.io_pressure = Some(pressure(text));
 }
 
 // === impl KernelFile ===
 
 impl KernelFile {
-    /// Every file that is ever read.
-    pub const ALL: [Self; 12] = [
-        Self::CpuStat,
-        Self::PidsCurrent,
-        Self::MemoryCurrent,
-        Self::MemoryPeak,
-        Self::MemorySwapCurrent,
-        Self::MemoryMax,
-        Self::MemoryHigh,
-        Self::MemoryEvents,
-        Self::IoStat,
-        Self::CpuPressure,
-        Self::MemoryPressure,
-        Self::IoPressure,
-    ];
-
     /// Its name in the directory of the control group.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CpuStat => "cpu.stat",
-            Self::PidsCurrent => "pids.current",
-            Self::MemoryCurrent => "memory.current",
-            Self::MemoryPeak => "memory.peak",
-            Self::MemorySwapCurrent => "memory.swap.current",
-            Self::MemoryMax => "memory.max",
-            Self::MemoryHigh => "memory.high",
-            Self::MemoryEvents => "memory.events",
-            Self::IoStat => "io.stat",
-            Self::CpuPressure => "cpu.pressure",
-            Self::MemoryPressure => "memory.pressure",
-            Self::IoPressure => "io.pressure",
-        }
+    pub const fn name(self) -> &'static str {
+        self.definition().0
     }
 
-    /// The controller without which it is not there; `None` for a file of every control group. The
-    /// kernel tells of CPU time and pressure without any.
+    /// What it accounts for.
+    pub const fn accounting(self) -> Accounting {
+        self.definition().1
+    }
+
+    /// The controller without which it is absent; `None` for a file of every control group.
     pub(super) fn controller(self) -> Option<&'static str> {
-        match self {
-            Self::CpuStat | Self::CpuPressure | Self::MemoryPressure | Self::IoPressure => None,
-            Self::PidsCurrent => Some("pids"),
-            Self::IoStat => Some("io"),
-            Self::MemoryCurrent
-            | Self::MemoryPeak
-            | Self::MemorySwapCurrent
-            | Self::MemoryMax
-            | Self::MemoryHigh
-            | Self::MemoryEvents => Some("memory"),
-        }
-    }
-
-    /// Takes in what the file says. What cannot be understood is left out.
-    pub fn take(self, text: &str, into: &mut Resources) {
-        let memory = &mut into.memory;
-        match self {
-            Self::CpuStat => into.cpu = cpu(text),
-            Self::PidsCurrent => into.tasks = number(text),
-            Self::MemoryCurrent => memory.current = number(text),
-            Self::MemoryPeak => memory.peak = number(text),
-            Self::MemorySwapCurrent => memory.swap = number(text),
-            Self::MemoryMax => memory.max = number(text),
-            Self::MemoryHigh => memory.high = number(text),
-            Self::MemoryEvents => memory.events = MEMORY_EVENTS.map(|event| keyed(text, event)),
-            Self::IoStat => into.io = Some(io(text)),
-            Self::CpuPressure => into.cpu_pressure = Some(pressure(text)),
-            Self::MemoryPressure => into.memory_pressure = Some(pressure(text)),
-            Self::IoPressure => into.io_pressure = Some(pressure(text)),
-        }
+        self.definition().2.first().copied()
     }
 }
 
@@ -301,7 +300,7 @@ mod tests {
 
         #[test]
         fn any_text_is_taken_without_harm(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
-            for file in KernelFile::ALL {
+            for file in KernelFile::ALL.iter().copied() {
                 read(file, &text);
             }
         }

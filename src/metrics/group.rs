@@ -1,11 +1,16 @@
-//! The groups of families that can be switched on and off.
+//! Groups of families that are switched on and off together, and what each group reads.
 
 use std::fmt;
 
-use crate::inventory::needs::Needs;
+use crate::{
+    cgroup::resources::{Accounting, KernelFile},
+    inventory::needs::Needs,
+};
 
 macro_rules! groups {
-    ($($variant:ident $name:literal $is_default:literal $help:literal;)+) => {
+    ($(
+        $variant:ident $name:literal $is_default:literal $(reads $accounting:ident)? $help:literal;
+    )+) => {
         /// Families that are served together or not at all.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "each is documented by its help")]
@@ -17,10 +22,12 @@ macro_rules! groups {
             /// Every group, in the order in which they are shown.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The name, whether it is on by default, and what it is for.
-            const fn definition(self) -> (&'static str, bool, &'static str) {
+            /// The name, whether it is on by default, the help, and which kernel files it reads.
+            const fn definition(self) -> (&'static str, bool, &'static str, &'static [Accounting]) {
                 match self {
-                    $(Self::$variant => ($name, $is_default, $help)),+
+                    $(Self::$variant => (
+                        $name, $is_default, $help, &[$(Accounting::$accounting)?],
+                    )),+
                 }
             }
         }
@@ -29,48 +36,48 @@ macro_rules! groups {
 
 groups! {
     UnitState "unit-state" true
-        "Serve the state of each unit.";
+        "State of each unit.";
     UnitSubState "unit-sub-state" false
-        "Serve the state of each unit in the words of its type.";
+        "State of each unit as its type names it, such as running or mounted.";
     UnitInfo "unit-info" true
-        "Serve the type of each service and the file system of each mount.";
+        "Type of each service and file system of each mount.";
     UnitTimes "unit-times" true
-        "Serve when each unit last changed its state, and when the run of a service began.";
+        "Last state changes of each unit, and the start of each service.";
     UnitEvents "unit-events" true
-        "Serve what has happened to each unit: transitions, starts, failures, automatic restarts.";
+        "Transitions, starts, failures and automatic restarts of each unit.";
     UnitProblems "unit-problems" true
-        "Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen.";
+        "Units that did not load, are wanted but inactive, changed on disk, or are frozen.";
     UnitFileState "unit-file-state" false
-        "Serve the state of each unit file: enabled, disabled, static, masked and so on.";
+        "State of each unit file, such as enabled, static or masked.";
     ServiceExits "service-exits" true
-        "Serve how each service last ended: its result, its exit status and when.";
-    Tasks "tasks" true
-        "Serve how many tasks there are in the control groups of units, and may be.";
-    Cpu "cpu" true
-        "Serve the CPU time that units have used.";
-    Memory "memory" true
-        "Serve the memory that units use.";
-    Io "io" true
-        "Serve what units have read and written.";
-    Pressure "pressure" false
-        "Serve how long units have waited for CPU, memory and I/O.";
+        "Last result, exit status and exit time of each service.";
+    Tasks "tasks" true reads Tasks
+        "Tasks in the control group of each unit, and the limit of each service.";
+    Cpu "cpu" true reads Cpu
+        "CPU time of each unit.";
+    Memory "memory" true reads Memory
+        "Memory use, limits and memory events of each unit.";
+    Io "io" true reads Io
+        "Bytes and operations of each unit on block devices.";
+    Pressure "pressure" false reads Pressure
+        "Time that each unit waited for CPU, memory and I/O.";
     Ip "ip" true
-        "Serve the IP traffic of services with IPAccounting=yes.";
+        "IP traffic of services with IPAccounting=yes.";
     Sockets "sockets" true
-        "Serve the connections of each socket.";
+        "Connections of each socket.";
     Timers "timers" true
-        "Serve when each timer last elapsed and when it does next, or that it will not.";
+        "Last and next elapse of each timer, and timers that will not elapse again.";
     Jobs "jobs" true
-        "Serve the job queue, and what became of jobs.";
+        "Job queue, and results and durations of jobs.";
     Boot "boot" true
-        "Serve when the stages of the boot were, and how long they took.";
+        "Times of the boot stages and durations of the boot phases.";
     Watchdog "watchdog" true
-        "Serve the hardware watchdog that the manager feeds, and when services fed theirs.";
-    NodeExporter "node-exporter" false
-        "Serve what node_exporter's systemd collector does, under its names: the same as --compat=node_exporter.";
+        "Hardware watchdog of the manager, and last watchdog pings of services.";
+    NodeExporter "node-exporter" false reads Tasks
+        "Metrics of node_exporter's systemd collector under its names, as with --compat=node_exporter.";
 }
 
-/// A set of groups: those that are on.
+/// A set of groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Groups(u32);
 
@@ -82,12 +89,12 @@ impl Group {
         self.definition().0
     }
 
-    /// Whether it is on unless it is switched off.
+    /// Whether it is on by default.
     pub const fn is_default(self) -> bool {
         self.definition().1
     }
 
-    /// What it is for: one sentence.
+    /// What it serves, for `--help`.
     pub const fn help(self) -> &'static str {
         self.definition().2
     }
@@ -101,7 +108,7 @@ impl Group {
 // === impl Groups ===
 
 impl Groups {
-    /// No group: what is served without a switch still is.
+    /// No group. Families without a group are still served.
     pub const NONE: Self = Self(0);
 
     /// Every group.
@@ -120,7 +127,7 @@ impl Groups {
         Self(self.0 | Self::bit(group))
     }
 
-    /// These groups but for this one.
+    /// These groups without this one.
     #[must_use]
     pub const fn without(self, group: Group) -> Self {
         Self(self.0 & !Self::bit(group))
@@ -142,13 +149,21 @@ impl Groups {
         }
     }
 
+    /// The kernel files that have to be read for them.
+    pub fn kernel_files(self) -> Vec<KernelFile> {
+        let on = || Group::ALL.iter().filter(|group| self.has(**group));
+        let is_read =
+            |file: &KernelFile| on().any(|group| group.definition().3.contains(&file.accounting()));
+        KernelFile::ALL.iter().copied().filter(is_read).collect()
+    }
+
     const fn bit(group: Group) -> u32 {
         1 << group as u32
     }
 }
 
 impl Default for Groups {
-    /// The groups that are on unless they are switched off.
+    /// The groups that are on by default.
     fn default() -> Self {
         Group::ALL.iter().copied().filter(|group| group.is_default()).collect()
     }
@@ -172,8 +187,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_group_is_switched_by_itself() {
-        assert!(Group::ALL.len() <= 32, "a set has 32 places");
+    fn a_group_is_switched_without_the_others() {
+        assert!(Group::ALL.len() <= 32, "a set has 32 bits");
         for group in Group::ALL {
             let only = Groups::NONE.with(*group);
             let others = Groups::all().without(*group);
@@ -186,10 +201,24 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_most_and_what_is_told_twice_is_off_unless_asked_for() {
+    fn costly_groups_and_those_that_repeat_others_are_off_by_default() {
         let off = Group::ALL.iter().filter(|group| !group.is_default());
         let expected =
             [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure, &Group::NodeExporter];
         assert_eq!(off.collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn a_kernel_file_is_read_if_a_group_that_is_on_needs_it() {
+        let only = |group| Groups::NONE.with(group).kernel_files();
+        assert_eq!(only(Group::UnitState), []);
+        assert_eq!(only(Group::Cpu), [KernelFile::CpuStat]);
+        for group in [Group::Tasks, Group::NodeExporter] {
+            assert_eq!(only(group), [KernelFile::PidsCurrent]);
+        }
+        let pressure =
+            [KernelFile::CpuPressure, KernelFile::MemoryPressure, KernelFile::IoPressure];
+        assert_eq!(only(Group::Pressure), pressure);
+        assert_eq!(Groups::all().kernel_files(), KernelFile::ALL);
     }
 }
