@@ -1,7 +1,7 @@
-//! What the kernel's files say of one control group, and how each of them is read.
+//! The kernel files of a control group and how each is parsed.
 
-/// What the kernel says of a unit's control group. `None` is what it does not say: the file is not
-/// there, the controller is not on, or there is no limit.
+/// The resource use of a unit. `None` if the file does not exist, the controller is off, or there is
+/// no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// `cpu.stat`.
@@ -27,11 +27,11 @@ pub struct Cpu {
     pub user: u64,
     /// `system_usec`.
     pub system: u64,
-    /// What a quota did; `None` while no quota has been enforced.
+    /// Throttling by a quota; `None` until a quota was enforced.
     pub throttling: Option<Throttling>,
 }
 
-/// What a CPU quota (`CPUQuota=`) did.
+/// Throttling by a CPU quota (`CPUQuota=`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttling {
     /// `nr_throttled`: periods in which the quota was used up.
@@ -73,12 +73,12 @@ pub struct Io {
     pub writes: u64,
 }
 
-/// `*.pressure`: for how long tasks have waited, in microseconds.
+/// `*.pressure`: how long tasks waited, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// Some tasks, while others may have worked.
+    /// At least one task waited.
     pub some: Option<u64>,
-    /// All tasks at the same time; `None` for the CPU before Linux 5.13.
+    /// All tasks waited at the same time; `None` for the CPU before Linux 5.13.
     pub full: Option<u64>,
 }
 
@@ -172,19 +172,18 @@ impl KernelFile {
     }
 }
 
-/// A file of one number; `max` is none.
+/// A file with one number; `max` is no limit.
 fn number(text: &str) -> Option<u64> {
     text.trim_end().parse().ok()
 }
 
-/// The number of one key in a file with a key and a number on each line.
+/// The number of a key, in a file with a key and a number on each line.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
 
 fn cpu(text: &str) -> Option<Cpu> {
-    // Without a quota the kernel counts no periods, and without the controller it does not even
-    // say so.
+    // `nr_periods` is 0 until a quota was enforced, and absent without the controller.
     let enforced = keyed(text, "nr_periods").is_some_and(|periods| periods > 0);
     let throttling = || {
         let periods = keyed(text, "nr_throttled")?;
@@ -235,8 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_told_with_and_without_a_quota() {
-        // As Linux 6.18 has it without the controller.
+    fn cpu_time_is_read_with_and_without_a_quota() {
+        // From Linux 6.18 without the controller.
         let core = "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnice_usec 0\n\
                     core_sched.force_idle_usec 0\n";
         let time = Cpu { user: 20, system: 10, throttling: None };
@@ -252,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_and_no_number_are_absent() {
+    fn max_and_anything_but_a_number_are_absent() {
         for bad in ["", "max\n", "-1\n", "1 2\n", "18446744073709551616\n"] {
             for file in [KernelFile::MemoryMax, KernelFile::MemoryHigh, KernelFile::PidsCurrent] {
                 assert_eq!(read(file, bad), Resources::default(), "{bad:?}");
@@ -265,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_events_of_an_older_kernel_are_told_as_far_as_it_counts_them() {
+    fn memory_events_that_the_kernel_does_not_count_are_absent() {
         let text = "low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\n";
         let events = [Some(1), Some(2), Some(3), Some(4), Some(5), None];
         assert_eq!(read(KernelFile::MemoryEvents, text).memory.events, events);
@@ -281,11 +280,11 @@ mod tests {
         let io =
             Io { read_bytes: 91_889_664, written_bytes: 613_781_504, reads: 9_142, writes: 1_605 };
         assert_eq!(read(KernelFile::IoStat, text).io, Some(io));
-        assert_eq!(read(KernelFile::IoStat, "").io, Some(Io::default()), "nothing read or written");
+        assert_eq!(read(KernelFile::IoStat, "").io, Some(Io::default()), "no I/O yet");
     }
 
     #[test]
-    fn pressure_may_be_of_some_alone() {
+    fn pressure_may_lack_the_full_line() {
         let some = "some avg10=0.00 avg60=0.12 avg300=0.00 total=123456\n";
         let old = Pressure { some: Some(123_456), full: None };
         assert_eq!(read(KernelFile::CpuPressure, some).cpu_pressure, Some(old));
@@ -299,7 +298,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_text_is_taken_without_harm(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
+        fn any_text_can_be_parsed(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
             for file in KernelFile::ALL.iter().copied() {
                 read(file, &text);
             }

@@ -1,4 +1,4 @@
-//! What has happened on the whole host.
+//! Counters of the whole host.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -27,25 +27,25 @@ pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Re
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
     });
     let mut samples = out.family(&TRANSITIONS);
-    for ((unit_type, state), count) in from_zero(usual, by_word(&totals.transitions)) {
+    for ((unit_type, state), count) in from_zero(usual, by_key(&totals.transitions)) {
         samples.add([unit_type.as_str(), state], count)?;
     }
-    // What other types of units fail of is seldom, and not worth so many zeros.
+    // Units of other types seldom fail: zeros for each of their results would be mostly noise.
     let usual = RunResult::ALL.iter().filter(|result| result.is_failure());
     let usual = usual.map(|result| (UnitType::Service, result.as_str()));
     let mut samples = out.family(&FAILURES);
-    for ((unit_type, result), count) in from_zero(usual, by_word(&totals.failures)) {
+    for ((unit_type, result), count) in from_zero(usual, by_key(&totals.failures)) {
         samples.add([unit_type.as_str(), result], count)?;
     }
     out.single(&RESTARTS, Some(totals.restarts))?;
     out.single(&RELOADS, Some(totals.reloads))
 }
 
-/// The counts of a table of the host, by type of unit and word.
-fn by_word<W: AsRef<str>>(
-    counts: &BTreeMap<UnitType, Counts<W>>,
+/// The counts of a host-wide table, by unit type and key.
+fn by_key<K: AsRef<str>>(
+    counts: &BTreeMap<UnitType, Counts<K>>,
 ) -> impl Iterator<Item = ((UnitType, &str), u64)> {
     counts.iter().flat_map(|(unit_type, counts)| {
-        counts.iter().map(|(word, count)| ((*unit_type, word.as_ref()), count))
+        counts.iter().map(|(key, count)| ((*unit_type, key.as_ref()), count))
     })
 }

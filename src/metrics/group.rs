@@ -133,7 +133,7 @@ impl Groups {
         Self(self.0 & !Self::bit(group))
     }
 
-    /// What has to be read for them.
+    /// The D-Bus properties that have to be read for them.
     pub const fn wants(self) -> Needs {
         Needs {
             problems: self.has(Group::UnitProblems),
@@ -143,7 +143,7 @@ impl Groups {
             ip: self.has(Group::Ip),
             sockets: self.has(Group::Sockets) || self.has(Group::NodeExporter),
             watchdog: self.has(Group::Watchdog),
-            // A matter of the filters.
+            // The filters decide these.
             slices: false,
             scope_slices: false,
         }

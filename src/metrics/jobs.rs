@@ -1,4 +1,4 @@
-//! The job queue, and what became of jobs.
+//! The job queue, and the results and durations of jobs.
 
 use std::fmt;
 
@@ -20,8 +20,8 @@ families! {
         "Time that jobs spent in the manager's queue, waiting and running; from its signals JobNew and JobRemoved, without jobs that were queued while nobody was listening, absent for a type of which none was seen.";
 }
 
-/// The types and results that have a series before anything is counted: a counter that begins
-/// with its first event does not show that it rose.
+/// The types and results that always have a series: a counter that begins with its first event
+/// shows no increase.
 const USUAL_TYPES: [JobType; 4] =
     [JobType::Start, JobType::Stop, JobType::Reload, JobType::Restart];
 const USUAL_RESULTS: [JobResult; 5] = [

@@ -1,4 +1,4 @@
-//! What the manager says of itself, and the counts over everything in its memory.
+//! The manager itself, and counts of all units in its memory.
 
 use std::fmt;
 
@@ -36,13 +36,13 @@ families! {
         "Time since boot at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestampMonotonic, absent without a device or before the first time.";
 }
 
-/// The load states that always have a series; `merged` and `stub` pass in no time.
+/// The load states that always have a series; units are `merged` or `stub` only for a moment.
 const NOT_LOADED_ALWAYS: [LoadState; 4] =
     [LoadState::NotFound, LoadState::Error, LoadState::BadSetting, LoadState::Masked];
 
 pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
     let manager = &snapshot.manager;
-    about(manager, out)?;
+    identity(manager, out)?;
     if let Some(current) = &manager.system_state {
         let mut samples = out.family(&SYSTEM_STATE);
         for state in SystemState::ALL {
@@ -69,7 +69,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     watchdog(&manager.watchdog, out)
 }
 
-fn about(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
+fn identity(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
     if let Some(version) = &manager.version {
         out.family(&VERSION).add_some([version.as_ref()], major(version))?;
     }
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_what_every_distribution_begins_with() {
+    fn the_major_version_is_the_leading_number_in_every_distribution() {
         for (version, number) in [
             ("252.39-1~deb12u1", Some(252)),
             ("262~devel", Some(262)),

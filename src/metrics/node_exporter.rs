@@ -1,5 +1,5 @@
-//! What the systemd collector of node_exporter 1.11 serves, under its names: rules and dashboards
-//! that were written for it find what they ask for.
+//! The metrics of the systemd collector of node_exporter 1.11 under its names, so that rules and
+//! dashboards written for it keep working.
 
 use std::fmt;
 
@@ -42,7 +42,7 @@ families! {
         "As node_exporter has it: always 1, with the manager's Virtualization, or none.";
 }
 
-/// What each unit has.
+/// Encodes the per-unit families.
 pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let loaded = |row: &&Row<'_>| row.unit.is_some_and(|it| it.load_state == LoadState::Loaded);
     let rows = || rows.iter().filter(loaded);
@@ -89,11 +89,11 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     Ok(())
 }
 
-/// What the manager has.
+/// Encodes the families of the manager.
 pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&UNITS);
     let visible = owned(&snapshot.by_state).map(|((_, state), count)| (state, count));
-    // Those that are not at rest are among the others.
+    // Units that are not loaded and not inactive are in `by_state` already.
     let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
     let others = others.filter(|(state, _)| *state == ActiveState::Inactive);
     let usual = ActiveState::USUAL.iter().cloned();
@@ -113,7 +113,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     Ok(())
 }
 
-/// The first number in a version such as `252.39-1~deb12u1`, here 252.39.
+/// The first number in a version: 252.39 in `252.39-1~deb12u1`.
 fn number(version: &str) -> Option<f64> {
     let is_digit = |c: char| c.is_ascii_digit();
     let version = version.get(version.find(is_digit)?..)?;
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_its_first_number_with_what_follows_a_point() {
+    fn a_version_is_its_first_number_with_its_fraction() {
         for (version, wanted) in [
             ("252.39-1~deb12u1", Some(252.39)),
             ("262-1", Some(262.0)),

@@ -1,4 +1,4 @@
-//! What the exporter says of itself.
+//! The exporter's own metrics.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -56,8 +56,8 @@ fn counter(
     out: &mut Exposition<'_>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    for (word, count) in counts {
-        samples.add([word.as_ref()], *count)?;
+    for (value, count) in counts {
+        samples.add([value.as_ref()], *count)?;
     }
     Ok(())
 }

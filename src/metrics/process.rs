@@ -1,4 +1,4 @@
-//! What the exporter's process uses, under the names that all Prometheus clients have for it.
+//! Resource use of the exporter's process, under the names that all Prometheus clients use.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What units use of the machine, by the kernel's account of their control groups.
+//! Resource use of units, from the kernel files of their control groups.
 
 use std::fmt;
 
@@ -93,7 +93,7 @@ fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     Ok(())
 }
 
-/// The rows of units that have a control group.
+/// The rows that have a control group.
 fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'r Resources)> {
     rows.iter().filter_map(|row| Some((row, row.resources.as_deref()?)))
 }

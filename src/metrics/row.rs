@@ -81,7 +81,9 @@ pub(super) fn rows<'a>(
         has_series.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.counters) })
     });
     let gone = snapshot.gone.iter().map(|(name, counters)| Row::new(name, counters));
-    let mut rows: Vec<_> = rollups.chain(visible).chain(others).chain(gone).collect();
+    let most = snapshot.rollups.len() + snapshot.units.len() + snapshot.gone.len();
+    let mut rows = Vec::with_capacity(most);
+    rows.extend(rollups.chain(visible).chain(others).chain(gone));
     if !snapshot.wanted_inactive.is_empty() {
         let reasons = snapshot.wanted_inactive.iter();
         let reasons: HashMap<_, _> = reasons.map(|(name, why)| (name.as_str(), *why)).collect();

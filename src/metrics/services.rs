@@ -1,4 +1,4 @@
-//! What only services have.
+//! Families that only services have.
 
 use std::fmt;
 
@@ -106,7 +106,7 @@ fn waits_for_restart(unit: &Unit) -> bool {
     service(unit).is_some() && matches!(&*unit.sub_state, "auto-restart" | "auto-restart-queued")
 }
 
-/// When the current run began. A reload does not end a run, so it does not hide its start.
+/// When the current run began, in seconds. A reload does not end a run.
 fn started(unit: &Unit) -> Option<f64> {
     match unit.active_state {
         ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {

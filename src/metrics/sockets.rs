@@ -1,4 +1,4 @@
-//! What only sockets have.
+//! Families that only sockets have.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What only timers have.
+//! Families that only timers have.
 
 use std::fmt;
 
@@ -41,8 +41,8 @@ pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>)
 fn next(timer: &Timer, clocks: Clocks) -> Option<Usec> {
     let monotonic = timer.next_monotonic.and_then(|at| {
         let boot = clocks.realtime.checked_sub(clocks.monotonic)?;
-        // The clocks drift against each other and are read one after the other: to the
-        // microsecond, the same moment would be another at every scrape.
+        // The clocks drift apart and are read one after the other: without rounding to a
+        // millisecond, the same moment would differ from scrape to scrape.
         Some(boot.checked_add(at)?.checked_add(500)? / 1_000 * 1_000)
     });
     [timer.next_realtime, monotonic].into_iter().flatten().min()
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_clock_wins() {
+    fn the_next_elapse_is_the_earlier_of_both_clocks() {
         let (early, late) = (970_000_000, 1_070_000_000);
         assert_eq!(next(&timer(Some(early), Some(50_000_000)), CLOCKS), Some(early));
         assert_eq!(next(&timer(Some(late), Some(50_000_000)), CLOCKS), Some(1_010_000_000));
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monotonic_clock_does_not_wobble_between_scrapes() {
+    fn a_monotonic_elapse_is_the_same_at_every_scrape() {
         let timer = timer(None, Some(50_000_000));
         for jitter in [0, 7, 250, 499] {
             let clocks = Clocks { realtime: CLOCKS.realtime + jitter, ..CLOCKS };
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_clocks_give_no_time_rather_than_a_wrong_one() {
+    fn impossible_clocks_give_no_time() {
         let clocks = Clocks { realtime: 1, monotonic: 2 };
         assert_eq!(next(&timer(None, Some(50)), clocks), None);
         assert_eq!(next(&timer(None, Some(Usec::MAX)), CLOCKS), None);

@@ -1,4 +1,4 @@
-//! What has happened to each unit.
+//! Counters of each unit.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     }
     let mut samples = out.family(&STARTS);
     for row in rows {
-        // Of a unit that is there from its first start on, so that this one shows as an increase.
+        // A visible unit has a 0 before its first start, so that this one shows as an increase.
         let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device.as_str();
         if startable || row.counters.starts > 0 {
             samples.add(row, row.counters.starts)?;

@@ -1,13 +1,13 @@
-//! How long a scrape takes, beside what the same bytes take from a handler that has them ready.
+//! The time of a scrape, compared with a handler that serves the same bytes from memory.
 //!
-//! The families of states of a host with many units, over one connection each, in turn: what is
-//! asked of systemd and of the kernel for a scrape is not in it.
+//! Both serve the families of a host with many units, without those from kernel files, over one
+//! connection each, in turn. Calls to systemd and reads of kernel files are not included.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a benchmark may stop at the first surprise, and its figures are for people"
+    reason = "a benchmark may panic, and prints its figures"
 )]
 
 mod host;
@@ -30,7 +30,7 @@ use unitwatch::{
     web::{Bound, Limits, LocalAddress, Overview, Source, WebSettings, Writing},
 };
 
-/// How often each is asked.
+/// How many requests each handler gets.
 const SCRAPES: usize = 200;
 
 /// A host that does not change.
@@ -55,7 +55,7 @@ impl Source for Host {
     }
 }
 
-/// Serves these bytes to whoever asks, and says where.
+/// Serves these bytes, and returns the address.
 async fn serve_ready(body: Bytes) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -72,7 +72,7 @@ async fn serve_ready(body: Bytes) -> String {
     address
 }
 
-/// Serves a host as the exporter does, and says where.
+/// Serves a host as the exporter does, and returns the address.
 async fn serve_host(host: Host) -> String {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
@@ -83,7 +83,7 @@ async fn serve_host(host: Host) -> String {
     address.to_string()
 }
 
-/// One who asks again and again over the same connection.
+/// A client that repeats its request over one connection.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -93,8 +93,8 @@ impl Client {
         Self(BufReader::with_capacity(1 << 16, stream))
     }
 
-    /// The answer's body, and how long it took to come.
-    fn ask(&mut self) -> (Vec<u8>, Duration) {
+    /// The body of the answer and the time until it arrived.
+    fn get(&mut self) -> (Vec<u8>, Duration) {
         let began = Instant::now();
         self.0.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
         let mut length = 0;
@@ -137,18 +137,18 @@ fn main() {
         let host = runtime.block_on(serve_host(Host(scrape)));
         let ready = runtime.block_on(serve_ready(body.clone()));
         let (mut host, mut ready) = (Client::new(&host), Client::new(&ready));
-        let (mut worded, mut copied) = (Vec::new(), Vec::new());
+        let (mut encoded, mut copied) = (Vec::new(), Vec::new());
         for _ in 0..SCRAPES {
-            for (client, times) in [(&mut host, &mut worded), (&mut ready, &mut copied)] {
-                let (answer, took) = client.ask();
-                assert!(answer == body, "another answer");
+            for (client, times) in [(&mut host, &mut encoded), (&mut ready, &mut copied)] {
+                let (answer, took) = client.get();
+                assert!(answer == body, "a different answer");
                 times.push(took);
             }
         }
-        let (worded, copied) = (median(worded), median(copied));
-        let ratio = worded / copied;
+        let (encoded, copied) = (median(encoded), median(copied));
+        let ratio = encoded / copied;
         println!(
-            "{units:>7} {series:>9} {kilobytes:>9} {worded:>12.2} {copied:>10.2} {ratio:>6.1}"
+            "{units:>7} {series:>9} {kilobytes:>9} {encoded:>12.2} {copied:>10.2} {ratio:>6.1}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What `series` counts of a scrape is what is in it.
+//! `series` counts what a scrape contains.
 
 use std::{num::NonZeroUsize, sync::Arc};
 
@@ -39,7 +39,7 @@ const EVERYTHING: scrape::ScrapeSettings = scrape::ScrapeSettings {
 };
 
 #[test]
-fn every_sample_of_the_page_is_counted() {
+fn every_sample_of_a_page_is_counted() {
     let units = units("all");
     for groups in Group::ALL.iter().map(|group| Groups::all().without(*group)) {
         for (own_metrics, max_series, states) in [
@@ -67,31 +67,31 @@ fn every_sample_of_the_page_is_counted() {
 }
 
 #[test]
-fn the_table_tells_what_it_saves_to_sum_up() {
-    // As `series` reads it: each unit by itself.
+fn the_table_shows_what_a_rollup_saves() {
+    // As `series` reads it: each unit with series of its own.
     let (mut scrape, units) = (full(), units("all"));
     let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
-    let sum = snapshot.rollups.pop().unwrap();
-    snapshot.units.extend(sum.members);
-    let of = |scrape: Scrape, words: &[&str]| {
-        let rollups = Rollups::read(words.iter().copied()).unwrap();
+    let rollup = snapshot.rollups.pop().unwrap();
+    snapshot.units.extend(rollup.members);
+    let of = |scrape: Scrape, rules: &[&str]| {
+        let rollups = Rollups::read(rules.iter().copied()).unwrap();
         let served = scrape::ScrapeSettings { groups: Groups::all(), ..EVERYTHING };
         compare(scrape, Choice { units: &units, rollups, served }).unwrap()
     };
-    let (each, summed) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
-    let saved = |group| each.series[&group] - summed.series[&group];
-    // Five states of each of three, and now five of all, and five of one that nobody is left of.
+    let (each, rolled_up) = (of(scrape.clone(), &[]).given, of(scrape, &["instances"]).given);
+    let saved = |group| each.series[&group] - rolled_up.series[&group];
+    // Five states of each of three units before; five of their roll-up and five of one without members now.
     assert_eq!(saved(Some(Group::UnitState)), 15 - 5 - 5);
     assert_eq!(saved(Some(Group::Tasks)), 1);
-    // Starts and restarts of three.
+    // Starts and restarts of the three.
     assert_eq!(saved(Some(Group::UnitEvents)), 4);
-    // How the one ended that is gone.
+    // Exit status and time of the gone unit.
     assert_eq!(saved(Some(Group::ServiceExits)), 2);
-    assert_eq!(each.units, summed.units);
+    assert_eq!(each.units, rolled_up.units);
 }
 
 #[test]
-fn the_table_tells_what_each_flag_saves() {
+fn the_table_shows_what_each_flag_saves() {
     let groups = Groups::all().without(Group::UnitTimes).without(Group::Watchdog);
     let served = scrape::ScrapeSettings { groups, ..EVERYTHING };
     let choice = Choice { units: &units("service"), rollups: Rollups::default(), served };
@@ -99,6 +99,6 @@ fn the_table_tells_what_each_flag_saves() {
     let text = table.to_string();
     let (text, bytes) = text.trim_end().rsplit_once('\n').unwrap();
     assert_eq!(text, include_str!("series.txt").trim_end());
-    // Of these some are the version's.
+    // The version is in the page, so the number differs between builds.
     assert!(bytes.starts_with("bytes  "), "{bytes}");
 }
