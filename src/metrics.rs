@@ -92,13 +92,13 @@ pub struct Clocks {
 
 families! {
     UP: Gauge "systemd_up" []
-        "1 while the exporter is connected to systemd and in step with it, 0 otherwise; what is out of step is withheld.";
+        "1 if connected to systemd and in sync, else 0. Unit metrics are withheld while 0.";
     EXPORTED: Gauge "systemd_exporter_units" []
-        "Units that pass the unit filters and are loaded or not inactive: 0 means that the filters match nothing.";
+        "Units that pass the unit filters and are loaded or not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
-        "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those without a state, then the last by name.";
+        "Series dropped by --max-series, by family; 0 if none. Units are dropped whole: first those without a state, then the last by name.";
     REFUSED: Gauge "systemd_exporter_listing_refused" ["type"]
-        "Always 1, for each unit type that systemd refuses to list, and for job and unit-file: what was neither listed before nor signalled since is missing. From the errors of ListUnits, ListUnitsByPatterns, ListJobs and ListUnitFiles, absent for what systemd lists.";
+        "Always 1, for each unit type, and for job and unit-file, that systemd refuses to list (errors of ListUnits, ListUnitsByPatterns, ListJobs, ListUnitFiles). What was never listed or signalled is missing. Absent otherwise.";
 }
 
 /// Every family that can be served, in the order of the page.

@@ -11,11 +11,11 @@ use crate::inventory::{
 families! {
     [Boot]
     TIME: Gauge "systemd_boot_time_seconds" ["stage"]
-        "Unix time of a boot stage; from the manager's property of that stage, such as FinishTimestamp, absent for a stage that did not happen.";
+        "Unix time of a boot stage in seconds (FinishTimestamp and so on). Absent for a stage that did not happen.";
     MONOTONIC: Gauge "systemd_boot_monotonic_seconds" ["stage"]
-        "Time of a boot stage since the kernel started, for Firmware and Loader before it; from the manager's property of that stage, such as FinishTimestampMonotonic, absent for a stage that did not happen.";
+        "Seconds from kernel start to a boot stage; for Firmware and Loader, seconds before kernel start (FinishTimestampMonotonic and so on). Absent for a stage that did not happen.";
     DURATION: Gauge "systemd_boot_duration_seconds" ["phase"]
-        "Time that a phase of the boot took, as systemd-analyze tells it; absent until the boot has finished and for a phase that did not happen.";
+        "Duration of a boot phase in seconds, as in systemd-analyze. Absent until the boot has finished and for a phase that did not happen.";
 }
 
 type Stages = BTreeMap<&'static str, Stamp>;

@@ -13,13 +13,13 @@ use crate::{
 
 families! {
     TRANSITIONS: Counter "systemd_transitions_total" ["type", "state"]
-        "Times that units entered a state, also units that the unit filters hide and units that are gone; from ActiveState.";
+        "Times that units entered a state, by unit type (ActiveState). Includes units that are hidden by filters or gone.";
     FAILURES: Counter "systemd_failures_total" ["type", "result"]
-        "Runs of units that failed, also of units that the unit filters hide and of units that are gone; from Result, with unknown for a run that failed while the exporter was not listening and of which systemd kept no Result.";
+        "Failed runs of units, by unit type (Result); unknown if the exporter was not listening and systemd kept no Result. Includes units that are hidden by filters or gone.";
     RESTARTS: Counter "systemd_restarts_total" []
-        "Automatic restarts of all services, also of services that the unit filters hide and of services that are gone; from NRestarts, counted from when the exporter first listened.";
+        "Automatic restarts of all services since the exporter first listened (NRestarts). Includes services that are hidden by filters or gone.";
     RELOADS: Counter "systemd_reloads_total" []
-        "Times that systemd reloaded its configuration, as at systemctl daemon-reload; from its signal Reloading.";
+        "Reloads of systemd's configuration, such as by systemctl daemon-reload (signal Reloading).";
 }
 
 pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Result {

@@ -14,26 +14,26 @@ use crate::{
 families! {
     [Always]
     VERSION: Gauge "systemd_version" ["version"]
-        "Major version of systemd, the full one in the label; from the manager's Version.";
+        "Major version of systemd, with the full version in the label (Version).";
     INFO: Info "systemd_info" ["architecture", "virtualization", "confidential_virtualization", "tainted"]
-        "The machine as the manager sees it; from its properties Architecture, Virtualization, ConfidentialVirtualization and Tainted, a label empty where the property is.";
+        "Always 1, with facts about the machine (Architecture, Virtualization, ConfidentialVirtualization, Tainted). A label is empty if its property is.";
     SYSTEM_STATE: Gauge "systemd_system_state" ["state"]
-        "1 for the manager's overall state, 0 for the others; from its SystemState, absent when it did not answer in time.";
+        "1 for the manager's state, 0 for other states (SystemState). Absent if the manager did not answer in time.";
     UNITS: Gauge "systemd_units" ["type", "state"]
-        "Units that are loaded or not inactive, by type and active state, also those that the unit filters hide; from ActiveState.";
+        "Units that are loaded or not inactive, by type and state (ActiveState). Includes units that are hidden by filters.";
     NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
-        "Units in memory that are not loaded, by LoadState, also those that the unit filters hide. One that is not inactive is in systemd_units too.";
+        "Units in memory that are not loaded (LoadState). Includes units that are hidden by filters. Those that are not inactive are in systemd_units too.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
-        "Units in the failed state; from the manager's NFailedUnits.";
+        "Units in the failed state (NFailedUnits).";
     [Watchdog]
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
-        "1 if the manager feeds a hardware watchdog, 0 if not; from its WatchdogDevice, absent before systemd 252.";
+        "1 if the manager pings a hardware watchdog, else 0 (WatchdogDevice). Absent before systemd 252.";
     WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]
-        "Time after which the hardware watchdog resets the machine unless it is fed; from the manager's RuntimeWatchdogUSec, absent without a device or a limit.";
+        "Time without a ping in seconds after which the hardware watchdog resets the machine (RuntimeWatchdogUSec). Absent without a device or a timeout.";
     WATCHDOG_PING: Gauge "systemd_watchdog_last_ping_time_seconds" ["device"]
-        "Unix time at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestamp, absent without a device or before the first time.";
+        "Unix time in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestamp). Absent without a device and before the first ping.";
     WATCHDOG_PING_MONOTONIC: Gauge "systemd_watchdog_last_ping_monotonic_seconds" ["device"]
-        "Time since boot at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestampMonotonic, absent without a device or before the first time.";
+        "Time since boot in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestampMonotonic). Absent without a device and before the first ping.";
 }
 
 /// The load states that always have a series; units are `merged` or `stub` only for a moment.

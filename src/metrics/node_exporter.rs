@@ -15,31 +15,31 @@ use crate::{
 families! {
     [NodeExporter]
     STATE: Gauge "node_systemd_unit_state" ["name", "state", "type"]
-        "As node_exporter has it: 1 for the unit's ActiveState and 0 for the others of the usual five; the label type is the Type of a service or a mount, and empty for other units. Absent for a unit that is not loaded.";
+        "As in node_exporter: 1 for the unit's ActiveState, 0 for the other usual states. Label type is the Type of a service or mount, else empty. Absent for units that are not loaded.";
     START_TIME: Gauge "node_systemd_unit_start_time_seconds" ["name"]
-        "As node_exporter has it: Unix time at which the unit became active; from ActiveEnterTimestamp, 0 while it is not active.";
+        "As in node_exporter: Unix time in seconds when the unit became active (ActiveEnterTimestamp). 0 while it is not active.";
     TASKS_CURRENT: Gauge "node_systemd_unit_tasks_current" ["name"]
-        "As node_exporter has it: tasks in the control group of the service; absent where the kernel does not count them.";
+        "As in node_exporter: tasks in the control group of the service (pids.current). Absent where the kernel does not count them.";
     TASKS_MAX: Gauge "node_systemd_unit_tasks_max" ["name"]
-        "As node_exporter has it: most tasks that the service may have; from TasksMax, absent if there is no limit.";
+        "As in node_exporter: maximum number of tasks of the service (TasksMax). Absent if unlimited.";
     RESTARTS: Counter "node_systemd_service_restart_total" ["name"]
-        "As node_exporter has it: automatic restarts of the service; from NRestarts, but never lowered when systemd resets that.";
+        "As in node_exporter: automatic restarts of the service, cumulative: resets by systemd do not lower it (NRestarts).";
     ACCEPTED: Counter "node_systemd_socket_accepted_connections_total" ["name"]
-        "As node_exporter has it: connections that the socket accepted; from NAccepted.";
+        "As in node_exporter: connections accepted by the socket (NAccepted).";
     CURRENT: Gauge "node_systemd_socket_current_connections" ["name"]
-        "As node_exporter has it: connections that the socket has open; from NConnections.";
+        "As in node_exporter: open connections of the socket (NConnections).";
     REFUSED: Counter "node_systemd_socket_refused_connections_total" ["name"]
-        "As node_exporter has it, but a counter: connections that the socket refused; from NRefused.";
+        "As in node_exporter, except that it is a counter: connections refused by the socket (NRefused).";
     LAST_TRIGGER: Gauge "node_systemd_timer_last_trigger_seconds" ["name"]
-        "As node_exporter has it: Unix time at which the timer last elapsed; from LastTriggerUSec, 0 if it never did.";
+        "As in node_exporter: Unix time in seconds when the timer last elapsed (LastTriggerUSec). 0 if never.";
     UNITS: Gauge "node_systemd_units" ["state"]
-        "As node_exporter has it: units in memory by active state, also those that did not load or that the unit filters hide; from ActiveState.";
+        "As in node_exporter: units in memory by state (ActiveState). Includes units that did not load or are hidden by filters.";
     RUNNING: Gauge "node_systemd_system_running" []
-        "As node_exporter has it: 1 if the manager's SystemState is running, 0 if it is another one; absent when it did not answer in time.";
+        "As in node_exporter: 1 if SystemState is running, else 0. Absent if the manager did not answer in time.";
     VERSION: Gauge "node_systemd_version" ["version"]
-        "As node_exporter has it: version of systemd, the full one in the label; from the manager's Version.";
+        "As in node_exporter: version of systemd, with the full version in the label (Version).";
     VIRTUALIZATION: Gauge "node_systemd_virtualization_info" ["virtualization_type"]
-        "As node_exporter has it: always 1, with the manager's Virtualization, or none.";
+        "As in node_exporter: always 1, with the manager's Virtualization, or none.";
 }
 
 /// Encodes the per-unit families.

@@ -7,7 +7,7 @@ use super::{StateSeries, family::families, from_zero, row::Row, writer::Expositi
 families! {
     [UnitState]
     MEMBERS: Gauge "systemd_unit_members" ["name", "type", "state"]
-        "Units that --systemd.collector.sum sums up under this name and that are loaded or not inactive, by ActiveState; absent without it, and with --systemd.collector.unit-state=current for a state that none is in. They have no series of their own.";
+        "Units rolled up under this name that are loaded or not inactive, by ActiveState. Absent without --systemd.collector.sum, and for empty states with --systemd.collector.unit-state=current. They have no series of their own.";
 }
 
 pub(super) fn encode(

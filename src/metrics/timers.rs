@@ -8,11 +8,11 @@ use crate::inventory::unit::{Details, Timer, Usec};
 families! {
     [Timers]
     LAST_TRIGGER: Gauge "systemd_timer_last_trigger_seconds" ["name"]
-        "Unix time at which the timer last elapsed; from LastTriggerUSec, absent if it never did.";
+        "Unix time in seconds when the timer last elapsed (LastTriggerUSec). Absent if never.";
     NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]
-        "Unix time at which the timer elapses next; the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic, absent while it has no next time.";
+        "Unix time in seconds when the timer elapses next (the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic). Absent without a next time.";
     STUCK: Gauge "systemd_timer_stuck" ["name"]
-        "Always 1, for an active timer that is meant to repeat and will not elapse again: it has no next time, and its unit is idle; from SubState, TimersMonotonic, TimersCalendar and the state of its Unit. Absent for other timers, also for a one-shot timer that has elapsed.";
+        "Always 1, for an active repeating timer that will not elapse again: no next time, and its unit is idle (SubState, TimersMonotonic, TimersCalendar, Unit). Absent otherwise, also for a one-shot timer that has elapsed.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {

@@ -14,37 +14,37 @@ use crate::inventory::unit::{Details, Unit, Usec};
 families! {
     [UnitState]
     STATE: Gauge "systemd_unit_state" ["name", "type", "state"]
-        "1 for the unit's ActiveState, 0 for the other usual ones, which --systemd.collector.unit-state=current leaves out; a state outside the usual five has a series while it lasts. Absent for an inactive unit that is not loaded, for example because its file is gone.";
+        "1 for the unit's ActiveState, 0 for the other usual states, which --systemd.collector.unit-state=current omits. A state outside the usual five has a series while it lasts. Absent for inactive units that are not loaded.";
     [UnitInfo]
     UNIT_INFO: Gauge "systemd_unit_info" ["name", "type", "mount_type", "service_type"]
-        "Always 1, with the Type of a service or the file system of a mount; absent for other units.";
+        "Always 1, with the Type of a service or the file system of a mount. Absent for other units.";
     [UnitTimes]
     ACTIVE_ENTER: Gauge "systemd_unit_active_enter_time_seconds" ["name", "type"]
-        "Unix time at which the unit last became active; from ActiveEnterTimestamp, absent if it never did.";
+        "Unix time in seconds when the unit last became active (ActiveEnterTimestamp). Absent if never.";
     ACTIVE_EXIT: Gauge "systemd_unit_active_exit_time_seconds" ["name", "type"]
-        "Unix time at which the unit last ceased to be active; from ActiveExitTimestamp, absent if it never did.";
+        "Unix time in seconds when the unit last ceased to be active (ActiveExitTimestamp). Absent if never.";
     INACTIVE_ENTER: Gauge "systemd_unit_inactive_enter_time_seconds" ["name", "type"]
-        "Unix time at which the unit last became inactive or failed; from InactiveEnterTimestamp, absent if it never did.";
+        "Unix time in seconds when the unit last became inactive or failed (InactiveEnterTimestamp). Absent if never.";
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
-        "Unix time at which the unit last left the inactive or failed state; from InactiveExitTimestamp, absent if it never did.";
+        "Unix time in seconds when the unit last left inactive or failed (InactiveExitTimestamp). Absent if never.";
     START_DURATION: Gauge "systemd_unit_start_duration_seconds" ["name", "type"]
-        "Time that the unit's last start took, until it was active; from ActiveEnterTimestampMonotonic and InactiveExitTimestampMonotonic, which a step of the clock does not change. Absent if it never was active, while the last start has not got there, and for one that did not start from rest, as with RestartMode=direct.";
+        "Duration of the unit's last start in seconds, until active (ActiveEnterTimestampMonotonic, InactiveExitTimestampMonotonic). Absent if never active, while starting, or not started from rest (RestartMode=direct).";
     [UnitSubState]
     SUB_STATE: Gauge "systemd_unit_sub_state" ["name", "type", "sub"]
-        "Always 1, with the unit's state in the words of its type, such as running, listening or mounted; from SubState, absent unless --collector.unit-sub-state is on.";
+        "Always 1, with the unit's state as its type names it, such as running or mounted (SubState). Absent unless --collector.unit-sub-state is on.";
     [UnitProblems]
     LOAD_ERROR: Gauge "systemd_unit_load_error" ["name", "type", "load_state", "error"]
-        "Always 1, for a unit that has a file and that systemd could not load, with the name of the D-Bus error; from LoadState and LoadError, absent for a unit that is loaded, masked or not found.";
+        "Always 1, for a unit with a file that systemd could not load, with the D-Bus error name (LoadState, LoadError). Absent for units that are loaded, masked or not found.";
     [UnitFileState]
     FILE_STATE: Gauge "systemd_unit_file_state" ["name", "type", "state"]
-        "Always 1, with the state of the unit's file, such as enabled, static or masked, also for a unit that is not in memory; from ListUnitFiles, absent unless --collector.unit-file-state is on.";
+        "Always 1, with the state of the unit's file, such as enabled or masked; also for units not in memory (ListUnitFiles). Absent unless --collector.unit-file-state is on.";
     [UnitProblems]
     WANTED_INACTIVE: Gauge "systemd_unit_wanted_inactive" ["name", "type", "reason"]
-        "Always 1, for an inactive unit that an active unit wants, requires or upholds; reason is never_started if it has not run since systemd started, stopped otherwise (WantedBy, RequiredBy, UpheldBy, InactiveExitTimestamp). Absent for units with a job and for those that are inactive by design, such as a finished oneshot or one with an active trigger; the README lists them. Up to one reconcile interval late.";
+        "Always 1, for an inactive unit that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy); reason is stopped, or never_started since systemd started (InactiveExitTimestamp). Absent with a job or if inactive by design, see the README. Up to one reconcile interval late.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
-        "Always 1, for a unit whose files on disk have changed since systemd loaded them; from NeedDaemonReload, absent for other units. systemd does not signal it, so it is up to one reconcile interval late, and one more for every 300 units.";
+        "Always 1, for a unit whose files changed on disk after systemd loaded them (NeedDaemonReload). Absent otherwise. Not signalled: up to one reconcile interval late, plus one for every 300 units.";
     FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
-        "Always 1, for a unit whose processes are frozen, by systemctl freeze or with the slice that it is in; from FreezerState (since systemd 246), absent for other units. Its ActiveState does not show it. systemd signals it since version 256; before, it is up to one reconcile interval late.";
+        "Always 1, for a unit frozen by systemctl freeze or with its slice, which ActiveState does not show (FreezerState, since systemd 246). Absent otherwise. Up to one reconcile interval late before systemd 256.";
 }
 
 pub(super) fn encode(
