@@ -1,8 +1,8 @@
-//! What the kernel says of units' control groups: read from cgroupfs, which costs systemd nothing.
+//! Resource use of units, read from cgroupfs, which costs systemd nothing.
 //!
-//! Where a unit's control group lies is found by looking: the directories of slices are gone
-//! through, and one that is called like a unit is that unit's. No other directory of a slice can
-//! have that name, and what lies below a service or a scope is not systemd's and counts to it.
+//! Control groups are found by walking the directories of slices: one named like a unit belongs to
+//! that unit, because systemd gives no other directory in a slice such a name. What lies below a
+//! service or a scope is not systemd's, and the kernel accounts for it in that unit.
 
 mod layout;
 pub mod resources;
@@ -26,37 +26,35 @@ use crate::systemd::name::UnitName;
 
 pub use layout::Layout;
 
-/// Where the kernel's control groups are mounted, on every machine that runs systemd.
+/// Where control groups are mounted on every machine that runs systemd.
 pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// How many files are kept open. Each takes 4.5 KiB of the kernel's memory, so this is 9 MiB.
+/// How many files are kept open. Each takes 4.5 KiB of kernel memory, so this is 9 MiB.
 const MAX_KEPT: usize = 2_048;
 
-/// Files that a thread reads at a time, about a millisecond's work: less is not worth its start.
+/// How many files a thread reads at a time: about a millisecond, less is not worth starting one.
 const SHARE: usize = 512;
 
-/// More threads than this only wait for each other.
+/// The most threads that read: more only wait for each other.
 const MAX_THREADS: usize = 4;
 
-/// Slices within slices: no name of one has room for more dashes.
+/// The deepest nesting of slices: a unit name has no room for more dashes.
 const MAX_DEPTH: usize = 128;
 
-/// Reads what the units of one manager use.
-///
-/// Reads files, so not for a thread that must not wait.
+/// Reads the resource use of one manager's units. It blocks on files, so keep it off async threads.
 #[derive(Debug)]
 pub struct Cgroups {
     mount: PathBuf,
     layout: Layout,
     files: Vec<KernelFile>,
-    /// How many files may be open.
+    /// How many files may be kept open.
     max_kept: usize,
-    /// How many threads read at a time, at most. Found out once: that takes reading files too.
+    /// The most threads that read; determined once, because that reads files too.
     max_threads: usize,
     known: Mutex<Known>,
 }
 
-/// What is known from one reading to the next.
+/// What is kept between two readings.
 #[derive(Debug, Default)]
 struct Known {
     /// The manager's own control group.
@@ -68,7 +66,7 @@ struct Known {
 #[derive(Debug)]
 struct UnitCgroups {
     hierarchy: Hierarchy,
-    /// With the number of the reading that last saw them.
+    /// The control group and the number of the last reading that found it.
     groups: HashMap<UnitName, (UnitCgroup, u64)>,
     reading: u64,
 }
@@ -76,9 +74,9 @@ struct UnitCgroups {
 // === impl Cgroups ===
 
 impl Cgroups {
-    /// For units whose control groups are mounted at `mount`, and of which `files` are read.
+    /// Reads `files` of the control groups mounted at `mount`.
     pub fn new(mount: &Path, files: Vec<KernelFile>) -> Self {
-        // Half of what the process may have open, so that nobody is turned away for this.
+        // At most half of the open file limit, so that connections are not refused for lack of it.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(0));
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -97,11 +95,10 @@ impl Cgroups {
         self.layout
     }
 
-    /// What each of the units that `wanted` knows by name uses at this moment, if it has a control
-    /// group.
+    /// The current resource use of each unit that `wanted` finds by name and that has a control group.
     ///
-    /// `control_group` is that of their manager, as its property `ControlGroup` says: empty for
-    /// the system's, `/user.slice/…` for a user's.
+    /// `control_group` is the manager's property `ControlGroup`: empty for the system's manager,
+    /// `/user.slice/…` for a user's.
     pub fn read(
         &self,
         control_group: &str,
@@ -118,7 +115,7 @@ impl Cgroups {
         }
         let mut kept = 0;
         for groups in &mut known.hierarchies {
-            groups.look(control_group.trim_start_matches('/'), &wanted);
+            groups.find(control_group.trim_start_matches('/'), &wanted);
             kept += groups.groups.values().map(|(group, _)| group.kept()).sum::<usize>();
         }
         let room = Room::new(self.max_kept.saturating_sub(kept));
@@ -137,13 +134,13 @@ impl UnitCgroups {
         Self { hierarchy, groups: HashMap::new(), reading: 0 }
     }
 
-    /// Finds out which of the wanted units have a control group.
-    fn look(&mut self, control_group: &str, wanted: &impl Fn(&str) -> Option<UnitName>) {
+    /// Finds the control groups of the wanted units.
+    fn find(&mut self, control_group: &str, wanted: &impl Fn(&str) -> Option<UnitName>) {
         self.reading += 1;
         let root = self.hierarchy.root.join(control_group);
-        // Of its own files it may have any.
+        // The root slice may have any file, so its files are not filtered by controller.
         if let Some(root_slice) = wanted("-.slice") {
-            self.meet(root_slice, &root, None);
+            self.found(root_slice, &root, None);
         }
         let mut slices = vec![(root, 0)];
         while let Some((slice, depth)) = slices.pop() {
@@ -156,7 +153,7 @@ impl UnitCgroups {
                 let directory = entry.file_name();
                 let Some(unit) = directory.to_str().map(unescape) else { continue };
                 if let Some(name) = wanted(unit) {
-                    self.meet(name, &slice.join(&directory), controllers.as_deref());
+                    self.found(name, &slice.join(&directory), controllers.as_deref());
                 }
                 if unit.ends_with(".slice") && depth < MAX_DEPTH {
                     slices.push((slice.join(&directory), depth + 1));
@@ -167,27 +164,27 @@ impl UnitCgroups {
         self.groups.retain(|_, (_, seen)| *seen == reading);
     }
 
-    fn meet(&mut self, unit: UnitName, directory: &Path, controllers: Option<&str>) {
+    fn found(&mut self, unit: UnitName, directory: &Path, controllers: Option<&str>) {
         let has = |controller| {
             controllers.is_none_or(|all| all.split_ascii_whitespace().any(|it| it == controller))
         };
         let files = self.hierarchy.files.iter().copied();
         let files = files.filter(|file| file.controller().is_none_or(has));
-        let found = self.groups.entry(unit);
-        let (group, seen) = found.or_insert_with(|| (UnitCgroup::new(directory.to_owned()), 0));
+        let entry = self.groups.entry(unit);
+        let (group, seen) = entry.or_insert_with(|| (UnitCgroup::new(directory.to_owned()), 0));
         group.expect(directory, files);
         *seen = self.reading;
     }
 
-    /// Reads all of them, by several threads where there are many.
+    /// Reads all control groups, on several threads if there are many.
     fn read(&mut self, room: &Room, max_threads: usize, into: &mut HashMap<UnitName, Resources>) {
-        let found = into.len();
+        let known = into.len();
         let mut groups: Vec<_> = self
             .groups
             .iter_mut()
             .map(|(name, (group, _))| (group, into.remove(name).unwrap_or_default(), name))
             .collect();
-        into.reserve(groups.len().saturating_sub(found));
+        into.reserve(groups.len().saturating_sub(known));
         let share = SHARE.div_ceil(self.hierarchy.files.len().max(1));
         let threads = groups.len().div_ceil(share).min(max_threads);
         let shares = Mutex::new(groups.chunks_mut(share));
@@ -202,7 +199,7 @@ impl UnitCgroups {
         };
         thread::scope(|scope| {
             for _ in 1..threads {
-                // Where no thread is to be had, this one does the work alone.
+                // If no thread can be started, this one does all the work.
                 let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
             work();
@@ -211,13 +208,13 @@ impl UnitCgroups {
     }
 }
 
-/// The controllers that the children of a control group have.
+/// The controllers that are enabled for the children of a control group.
 fn controllers_below(directory: &Path) -> String {
     fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default()
 }
 
-/// The unit whose directory has this name: systemd puts a `_` before one that could be mistaken
-/// for a file of the kernel's, or for one with `_` before it.
+/// The unit name of a directory. systemd prefixes `_` to a name that could be mistaken for a kernel
+/// file, or that begins with `_` or `.` itself.
 fn unescape(directory: &str) -> &str {
     directory.strip_prefix('_').unwrap_or(directory)
 }

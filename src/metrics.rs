@@ -1,19 +1,13 @@
-//! Wording for Prometheus: a pure function from plain data to text.
+//! The metrics: a pure function from plain data to an exposition.
 //!
-//! Each module below holds one subject: the words of its families, declared once in a
-//! `families!` block, and beneath them how their samples are found in the data.
+//! Each module holds one subject: its families, declared in a `families!` block, and below it how
+//! their samples are found in the data.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     num::NonZeroUsize,
-    sync::{Arc, OnceLock},
-};
-
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, text},
-    registry::Registry,
+    sync::Arc,
 };
 
 use crate::{
@@ -25,10 +19,11 @@ use crate::{
     telemetry::OwnCounters,
 };
 use cap::Cut;
-use family::{Exposition, SeriesCounts, families};
+use family::families;
 use format::Format;
 use group::{Group, Groups};
-use units::Row;
+use row::Row;
+use writer::Exposition;
 
 mod boot;
 mod cap;
@@ -43,49 +38,51 @@ mod own;
 mod process;
 mod resources;
 mod rollups;
+mod row;
 mod services;
 mod sockets;
+mod state_series;
 mod timers;
 mod unit_events;
 mod units;
+mod writer;
 
 pub use family::{Family, FamilyType};
-pub use units::StateSeries;
+pub use state_series::StateSeries;
 
-/// Everything that one scrape tells.
+/// The data of one scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Scrape {
-    /// Connected, subscribed and in step with systemd.
+    /// Connected, subscribed and in sync with systemd.
     pub up: bool,
-    /// What is known of systemd; `None` withholds it because it is out of step.
+    /// What is known of systemd; `None` withholds it while out of sync.
     pub snapshot: Option<Arc<Snapshot>>,
-    /// The clocks at the moment of the scrape.
+    /// The clocks when the scrape was gathered.
     pub clocks: Clocks,
-    /// What each unit uses that has a control group.
+    /// What each control group of a unit uses.
     pub resources: HashMap<UnitName, Resources>,
-    /// What the exporter counted; `None` where its own metrics are switched off.
+    /// The exporter's own counters; `None` if its own metrics are off.
     pub telemetry: Option<OwnCounters>,
-    /// What the exporter's process uses; `None` where its own metrics are switched off.
+    /// What the exporter's process uses; `None` if its own metrics are off.
     pub process: Option<Process>,
-    /// The most series that a family with some for each unit may have; `None` sets no limit.
+    /// The most series of a per-unit family; `None` for no limit.
     pub max_series: Option<NonZeroUsize>,
-    /// What is told besides what always is.
+    /// The groups of families that are on.
     pub groups: Groups,
-    /// Which series tell the state of a unit.
+    /// Which series show the state of a unit.
     pub states: StateSeries,
 }
 
-/// A scrape in writing.
+/// A scrape as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedScrape {
-    /// The whole document.
+    /// The whole page.
     pub text: String,
-    /// How many units are left out because there would be too many series; `None` where the units
-    /// are withheld altogether.
+    /// How many units `max_series` drops; `None` while all units are withheld.
     pub dropped: Option<usize>,
 }
 
-/// The two clocks, read together, that turn a monotonic time into a date.
+/// Both clocks, read together, to turn a monotonic time into a date.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Clocks {
     /// Microseconds since the epoch.
@@ -96,16 +93,16 @@ pub struct Clocks {
 
 families! {
     UP: Gauge "systemd_up" []
-        "1 while the exporter is connected to systemd and in step with it, 0 otherwise; what is out of step is withheld.";
+        "1 if connected to systemd and in sync, else 0. Unit metrics are withheld while 0.";
     EXPORTED: Gauge "systemd_exporter_units" []
-        "Units that pass the unit filters and are loaded or not inactive: 0 means that the filters match nothing.";
+        "Units that pass the unit filters and are loaded or not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
-        "Series withheld to keep every family with series for each unit within --max-series, by family: 0 while nothing is; units are dropped whole, first those without a state, then the last by name.";
+        "Series dropped by --max-series, by family; 0 if none. Units are dropped whole: first those without a state, then the last by name.";
     REFUSED: Gauge "systemd_exporter_listing_refused" ["type"]
-        "Always 1, for each unit type that systemd refuses to list, and for job and unit-file: what was neither listed before nor signalled since is missing. From the errors of ListUnits, ListUnitsByPatterns, ListJobs and ListUnitFiles, absent for what systemd lists.";
+        "Always 1, for each unit type, and for job and unit-file, that systemd refuses to list (errors of ListUnits, ListUnitsByPatterns, ListJobs, ListUnitFiles). What was never listed or signalled is missing. Absent otherwise.";
 }
 
-/// Every family that is ever served, in the order in which they are.
+/// Every family that can be served, in the order of the page.
 pub fn contract() -> impl Iterator<Item = &'static Family> {
     [
         ALL,
@@ -129,125 +126,63 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
     .copied()
 }
 
-/// Writes a scrape down as a whole document. What has no sample is not mentioned. Returns how many
-/// units are left out because there would be too many series; `None` where the units are withheld
-/// altogether.
+/// Writes a scrape as a whole page, without the families that have no samples. Returns how many
+/// units `max_series` drops; `None` while all units are withheld.
 ///
 /// # Errors
-/// The writer's own.
+/// `out` failed.
 pub fn write(
     scrape: Scrape,
     format: Format,
     out: &mut impl fmt::Write,
 ) -> Result<Option<usize>, fmt::Error> {
-    // The registry wants to own what it collects, so it lives for one scrape, and what is found
-    // on the way comes back through a cell.
-    let mut registry = Registry::default();
-    let dropped = Arc::default();
-    registry.register_collector(Box::new(Document {
-        scrape,
-        format,
-        dropped: Arc::clone(&dropped),
-    }));
-    text::encode_registry(out, &registry)?;
-    if format == Format::OpenMetrics {
-        text::encode_eof(out)?;
-    }
-    Ok(dropped.get().copied())
+    writer::write(out, format, scrape.groups, move |out| encode_all(&scrape, out))
 }
 
-/// Writes a scrape down as one text.
+/// Encodes a scrape as a string.
 ///
 /// # Errors
-/// None that is known: writing to a string does not fail.
+/// None known: writing to a string does not fail.
 pub fn encode(scrape: Scrape, format: Format) -> Result<EncodedScrape, fmt::Error> {
-    let mut text = String::with_capacity(bytes(&scrape));
+    let mut text = String::with_capacity(size_hint(&scrape));
     let dropped = write(scrape, format, &mut text)?;
     Ok(EncodedScrape { text, dropped })
 }
 
-/// How long a scrape is in writing, roughly.
-pub fn bytes(scrape: &Scrape) -> usize {
+/// Roughly how many bytes the page of a scrape takes.
+pub fn size_hint(scrape: &Scrape) -> usize {
     let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
-        let told = snapshot.units.len() + snapshot.rollups.len();
-        told * BYTES_PER_UNIT + snapshot.gone.len() * BYTES_PER_DEPARTED
+        let in_memory = snapshot.units.len() + snapshot.rollups.len();
+        in_memory * BYTES_PER_UNIT + snapshot.gone.len() * BYTES_PER_GONE_UNIT
     });
     FIXED_BYTES + units
 }
 
-/// Counts the series of a scrape, by the name of their family, as they would be written down.
+/// Counts the series of a scrape by family, as they would be written.
 ///
 /// # Errors
-/// None that is known: counting does not fail.
+/// None known: counting does not fail.
 pub fn count(scrape: &Scrape) -> Result<BTreeMap<&'static str, u64>, fmt::Error> {
-    let mut counts = SeriesCounts::new();
-    tell(scrape, &mut Exposition::counts(&mut counts, scrape.groups))?;
-    Ok(counts)
+    writer::count(scrape.groups, |out| encode_all(scrape, out).map(drop))
 }
 
-/// What to reserve for the families that do not grow with the units.
+/// What the families take that do not grow with the units.
 const FIXED_BYTES: usize = 40 * 1024;
 
-/// What a unit takes, roughly.
+/// What a unit in memory takes, roughly.
 const BYTES_PER_UNIT: usize = 1_600;
 
-/// What one takes that has left: its history and nothing else.
-const BYTES_PER_DEPARTED: usize = 700;
+/// What a gone unit takes, roughly: it has only counters.
+const BYTES_PER_GONE_UNIT: usize = 700;
 
-/// The most series that a unit has in one family: one for each word that something is counted by,
-/// and nothing else has as many.
-const MOST_OF_A_UNIT: usize = MAX_KEYS;
+/// The most series of one unit in one family: one for each key of its counts.
+const MAX_SERIES_PER_UNIT: usize = MAX_KEYS;
 
-/// A scrape on its way to paper.
-#[derive(Debug)]
-struct Document {
-    scrape: Scrape,
-    format: Format,
-    dropped: Arc<OnceLock<usize>>,
-}
-
-impl Collector for Document {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let mut out = Exposition::new(encoder, self.format, self.scrape.groups);
-        if let Some(dropped) = tell(&self.scrape, &mut out)? {
-            self.dropped.get_or_init(|| dropped);
-        }
-        Ok(())
-    }
-}
-
-/// Tells all that there is, and returns how many units the cap leaves out, if there are any units
-/// to speak of.
-fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
-    let mut left_out = None;
+/// Encodes every family, and returns how many units `max_series` drops.
+fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
     out.single(&UP, Some(u64::from(scrape.up)))?;
-    if let Some(snapshot) = &scrape.snapshot {
-        let rows = units::rows(snapshot, &scrape.resources);
-        let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MOST_OF_A_UNIT, |rows| {
-            let mut counts = SeriesCounts::new();
-            per_unit(rows, scrape, &mut Exposition::counts(&mut counts, scrape.groups))?;
-            Ok(counts)
-        })?;
-        let (told, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
-        left_out = Some(dropped.len());
-        out.single(&EXPORTED, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
-        let mut samples = out.family(&DROPPED);
-        for (family, series) in withheld {
-            samples.add([family], series)?;
-        }
-        let mut samples = out.family(&REFUSED);
-        for listing in &snapshot.refused {
-            samples.add([listing.as_str()], 1_u64)?;
-        }
-        manager::encode(snapshot, out)?;
-        jobs::encode(snapshot, scrape.clocks, out)?;
-        boot::encode(&snapshot.manager.boot, out)?;
-        events::encode(&snapshot.totals, out)?;
-        per_unit(told, scrape, out)?;
-        if scrape.groups.has(Group::NodeExporter) {
-            node_exporter::encode(snapshot, out)?;
-        }
-    }
+    let snapshot = scrape.snapshot.as_deref();
+    let dropped = snapshot.map(|snapshot| encode_systemd(snapshot, scrape, out)).transpose()?;
     own::encode_build(out)?;
     if let Some(totals) = &scrape.telemetry {
         own::encode(totals, out)?;
@@ -255,12 +190,43 @@ fn tell(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt:
     if let Some(process) = &scrape.process {
         process::encode(process, out)?;
     }
-    Ok(left_out)
+    Ok(dropped)
 }
 
-/// Tells all that there is of each unit. What has series for each unit is told here and nowhere
-/// else, because this is also what the cap counts.
-fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
+/// Encodes what is known of systemd, and returns how many units `max_series` drops.
+fn encode_systemd(
+    snapshot: &Snapshot,
+    scrape: &Scrape,
+    out: &mut Exposition<'_>,
+) -> Result<usize, fmt::Error> {
+    let rows = row::rows(snapshot, &scrape.resources);
+    let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
+        writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
+    })?;
+    let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
+    out.single(&EXPORTED, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
+    let mut samples = out.family(&DROPPED);
+    for (family, series) in withheld {
+        samples.add([family], series)?;
+    }
+    let mut samples = out.family(&REFUSED);
+    for listing in &snapshot.refused {
+        samples.add([listing.as_str()], 1_u64)?;
+    }
+    manager::encode(snapshot, out)?;
+    jobs::encode(snapshot, scrape.clocks, out)?;
+    boot::encode(&snapshot.manager.boot, out)?;
+    events::encode(&snapshot.totals, out)?;
+    encode_units(kept, scrape, out)?;
+    if scrape.groups.has(Group::NodeExporter) {
+        node_exporter::encode(snapshot, out)?;
+    }
+    Ok(dropped.len())
+}
+
+/// Encodes every per-unit family: here and nowhere else, because this is also what `max_series`
+/// counts.
+fn encode_units(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt::Result {
     units::encode(rows, scrape.states, out)?;
     rollups::encode(rows, scrape.states, out)?;
     unit_events::encode(rows, out)?;
@@ -274,9 +240,9 @@ fn per_unit(rows: &[Row<'_>], scrape: &Scrape, out: &mut Exposition<'_>) -> fmt:
     Ok(())
 }
 
-/// What is counted, and 0 for what always has a series: a counter that begins with its first event
-/// does not show that it rose, and a gauge that comes and goes is hard to add up. What is counted
-/// under one key more than once is added up.
+/// The counts by key, and 0 for each key that always has a series: a counter that begins with its
+/// first event shows no increase, and a gauge that comes and goes is hard to sum. Counts of the same
+/// key are added up.
 fn from_zero<K: Ord>(
     always: impl IntoIterator<Item = K>,
     counted: impl IntoIterator<Item = (K, u64)>,
@@ -289,7 +255,7 @@ fn from_zero<K: Ord>(
     counts
 }
 
-/// The counts of a table of the snapshot, as [`from_zero`] takes them.
+/// Counts with their keys cloned, as [`from_zero`] takes them.
 fn owned<K: Clone>(counts: &BTreeMap<K, u64>) -> impl Iterator<Item = (K, u64)> {
     counts.iter().map(|(key, count)| (key.clone(), *count))
 }

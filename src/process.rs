@@ -1,4 +1,4 @@
-//! What this process uses of the machine, as the kernel counts it.
+//! Resource use of this process, from `/proc`.
 
 use std::{fs, time::Duration};
 
@@ -10,7 +10,7 @@ use rustix::{
 
 const OPEN_FDS: &str = "/proc/self/fd";
 
-/// What this process uses; what the kernel did not tell is `None`.
+/// Resource use of this process; `None` where the kernel did not report it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Process {
     /// CPU time in user and kernel mode, in seconds.
@@ -27,13 +27,13 @@ pub struct Process {
     pub start_time: Option<f64>,
 }
 
-/// Reads what this process uses, again and again.
+/// Reads the resource use of this process, with its start time fixed.
 #[derive(Clone, Copy, Debug)]
 pub struct Observer {
     start_time: Option<f64>,
 }
 
-/// The numbers of `/proc/self/stat` that are of use here.
+/// The numbers of `/proc/self/stat` that are used.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     /// User and kernel mode, in clock ticks.
@@ -49,8 +49,7 @@ struct Stat {
 // === impl Observer ===
 
 impl Observer {
-    /// Finds out when this process started: once, because a clock that is set later must not
-    /// make it look restarted.
+    /// Determines the start time once, so that setting the clock later does not look like a restart.
     pub fn new() -> Self {
         let since_boot = Stat::read().map(|stat| ticks(stat.start));
         let start_time = since_boot.and_then(|start| {
@@ -60,7 +59,7 @@ impl Observer {
         Self { start_time }
     }
 
-    /// What this process uses now: reads files, so not for a thread that must not wait.
+    /// Reads the current use. It blocks on files, so do not call it on an async thread.
     pub fn observe(&self) -> Process {
         let stat = Stat::read();
         let bytes = |pages: u64| pages.saturating_mul(u64::try_from(page_size()).unwrap_or(0));
@@ -90,7 +89,7 @@ impl Stat {
 
     fn parse(line: &str) -> Option<Self> {
         // The second field is the name of the command in parentheses, which may hold both
-        // blanks and parentheses.
+        // spaces and parentheses.
         let (_, fields) = line.rsplit_once(')')?;
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         // proc(5) counts from 1, and the first field here is its third.
@@ -114,16 +113,16 @@ fn now(clock: ClockId) -> Option<Duration> {
     Duration::try_from(clock_gettime(clock)).ok()
 }
 
-/// Since Linux 6.2 that is the directory's size. Before it is 0, and the entries are counted, of
-/// which there are many while control groups' files are kept open.
+/// Since Linux 6.2 the directory's size is the number of open descriptors. Before, it is 0, and the
+/// entries have to be counted: up to thousands, because kernel files are kept open.
 fn open_fds() -> Option<u64> {
     match fs::metadata(OPEN_FDS).ok()?.len() {
-        0 => counted_fds(),
+        0 => count_fds(),
         open => Some(open),
     }
 }
 
-fn counted_fds() -> Option<u64> {
+fn count_fds() -> Option<u64> {
     let open = fs::read_dir(OPEN_FDS).ok()?.count();
     // One of them is the directory being read.
     u64::try_from(open).ok()?.checked_sub(1)
@@ -146,11 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn this_very_process_is_told_truly() {
+    fn the_resource_use_of_this_process_is_plausible() {
         let held: Vec<_> = (0..20).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
         let observer = Observer::new();
         let process = observer.observe();
-        for open in [process.open_fds, counted_fds()] {
+        for open in [process.open_fds, count_fds()] {
             assert!(open.unwrap() > held.len() as u64);
         }
         assert!(process.max_fds.is_none_or(|max| max > held.len() as u64));

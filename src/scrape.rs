@@ -1,5 +1,5 @@
-//! One scrape: where what is known of systemd, what the kernel says and what the exporter counted
-//! meet and are worded.
+//! One scrape: gathers the inventory, the kernel files of units and the exporter's own counters, and
+//! encodes them.
 
 use std::{
     num::NonZeroUsize,
@@ -15,13 +15,9 @@ use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use crate::{
-    cgroup::{Cgroups, resources::KernelFile},
+    cgroup::Cgroups,
     clock,
-    metrics::{
-        self, Clocks, Scrape, StateSeries,
-        format::Format,
-        group::{Group, Groups},
-    },
+    metrics::{self, Clocks, Scrape, StateSeries, format::Format, group::Groups},
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
@@ -29,26 +25,26 @@ use crate::{
     web::{EncodeScrape, Overview, ScrapeError, Source},
 };
 
-/// What of all that is known is served.
+/// What is served.
 #[derive(Clone, Copy, Debug)]
 pub struct ScrapeSettings {
-    /// Whether the exporter's own metrics are.
+    /// Whether the exporter's own metrics are served.
     pub own_metrics: bool,
-    /// Which groups of families are.
+    /// Which groups of families are served.
     pub groups: Groups,
-    /// The most series of a family with some for each unit.
+    /// The most series of a per-unit family; `None` for no limit.
     pub max_series: Option<NonZeroUsize>,
-    /// Which series tell the state of a unit.
+    /// Which series show the state of a unit.
     pub states: StateSeries,
 }
 
-/// What the web serves.
+/// The exporter that the web server serves.
 #[derive(Debug)]
 pub struct Exporter {
     watch: Watch,
     telemetry: Arc<Telemetry>,
     settings: ScrapeSettings,
-    /// Whether units were left out for that at the last scrape.
+    /// Whether the last scrape dropped units because of `max_series`.
     dropping: AtomicBool,
     cgroups: Cgroups,
     process: Observer,
@@ -57,15 +53,15 @@ pub struct Exporter {
 // === impl Exporter ===
 
 impl Exporter {
-    /// An exporter of what `watch` knows and `telemetry` counts, and of what units use by the
-    /// control groups that are mounted at `mount`.
+    /// An exporter of `watch`'s inventory, `telemetry`'s counters and the control groups mounted at
+    /// `mount`.
     pub fn new(
         watch: Watch,
         telemetry: Arc<Telemetry>,
         settings: ScrapeSettings,
         mount: &Path,
     ) -> Self {
-        let cgroups = Cgroups::new(mount, files(settings.groups));
+        let cgroups = Cgroups::new(mount, settings.groups.kernel_files());
         if let Some(shortcoming) = cgroups.layout().shortcoming() {
             info!("{shortcoming}");
         }
@@ -79,26 +75,26 @@ impl Exporter {
         }
     }
 
-    /// Gathers all that a scrape tells, with what systemd answers before the deadline.
+    /// Gathers the data of a scrape, with what systemd answers before the deadline.
     ///
     /// # Errors
-    /// A thread that reads files could not be had.
+    /// The thread that reads files did not finish.
     pub async fn gather(self: Arc<Self>, deadline: Instant) -> Result<Scrape, JoinError> {
         let up = self.is_up(deadline).await;
         spawn_blocking(move || self.collect(up)).await
     }
 
-    /// Has what systemd does not signal asked for. In step is who answers: a manager that hangs is
-    /// found out by asking.
+    /// Refreshes what systemd does not signal, and reports whether systemd answered and is in sync: a
+    /// hung manager shows only in missing answers.
     async fn is_up(&self, deadline: Instant) -> bool {
         self.watch.refresh(deadline).await && self.watch.sync_state().is_in_sync()
     }
 
-    /// Reads files, so not for the threads that hear systemd.
+    /// Blocks on files, so it must not run on a thread that receives signals.
     fn collect(&self, up: bool) -> Scrape {
         let mut snapshot = self.watch.snapshot();
         if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
-            // What is only true when asked for is not known now.
+            // The state is only current if it was just read.
             snapshot.manager.system_state = None;
         }
         let resources = snapshot.as_ref().map(|snapshot| {
@@ -123,7 +119,7 @@ impl Exporter {
         }
     }
 
-    /// Says that units are left out when that begins, and when it is over.
+    /// Logs when units begin to be dropped, and when none is any more.
     fn note_dropped(&self, units: usize) {
         let dropping = units > 0;
         if self.dropping.swap(dropping, Ordering::Relaxed) == dropping {
@@ -133,11 +129,11 @@ impl Exporter {
             warn!(
                 units,
                 max_series = self.settings.max_series,
-                "too many series: units are left out, first those without a state, then the \
-                 last by name; let fewer pass the unit filters or raise --max-series"
+                "too many series: dropping units, first those without a state, then the last by \
+                 name; narrow the unit filters or raise --max-series"
             );
         } else {
-            info!("no unit is left out any more");
+            info!("no units are dropped any more");
         }
     }
 }
@@ -150,7 +146,7 @@ impl Source for Exporter {
         let up = self.is_up(deadline).await;
         Box::new(move |body| {
             let scrape = self.collect(up);
-            body.reserve(metrics::bytes(&scrape));
+            body.reserve(metrics::size_hint(&scrape));
             let dropped = metrics::write(scrape, format, body);
             self.telemetry.totals().scrapes.observe(began.elapsed());
             if let Some(units) = dropped.map_err(|error| ScrapeError(error.into()))? {
@@ -184,26 +180,6 @@ impl Source for Exporter {
         }
         Overview { facts, problems: vec![("Failed units", failed_units)] }
     }
-}
-
-/// The files of control groups that these groups of metrics are taken from.
-fn files(groups: Groups) -> Vec<KernelFile> {
-    let group = |file: &KernelFile| match file {
-        KernelFile::CpuStat => Group::Cpu,
-        KernelFile::PidsCurrent if groups.has(Group::NodeExporter) => Group::NodeExporter,
-        KernelFile::PidsCurrent => Group::Tasks,
-        KernelFile::MemoryCurrent
-        | KernelFile::MemoryPeak
-        | KernelFile::MemorySwapCurrent
-        | KernelFile::MemoryMax
-        | KernelFile::MemoryHigh
-        | KernelFile::MemoryEvents => Group::Memory,
-        KernelFile::IoStat => Group::Io,
-        KernelFile::CpuPressure | KernelFile::MemoryPressure | KernelFile::IoPressure => {
-            Group::Pressure
-        }
-    };
-    KernelFile::ALL.into_iter().filter(|file| groups.has(group(file))).collect()
 }
 
 fn clocks() -> Clocks {

@@ -1,5 +1,4 @@
-//! What the exporter counts of itself: plain numbers that every room may add to and that
-//! `metrics` words.
+//! The exporter's own counters: plain numbers that every module may add to and `metrics` encodes.
 
 use std::{
     collections::BTreeMap,
@@ -11,40 +10,40 @@ use crate::histogram::{self, Histogram};
 /// A label value of one of the counters below.
 pub type LabelValue = std::borrow::Cow<'static, str>;
 
-/// The exporter's own counters, shared by all rooms. Counters only rise.
+/// The exporter's own counters, shared by all modules. They only rise.
 #[derive(Debug, Default)]
 pub struct Telemetry(Mutex<OwnCounters>);
 
 /// The counters at one moment.
 #[derive(Clone, Debug)]
 pub struct OwnCounters {
-    /// Signals taken in, by member.
+    /// D-Bus signals received, by member.
     pub events: BTreeMap<LabelValue, u64>,
-    /// Signal received to applied.
+    /// Time from receiving a signal to applying it.
     pub event_lag: Histogram,
-    /// Full re-reads, by reason.
+    /// Full re-reads of the units, by reason.
     pub resyncs: BTreeMap<LabelValue, u64>,
-    /// Values that a reconciliation had to correct, by field.
+    /// Values that a reconcile had to correct, by field.
     pub drift: BTreeMap<LabelValue, u64>,
     /// D-Bus calls, by method.
     pub calls: BTreeMap<LabelValue, u64>,
     /// D-Bus calls that failed, by method and error name.
     pub call_errors: BTreeMap<(LabelValue, LabelValue), u64>,
-    /// Attempts to write the state file that failed; `None` where there is none.
+    /// Failed writes of the state file; `None` without a state file.
     pub state_errors: Option<u64>,
-    /// Scrapes, from request to encoded body.
+    /// Time from the request of a scrape to its encoded body.
     pub scrapes: Histogram,
 }
 
-/// How many different errors are told apart; error names come from outside.
+/// The most series of errors: their names come from other processes, so they need a limit.
 const MAX_ERRORS: usize = 100;
 
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// Opens the counters for adding or reading; hold it briefly.
+    /// Locks the counters for adding or reading; hold the lock briefly.
     pub fn totals(&self) -> MutexGuard<'_, OwnCounters> {
-        // The counters are valid after every single addition, so a panic elsewhere spoils nothing.
+        // Each addition leaves the counters valid, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -52,12 +51,11 @@ impl Telemetry {
 // === impl OwnCounters ===
 
 impl OwnCounters {
-    /// Counts a call that failed.
+    /// Counts a failed call; error names beyond the limit are counted as `other`.
     pub fn count_call_error(&mut self, method: &'static str, error: &str) {
-        let room = self.call_errors.len() < MAX_ERRORS;
         let key = (LabelValue::Borrowed(method), LabelValue::Owned(error.to_owned()));
-        let known = room || self.call_errors.contains_key(&key);
-        let key = if known { key } else { (key.0, LabelValue::Borrowed("other")) };
+        let fits = self.call_errors.len() < MAX_ERRORS || self.call_errors.contains_key(&key);
+        let key = if fits { key } else { (key.0, LabelValue::Borrowed("other")) };
         *self.call_errors.entry(key).or_default() += 1;
     }
 }

@@ -1,4 +1,4 @@
-//! What units use, against the kernel's own files and under a real systemd.
+//! Resource use of units under a real systemd, compared with the kernel files.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::print_stdout,
     unreachable_pub,
     clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
+    reason = "clippy's test exemptions do not cover helper functions"
 )]
 
 mod harness;
@@ -29,7 +29,7 @@ use unitwatch::{
     systemd::name::UnitName,
 };
 
-/// Where the manager's control groups are, as those see it that are not below it.
+/// Where the manager's control groups are mounted, seen from outside of it.
 fn mount(machine: &Machine) -> PathBuf {
     match machine {
         Machine::Private(manager) => manager.cgroup_root().to_owned(),
@@ -56,10 +56,10 @@ fn name(unit: &str) -> UnitName {
     UnitName::new(unit).unwrap()
 }
 
-/// What the kernel says at this moment of a control group.
+/// The current resource use of a control group, read directly.
 fn kernel(group: &Path) -> Resources {
     let mut resources = Resources::default();
-    for file in KernelFile::ALL {
+    for file in KernelFile::ALL.iter().copied() {
         if let Ok(text) = fs::read_to_string(group.join(file.name())) {
             file.take(&text, &mut resources);
         }
@@ -67,9 +67,9 @@ fn kernel(group: &Path) -> Resources {
     resources
 }
 
-/// Whether every file has to be there, as in the virtual machine of `tests/vm`: where it is not,
-/// what has no file has no value, and nothing is shown of it.
-fn needs_all() -> bool {
+/// Whether every kernel file must exist, as in the virtual machine of `tests/vm`. Elsewhere a file may
+/// be missing, and then its value must be absent.
+fn all_files_must_exist() -> bool {
     match env::var("UNITWATCH_TEST_CONTROLLERS").as_deref() {
         Ok("all") => true,
         Ok(other) => panic!("UNITWATCH_TEST_CONTROLLERS is {other:?}; only `all` is known"),
@@ -77,8 +77,8 @@ fn needs_all() -> bool {
     }
 }
 
-fn assert_all_there(unit: &str, group: &Path, resources: &Resources) {
-    for file in KernelFile::ALL {
+fn assert_all_present(unit: &str, group: &Path, resources: &Resources) {
+    for file in KernelFile::ALL.iter().copied() {
         assert!(group.join(file.name()).is_file(), "{unit}: no {}", file.name());
     }
     let memory = &resources.memory;
@@ -92,7 +92,7 @@ fn assert_all_there(unit: &str, group: &Path, resources: &Resources) {
     }
 }
 
-/// A number that only rises, before, at and after some moment.
+/// A counter read before, at and after some moment.
 fn assert_between(what: &str, before: Option<u64>, at: Option<u64>, after: Option<u64>) {
     let [before, at, after] = [before, at, after].map(|it| it.map_or(-1.0, |it| it as f64));
     assert!(before <= at && at <= after, "{what}: {at} is not between {before} and {after}");
@@ -101,7 +101,7 @@ fn assert_between(what: &str, before: Option<u64>, at: Option<u64>, after: Optio
 const BUSY: &str = "[Service]\nExecStart=/bin/sh -c 'while :; do :; done'\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
+async fn the_resource_use_of_every_unit_is_that_of_its_control_group() {
     let machine = Machine::start().await;
     machine.write("ur-busy.service", BUSY);
     machine.write("ur-two@.service", "[Service]\nExecStart=/bin/sh -c 'sleep 999 & wait'\n");
@@ -111,7 +111,7 @@ async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
     machine.must(&["daemon-reload"]);
     let services = ["ur-busy.service", "ur-two@1.service", r"ur\x2descaped.service"];
     machine.must(&[&["start", "ur-sleep.socket"][..], &services].concat());
-    // A control group of a container's own counts to the unit that has it.
+    // A control group below a delegated unit counts towards that unit.
     machine.run(&[
         "--unit=ur-delegated",
         "--property=Delegate=yes",
@@ -127,9 +127,9 @@ async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
     let place = |unit: &str| root.join(group(unit).trim_start_matches('/'));
     let groups: HashMap<_, _> = all.into_iter().map(|unit| (unit, place(unit))).collect();
     let inner = groups[delegated].join("inner");
-    until("the delegated group has one of its own", || inner.is_dir().then_some(()).ok_or(()));
+    until("the delegated control group has a child", || inner.is_dir().then_some(()).ok_or(()));
 
-    // Twice: what is kept open tells what is new as well.
+    // Twice: files that are kept open must give new values.
     for _ in 0..2 {
         let before: HashMap<_, _> = groups.iter().map(|(unit, at)| (*unit, kernel(at))).collect();
         let at = read(&cgroups, &machine);
@@ -149,10 +149,10 @@ async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
                 assert_between(&format!("{unit}: {what}"), before, at, after);
             }
             assert!(at.cpu.is_some(), "{unit}: {at:?}");
-            if needs_all() {
-                assert_all_there(unit, group, at);
+            if all_files_must_exist() {
+                assert_all_present(unit, group, at);
             }
-            // What has no file has no value, and limits are what they are.
+            // Without a file there is no value, and limits are equal.
             assert_eq!(at.memory.max, after.memory.max, "{unit}");
             assert_eq!(at.memory.current.is_some(), after.memory.current.is_some(), "{unit}");
             assert_eq!(
@@ -163,13 +163,13 @@ async fn every_unit_with_a_control_group_uses_what_the_kernel_says() {
             assert_eq!(at.tasks.is_some(), after.tasks.is_some(), "{unit}");
             assert_eq!(at.io.is_some(), after.io.is_some(), "{unit}");
         }
-        assert!(!at.contains_key(&name("ur-sleep.service")), "it has not started");
+        assert!(!at.contains_key(&name("ur-sleep.service")), "it is not started");
         assert!(at.len() >= groups.len());
     }
 
-    // One that ends is gone, and one that is started again begins at nothing.
+    // A stopped unit is absent, and a restarted one begins at 0.
     let used = |unit: &str| read(&cgroups, &machine).get(&name(unit)).and_then(|it| it.cpu);
-    let cpu = until("it has used some time", || {
+    let cpu = until("it has used CPU time", || {
         let cpu = used("ur-busy.service").unwrap();
         if cpu.user + cpu.system > 300_000 { Ok(cpu) } else { Err(cpu) }
     });

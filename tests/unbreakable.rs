@@ -173,7 +173,7 @@ async fn too_many_units_are_said_in_a_metric_and_once_in_the_log() {
     machine.must(&["stop", "capped-1.service"]);
     until_told(&["capped-2.service"], 1.0, 0.0);
 
-    let (began, over) = ("too many series", "no unit is left out any more");
+    let (began, over) = ("too many series", "no units are dropped any more");
     let log = until("the log says that it is over", || {
         Some(exporter.log()).filter(|log| log.contains(over)).ok_or_else(|| exporter.log())
     });

@@ -1,4 +1,4 @@
-//! Where this machine has its control groups: one hierarchy for all, or one for each controller.
+//! How control groups are mounted: one hierarchy for all controllers, or one for each.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ use super::resources::KernelFile;
 /// How control groups are mounted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// Version 2 for everything.
+    /// cgroup v2 only.
     Unified,
-    /// Version 2 for telling units apart, and version 1 for what they use.
+    /// cgroup v2 to track units, cgroup v1 for the controllers.
     Hybrid,
-    /// Version 1 for everything.
+    /// cgroup v1 only.
     Legacy,
 }
 
@@ -20,16 +20,16 @@ pub enum Layout {
 pub(super) struct Hierarchy {
     pub(super) root: PathBuf,
     pub(super) files: Vec<KernelFile>,
-    /// Each directory says which controllers its children have.
+    /// cgroup v2: each directory lists the controllers of its children.
     pub(super) is_unified: bool,
 }
 
 // === impl Layout ===
 
 impl Layout {
-    /// That of the control groups mounted at `mount`.
+    /// The layout of the control groups mounted at `mount`.
     pub fn of(mount: &Path) -> Self {
-        // Only version 2 has this file at its top.
+        // Only cgroup v2 has this file at its root.
         let is_unified = |root: &Path| root.join("cgroup.controllers").exists();
         if is_unified(mount) {
             Self::Unified
@@ -40,32 +40,31 @@ impl Layout {
         }
     }
 
-    /// What units have none of here, and why; `None` if that is nothing.
+    /// Which resources cannot be served here, and why; `None` if all can.
     pub fn shortcoming(self) -> Option<&'static str> {
         match self {
             Self::Unified => None,
             Self::Hybrid => Some(
-                "memory and IO of units are not served: their controllers are on cgroup v1 here; \
+                "memory and IO of units are not served: their controllers use cgroup v1; \
                  boot with systemd.unified_cgroup_hierarchy=1",
             ),
             Self::Legacy => Some(
-                "CPU, memory, IO and pressure of units are not served: all control groups are \
-                 cgroup v1 here; boot with systemd.unified_cgroup_hierarchy=1",
+                "CPU, memory, IO and pressure of units are not served: all control groups use \
+                 cgroup v1; boot with systemd.unified_cgroup_hierarchy=1",
             ),
         }
     }
 
-    /// The hierarchies in which each of `files` is looked for.
+    /// The hierarchies that have any of `files`.
     pub(super) fn hierarchies(self, mount: &Path, files: &[KernelFile]) -> Vec<Hierarchy> {
         let hierarchy = |root: PathBuf, is_unified, has: &dyn Fn(KernelFile) -> bool| Hierarchy {
             root,
             files: files.iter().copied().filter(|file| has(*file)).collect(),
             is_unified,
         };
-        // The file of this controller is the same in both versions.
-        let pids = || {
-            hierarchy(mount.join("pids"), false, &|file| matches!(file, KernelFile::PidsCurrent))
-        };
+        // The files of the pids controller are the same in cgroup v1 and v2.
+        let pids =
+            || hierarchy(mount.join("pids"), false, &|file| file.controller() == Some("pids"));
         let all = match self {
             Self::Unified => vec![hierarchy(mount.to_owned(), true, &|_| true)],
             Self::Hybrid => {

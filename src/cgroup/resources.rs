@@ -1,7 +1,7 @@
-//! What the kernel's files say of one control group, and how each of them is read.
+//! The kernel files of a control group and how each is parsed.
 
-/// What the kernel says of a unit's control group. `None` is what it does not say: the file is not
-/// there, the controller is not on, or there is no limit.
+/// The resource use of a unit. `None` if the file does not exist, the controller is off, or there is
+/// no limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// `cpu.stat`.
@@ -27,11 +27,11 @@ pub struct Cpu {
     pub user: u64,
     /// `system_usec`.
     pub system: u64,
-    /// What a quota did; `None` while no quota has been enforced.
+    /// Throttling by a quota; `None` until a quota was enforced.
     pub throttling: Option<Throttling>,
 }
 
-/// What a CPU quota (`CPUQuota=`) did.
+/// Throttling by a CPU quota (`CPUQuota=`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Throttling {
     /// `nr_throttled`: periods in which the quota was used up.
@@ -73,119 +73,117 @@ pub struct Io {
     pub writes: u64,
 }
 
-/// `*.pressure`: for how long tasks have waited, in microseconds.
+/// `*.pressure`: how long tasks waited, in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pressure {
-    /// Some tasks, while others may have worked.
+    /// At least one task waited.
     pub some: Option<u64>,
-    /// All tasks at the same time; `None` for the CPU before Linux 5.13.
+    /// All tasks waited at the same time; `None` for the CPU before Linux 5.13.
     pub full: Option<u64>,
 }
 
-/// A file of a control group that is read.
+/// What the kernel accounts for in a control group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are the kernel's own")]
-pub enum KernelFile {
-    CpuStat,
-    PidsCurrent,
-    MemoryCurrent,
-    MemoryPeak,
-    MemorySwapCurrent,
-    MemoryMax,
-    MemoryHigh,
-    MemoryEvents,
-    IoStat,
-    CpuPressure,
-    MemoryPressure,
-    IoPressure,
+pub enum Accounting {
+    Cpu,
+    Tasks,
+    Memory,
+    Io,
+    Pressure,
+}
+
+/// Defines the files that are read, by what they account for: name, controller without which the
+/// file is absent, and how its text is taken. What cannot be parsed is left out.
+macro_rules! kernel_files {
+    ($([$accounting:ident] $(
+        $file:ident $name:literal $(needs $controller:literal)? => |$text:ident, $into:ident| $take:expr;
+    )+)+) => {
+        /// A file of a control group that is read.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the names are the kernel's own")]
+        pub enum KernelFile {
+            $($($file),+),+
+        }
+
+        impl KernelFile {
+            /// Every file that can be read.
+            pub const ALL: &'static [Self] = &[$($(Self::$file),+),+];
+
+            /// Its name, what it accounts for, and its controller.
+            const fn definition(self) -> (&'static str, Accounting, &'static [&'static str]) {
+                match self {
+                    $($(Self::$file => ($name, Accounting::$accounting, &[$($controller)?])),+),+
+                }
+            }
+
+            /// Takes what the text of the file says.
+            pub fn take(self, text: &str, into: &mut Resources) {
+                match self {
+                    $($(Self::$file => {
+                        let ($text, $into) = (text, into);
+                        $take;
+                    })+)+
+                }
+            }
+        }
+    };
+}
+
+// The kernel accounts for CPU time and pressure in every control group, without a controller.
+kernel_files! {
+    [Cpu]
+    CpuStat "cpu.stat" => |text, into| into.cpu = cpu(text);
+    [Tasks]
+    PidsCurrent "pids.current" needs "pids" => |text, into| into.tasks = number(text);
+    [Memory]
+    MemoryCurrent "memory.current" needs "memory" => |text, into| into.memory.current = number(text);
+    MemoryPeak "memory.peak" needs "memory" => |text, into| into.memory.peak = number(text);
+    MemorySwapCurrent "memory.swap.current" needs "memory" => |text, into| into.memory.swap = number(text);
+    MemoryMax "memory.max" needs "memory" => |text, into| into.memory.max = number(text);
+    MemoryHigh "memory.high" needs "memory" => |text, into| into.memory.high = number(text);
+    MemoryEvents "memory.events" needs "memory" => |text, into| {
+        into.memory.events = MEMORY_EVENTS.map(|event| keyed(text, event));
+    };
+    [Io]
+    IoStat "io.stat" needs "io" => |text, into| into.io = Some(io(text));
+    [Pressure]
+    CpuPressure "cpu.pressure" => |text, into| into.cpu_pressure = Some(pressure(text));
+    MemoryPressure "memory.pressure" => |text, into| into.memory_pressure = Some(pressure(text));
+    IoPressure "io.pressure" => |text, into| into.io_pressure = Some(pressure(text));
 }
 
 // === impl KernelFile ===
 
 impl KernelFile {
-    /// Every file that is ever read.
-    pub const ALL: [Self; 12] = [
-        Self::CpuStat,
-        Self::PidsCurrent,
-        Self::MemoryCurrent,
-        Self::MemoryPeak,
-        Self::MemorySwapCurrent,
-        Self::MemoryMax,
-        Self::MemoryHigh,
-        Self::MemoryEvents,
-        Self::IoStat,
-        Self::CpuPressure,
-        Self::MemoryPressure,
-        Self::IoPressure,
-    ];
-
     /// Its name in the directory of the control group.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CpuStat => "cpu.stat",
-            Self::PidsCurrent => "pids.current",
-            Self::MemoryCurrent => "memory.current",
-            Self::MemoryPeak => "memory.peak",
-            Self::MemorySwapCurrent => "memory.swap.current",
-            Self::MemoryMax => "memory.max",
-            Self::MemoryHigh => "memory.high",
-            Self::MemoryEvents => "memory.events",
-            Self::IoStat => "io.stat",
-            Self::CpuPressure => "cpu.pressure",
-            Self::MemoryPressure => "memory.pressure",
-            Self::IoPressure => "io.pressure",
-        }
+    pub const fn name(self) -> &'static str {
+        self.definition().0
     }
 
-    /// The controller without which it is not there; `None` for a file of every control group. The
-    /// kernel tells of CPU time and pressure without any.
+    /// What it accounts for.
+    pub const fn accounting(self) -> Accounting {
+        self.definition().1
+    }
+
+    /// The controller without which it is absent; `None` for a file of every control group.
     pub(super) fn controller(self) -> Option<&'static str> {
-        match self {
-            Self::CpuStat | Self::CpuPressure | Self::MemoryPressure | Self::IoPressure => None,
-            Self::PidsCurrent => Some("pids"),
-            Self::IoStat => Some("io"),
-            Self::MemoryCurrent
-            | Self::MemoryPeak
-            | Self::MemorySwapCurrent
-            | Self::MemoryMax
-            | Self::MemoryHigh
-            | Self::MemoryEvents => Some("memory"),
-        }
-    }
-
-    /// Takes in what the file says. What cannot be understood is left out.
-    pub fn take(self, text: &str, into: &mut Resources) {
-        let memory = &mut into.memory;
-        match self {
-            Self::CpuStat => into.cpu = cpu(text),
-            Self::PidsCurrent => into.tasks = number(text),
-            Self::MemoryCurrent => memory.current = number(text),
-            Self::MemoryPeak => memory.peak = number(text),
-            Self::MemorySwapCurrent => memory.swap = number(text),
-            Self::MemoryMax => memory.max = number(text),
-            Self::MemoryHigh => memory.high = number(text),
-            Self::MemoryEvents => memory.events = MEMORY_EVENTS.map(|event| keyed(text, event)),
-            Self::IoStat => into.io = Some(io(text)),
-            Self::CpuPressure => into.cpu_pressure = Some(pressure(text)),
-            Self::MemoryPressure => into.memory_pressure = Some(pressure(text)),
-            Self::IoPressure => into.io_pressure = Some(pressure(text)),
-        }
+        self.definition().2.first().copied()
     }
 }
 
-/// A file of one number; `max` is none.
+/// A file with one number; `max` is no limit.
 fn number(text: &str) -> Option<u64> {
     text.trim_end().parse().ok()
 }
 
-/// The number of one key in a file with a key and a number on each line.
+/// The number of a key, in a file with a key and a number on each line.
 fn keyed(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.parse().ok())
 }
 
 fn cpu(text: &str) -> Option<Cpu> {
-    // Without a quota the kernel counts no periods, and without the controller it does not even
-    // say so.
+    // `nr_periods` is 0 until a quota was enforced, and absent without the controller.
     let enforced = keyed(text, "nr_periods").is_some_and(|periods| periods > 0);
     let throttling = || {
         let periods = keyed(text, "nr_throttled")?;
@@ -236,8 +234,8 @@ mod tests {
     }
 
     #[test]
-    fn cpu_time_is_told_with_and_without_a_quota() {
-        // As Linux 6.18 has it without the controller.
+    fn cpu_time_is_read_with_and_without_a_quota() {
+        // From Linux 6.18 without the controller.
         let core = "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnice_usec 0\n\
                     core_sched.force_idle_usec 0\n";
         let time = Cpu { user: 20, system: 10, throttling: None };
@@ -253,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn no_limit_and_no_number_are_absent() {
+    fn max_and_anything_but_a_number_are_absent() {
         for bad in ["", "max\n", "-1\n", "1 2\n", "18446744073709551616\n"] {
             for file in [KernelFile::MemoryMax, KernelFile::MemoryHigh, KernelFile::PidsCurrent] {
                 assert_eq!(read(file, bad), Resources::default(), "{bad:?}");
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_events_of_an_older_kernel_are_told_as_far_as_it_counts_them() {
+    fn memory_events_that_the_kernel_does_not_count_are_absent() {
         let text = "low 1\nhigh 2\nmax 3\noom 4\noom_kill 5\n";
         let events = [Some(1), Some(2), Some(3), Some(4), Some(5), None];
         assert_eq!(read(KernelFile::MemoryEvents, text).memory.events, events);
@@ -282,11 +280,11 @@ mod tests {
         let io =
             Io { read_bytes: 91_889_664, written_bytes: 613_781_504, reads: 9_142, writes: 1_605 };
         assert_eq!(read(KernelFile::IoStat, text).io, Some(io));
-        assert_eq!(read(KernelFile::IoStat, "").io, Some(Io::default()), "nothing read or written");
+        assert_eq!(read(KernelFile::IoStat, "").io, Some(Io::default()), "no I/O yet");
     }
 
     #[test]
-    fn pressure_may_be_of_some_alone() {
+    fn pressure_may_lack_the_full_line() {
         let some = "some avg10=0.00 avg60=0.12 avg300=0.00 total=123456\n";
         let old = Pressure { some: Some(123_456), full: None };
         assert_eq!(read(KernelFile::CpuPressure, some).cpu_pressure, Some(old));
@@ -300,8 +298,8 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn any_text_is_taken_without_harm(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
-            for file in KernelFile::ALL {
+        fn any_text_can_be_parsed(text in r"([a-z_.]{0,12}[ =:\n]{0,2}[0-9]{0,21}[ \n]?){0,20}") {
+            for file in KernelFile::ALL.iter().copied() {
                 read(file, &text);
             }
         }

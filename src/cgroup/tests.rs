@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::cgroup::resources::{Cpu, Memory};
 
-/// A made-up mount of control groups that goes away with the test.
+/// A temporary directory that looks like a mount of control groups.
 struct Mount(TempDir);
 
 impl Mount {
@@ -61,7 +61,7 @@ fn units_are_found_in_nested_slices_and_under_escaped_names() {
         (".g.service", "system.slice/_.g.service"),
         ("cgroup.service", "system.slice/_cgroup.service"),
         ("memory.service", "system.slice/_memory.service"),
-        // Other versions of systemd leave this one as it is.
+        // Some versions of systemd do not escape this one.
         ("blkio.service", "system.slice/blkio.service"),
         ("k.socket", "_io.slice/io-l.slice/k.socket"),
         ("l.mount", "system.slice/l.mount"),
@@ -87,7 +87,7 @@ fn units_are_found_in_nested_slices_and_under_escaped_names() {
 }
 
 #[test]
-fn what_lies_below_a_service_or_a_scope_is_not_systemds() {
+fn control_groups_below_a_service_or_a_scope_are_not_units() {
     let mount = Mount::unified();
     mount.slice("system.slice");
     mount.write("system.slice/docker.service/pids.current", "9\n");
@@ -102,7 +102,7 @@ fn what_lies_below_a_service_or_a_scope_is_not_systemds() {
 }
 
 #[test]
-fn only_wanted_units_are_read_and_their_slices_need_not_be() {
+fn wanted_units_are_read_in_slices_that_are_not_wanted() {
     let mount = Mount::unified();
     mount.slice("system.slice");
     mount.write("system.slice/a.service/pids.current", "1\n");
@@ -113,7 +113,7 @@ fn only_wanted_units_are_read_and_their_slices_need_not_be() {
 }
 
 #[test]
-fn a_users_manager_is_looked_for_below_its_own_control_group() {
+fn units_of_a_user_manager_are_found_below_its_control_group() {
     let mount = Mount::unified();
     let root = "user.slice/user-1000.slice/user@1000.service";
     mount.slice(root);
@@ -126,13 +126,13 @@ fn a_users_manager_is_looked_for_below_its_own_control_group() {
     let read =
         |control_group: &str| cgroups.read(control_group, any).get(&a).and_then(|it| it.tasks);
     assert_eq!(read(&format!("/{root}")), Some(12));
-    assert_eq!(read(""), Some(13), "another manager is asked for");
+    assert_eq!(read(""), Some(13), "the system's manager");
     assert_eq!(read("/"), Some(13));
     assert_eq!(read("/nowhere"), None);
 }
 
 #[test]
-fn a_unit_that_ends_is_absent_and_one_that_comes_back_is_read_anew() {
+fn a_unit_that_stops_is_absent_and_one_that_starts_again_is_read_again() {
     let mount = Mount::unified();
     mount.slice("system.slice");
     let cgroups = mount.cgroups();
@@ -149,7 +149,7 @@ fn a_unit_that_ends_is_absent_and_one_that_comes_back_is_read_anew() {
 }
 
 #[test]
-fn files_come_with_their_controllers() {
+fn files_are_read_only_if_their_controller_is_enabled() {
     let mount = Mount::unified();
     let all = |slice: &str| {
         mount.write(&format!("{slice}/a.service/cpu.stat"), "user_usec 1\nsystem_usec 2\n");
@@ -170,7 +170,7 @@ fn files_come_with_their_controllers() {
 }
 
 #[test]
-fn only_the_files_asked_for_are_read() {
+fn only_the_given_files_are_read() {
     let mount = Mount::unified();
     mount.slice("system.slice");
     mount.write("system.slice/a.service/cpu.stat", "user_usec 1\nsystem_usec 2\n");
@@ -183,7 +183,7 @@ fn only_the_files_asked_for_are_read() {
 }
 
 #[test]
-fn hybrid_and_legacy_layouts_tell_what_they_have() {
+fn hybrid_and_legacy_layouts_serve_what_they_have() {
     let mount = Mount::new();
     assert_eq!(mount.cgroups().layout(), Layout::Legacy);
     for path in ["pids", "unified", "memory"] {
@@ -206,7 +206,7 @@ fn hybrid_and_legacy_layouts_tell_what_they_have() {
 }
 
 #[test]
-fn many_units_are_read_whatever_may_be_kept_open() {
+fn many_units_are_read_with_any_limit_of_open_files() {
     let mount = Mount::unified();
     mount.slice("system.slice");
     let units = SHARE * 3 + 1;

@@ -1,4 +1,4 @@
-//! One control group: its files, some of them kept open.
+//! The control group of one unit: its files, some of them kept open.
 
 use std::{
     fs::File,
@@ -10,25 +10,25 @@ use std::{
 
 use super::resources::{KernelFile, Resources};
 
-/// What a file is read into at first: most of them are shorter.
+/// The initial size of the read buffer: most files are shorter.
 const USUAL_BYTES: usize = 4096;
 
-/// The most that is read of one file: `io.stat` of a machine with a thousand disks is a tenth.
+/// The most that is read of one file: ten times the `io.stat` of a machine with 1,000 disks.
 const MAX_BYTES: usize = 1 << 20;
 
 /// The control group of one unit in one hierarchy.
 #[derive(Debug)]
 pub(super) struct UnitCgroup {
     directory: PathBuf,
-    /// The files that it is to have.
+    /// The files that it should have.
     files: Vec<KernelFile>,
-    /// Those of them that it does not have: the kernel is too old, or told not to.
+    /// Those it does not have, because of the kernel's version or configuration.
     absent: Vec<KernelFile>,
-    /// To read one that is open takes a fifth of what it takes to open it as well.
+    /// Files kept open: reading one takes a fifth of the time of opening and reading it.
     kept: Vec<(KernelFile, File)>,
 }
 
-/// How many files may be kept open still.
+/// How many more files may be kept open.
 pub(super) struct Room(AtomicUsize);
 
 // === impl UnitCgroup ===
@@ -43,7 +43,7 @@ impl UnitCgroup {
         self.kept.len()
     }
 
-    /// Says where it lies and which files it is to have.
+    /// Sets its directory and the files it should have.
     pub(super) fn expect(
         &mut self,
         directory: &Path,
@@ -59,11 +59,11 @@ impl UnitCgroup {
         }
     }
 
-    /// Reads everything. A file that is not there is left out, and so is all of a group that has
-    /// gone meanwhile.
+    /// Reads all files. Those that do not exist are skipped, as are all files of a control group that
+    /// was removed meanwhile.
     pub(super) fn read(&mut self, room: &Room, buffer: &mut Vec<u8>, into: &mut Resources) {
         let mut missing = Vec::new();
-        let mut is_there = false;
+        let mut exists = false;
         for at in 0..self.files.len() {
             let Some(file) = self.files.get(at).copied() else { break };
             if self.absent.contains(&file) {
@@ -71,7 +71,7 @@ impl UnitCgroup {
             }
             match self.read_file(file, room, buffer) {
                 Ok(length) => {
-                    is_there = true;
+                    exists = true;
                     let text = buffer.get(..length).and_then(|text| std::str::from_utf8(text).ok());
                     text.into_iter().for_each(|text| file.take(text, into));
                 }
@@ -79,8 +79,8 @@ impl UnitCgroup {
                 Err(_) => {}
             }
         }
-        // Where nothing is there, it is the group that has gone.
-        if is_there {
+        // If no file exists, the control group was removed: that says nothing about its files.
+        if exists {
             self.absent.append(&mut missing);
         }
     }
@@ -95,8 +95,8 @@ impl UnitCgroup {
             if let Some(Ok(length)) = self.kept.get(at).map(|(_, open)| fill(open, buffer)) {
                 return Ok(length);
             }
-            // A file of a group that has gone can no longer be read. Another group may be there
-            // in its place.
+            // Open files of a removed control group cannot be read. A new control group may have
+            // taken its place.
             self.kept.swap_remove(at);
             self.absent.clear();
         }
@@ -109,7 +109,7 @@ impl UnitCgroup {
     }
 }
 
-/// Reads a file from its beginning; returns how long it is.
+/// Reads a file from its beginning into `buffer`, and returns its length.
 fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
     buffer.resize(buffer.len().max(USUAL_BYTES), 0);
     let mut length = 0;
@@ -119,7 +119,7 @@ fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let room = rest.len();
         let read = file.read_at(rest, offset)?;
         length += read;
-        // The kernel's own files come in one piece.
+        // A kernel file fits into one read, so a short read is the end.
         if read < room || length >= MAX_BYTES {
             return Ok(length);
         }

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{
-    family::{Exposition, families},
-    seconds,
-};
+use super::{family::families, seconds, writer::Exposition};
 use crate::{
     clock::Usec,
     inventory::manager::{BOOT_STAGES, Stamp},
@@ -14,11 +11,11 @@ use crate::{
 families! {
     [Boot]
     TIME: Gauge "systemd_boot_time_seconds" ["stage"]
-        "Unix time of a boot stage; from the manager's property of that stage, such as FinishTimestamp, absent for a stage that did not happen.";
+        "Unix time of a boot stage in seconds (FinishTimestamp and so on). Absent for a stage that did not happen.";
     MONOTONIC: Gauge "systemd_boot_monotonic_seconds" ["stage"]
-        "Time of a boot stage since the kernel started, for Firmware and Loader before it; from the manager's property of that stage, such as FinishTimestampMonotonic, absent for a stage that did not happen.";
+        "Seconds from kernel start to a boot stage; for Firmware and Loader, seconds before kernel start (FinishTimestampMonotonic and so on). Absent for a stage that did not happen.";
     DURATION: Gauge "systemd_boot_duration_seconds" ["phase"]
-        "Time that a phase of the boot took, as systemd-analyze tells it; absent until the boot has finished and for a phase that did not happen.";
+        "Duration of a boot phase in seconds, as in systemd-analyze. Absent until the boot has finished and for a phase that did not happen.";
 }
 
 type Stages = BTreeMap<&'static str, Stamp>;
@@ -35,7 +32,7 @@ pub(super) fn encode(boot: &Stages, out: &mut Exposition<'_>) -> fmt::Result {
     }
     let mut samples = out.family(&DURATION);
     for (phase, duration) in durations(boot) {
-        samples.add_known([phase], duration.map(seconds))?;
+        samples.add_some([phase], duration.map(seconds))?;
     }
     Ok(())
 }
@@ -47,9 +44,9 @@ fn durations(boot: &Stages) -> [(&'static str, Option<Usec>); 6] {
 
     let (userspace, finish) = (at("Userspace"), at("Finish"));
     let in_userspace = between(userspace, finish);
-    // A user manager and a container have no kernel of their own: only what they did counts, and
-    // the monotonic clock began long before them. Like systemd-analyze, tell them by the security
-    // module, which only the first process of a machine loads.
+    // User managers and containers have no kernel of their own, and the monotonic clock began long
+    // before them, so only their userspace counts. As in systemd-analyze, the sign of a machine is
+    // the security module, which only the first process of a machine loads.
     let booted = finish.is_some() && at("SecurityStart").is_some();
     if !booted {
         let phases = ["firmware", "loader", "kernel", "initrd", "userspace", "total"];
@@ -79,7 +76,7 @@ mod tests {
         stages.iter().map(|(stage, real, mono)| (*stage, stamp(*real, *mono))).collect()
     }
 
-    fn told(boot: &Stages) -> Vec<(&'static str, Usec)> {
+    fn known(boot: &Stages) -> Vec<(&'static str, Usec)> {
         durations(boot).into_iter().filter_map(|(phase, took)| Some((phase, took?))).collect()
     }
 
@@ -102,13 +99,13 @@ mod tests {
             ("userspace", 12_500_000),
             ("total", 28_500_000),
         ];
-        assert_eq!(told(&boot), expected);
+        assert_eq!(known(&boot), expected);
         let phases: Usec = expected[..5].iter().map(|(_, took)| took).sum();
         assert_eq!(phases, expected[5].1);
     }
 
     #[test]
-    fn a_boot_without_initrd_gives_the_kernel_all_until_userspace() {
+    fn without_an_initrd_the_kernel_phase_lasts_until_userspace() {
         let boot = stages(&[
             ("Kernel", 100_000_000, 0),
             ("Userspace", 101_000_000, 1_000_000),
@@ -116,21 +113,21 @@ mod tests {
             ("Finish", 104_000_000, 4_000_000),
         ]);
         let expected = [("kernel", 1_000_000), ("userspace", 3_000_000), ("total", 4_000_000)];
-        assert_eq!(told(&boot), expected);
+        assert_eq!(known(&boot), expected);
     }
 
     #[test]
-    fn without_a_kernel_of_its_own_only_userspace_counts() {
+    fn without_a_kernel_of_its_own_only_userspace_has_a_duration() {
         let boot = stages(&[
             ("Kernel", 4_000_000, 0),
             ("Userspace", 9_000_000, 5_000_000),
             ("Finish", 9_700_000, 5_700_000),
         ]);
-        assert_eq!(told(&boot), [("userspace", 700_000), ("total", 700_000)]);
+        assert_eq!(known(&boot), [("userspace", 700_000), ("total", 700_000)]);
     }
 
     #[test]
-    fn nothing_is_told_of_a_boot_that_has_not_finished() {
+    fn an_unfinished_boot_has_no_durations() {
         let userspace = ("Userspace", 9_000_000, 5_000_000);
         let security = ("SecurityStart", 9_100_000, 5_100_000);
         for boot in [
@@ -139,7 +136,7 @@ mod tests {
             &[userspace, security],
             &[userspace, security, ("Finish", 0, 0)],
         ] {
-            assert_eq!(told(&stages(boot)), [], "{boot:?}");
+            assert_eq!(known(&stages(boot)), [], "{boot:?}");
         }
     }
 }

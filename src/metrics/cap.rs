@@ -1,23 +1,23 @@
-//! The cap on the series of a family: what would go beyond it is left out a whole unit at a time,
-//! so that nobody adds up halves.
+//! The cap on the series of a family. Units are dropped whole, so that sums over a family are never
+//! partial.
 
 use std::{fmt, num::NonZeroUsize};
 
-use super::family::SeriesCounts;
+use super::writer::SeriesCounts;
 
-/// What is told under the cap, and what is not.
+/// What the cap keeps and what it withholds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Cut {
-    /// How many rows are told, counted from the first.
+    /// How many rows are kept, from the first.
     pub(super) kept: usize,
-    /// The series that are withheld, by family: every family that has one for each row is named.
+    /// The series withheld from each per-unit family, 0 included.
     pub(super) withheld: SeriesCounts,
 }
 
-/// Finds how many rows can be told before a family has more than `max` series.
+/// Finds how many rows can be kept before a family has more than `max` series.
 ///
-/// `count` counts the series that some rows have in each family; a row has the same ones whatever
-/// other rows there are, and no more than `most` in one family.
+/// `count` counts the series of some rows by family. A row has the same series whatever the other
+/// rows are, and at most `most` in one family.
 pub(super) fn cut<R>(
     rows: &[R],
     max: Option<NonZeroUsize>,
@@ -25,31 +25,31 @@ pub(super) fn cut<R>(
     count: impl Fn(&[R]) -> Result<SeriesCounts, fmt::Error>,
 ) -> Result<Cut, fmt::Error> {
     let max = max.filter(|max| rows.len().saturating_mul(most) > max.get());
-    // On most hosts there is nothing to count.
+    // Most hosts are so far below the cap that nothing has to be counted.
     let Some(max) = max.and_then(|max| u64::try_from(max.get()).ok()) else {
         return Ok(Cut { kept: rows.len(), withheld: count(&[])? });
     };
     let fits = |counts: &SeriesCounts| counts.values().all(|series| *series <= max);
     let mut withheld = count(rows)?;
-    let (mut kept, mut told) =
+    let (mut kept, mut served) =
         if fits(&withheld) { (rows.len(), withheld.clone()) } else { (0, SeriesCounts::new()) };
-    // The first `kept` rows fit and the first `beyond` do not. Only what lies between is counted,
-    // and is halved each time: that is all of them once more, not once for each step.
+    // The first `kept` rows fit and the first `beyond` do not. Each step counts half of the rows
+    // between, so all steps together count every row once more.
     let mut beyond = rows.len();
     while beyond - kept > 1 {
         let middle = kept.midpoint(beyond);
         let mut counts = count(rows.get(kept..middle).unwrap_or_default())?;
-        for (family, series) in &told {
+        for (family, series) in &served {
             *counts.entry(family).or_default() += series;
         }
         if fits(&counts) {
-            (kept, told) = (middle, counts);
+            (kept, served) = (middle, counts);
         } else {
             beyond = middle;
         }
     }
     for (family, series) in &mut withheld {
-        *series -= told.get(family).unwrap_or(&0);
+        *series -= served.get(family).unwrap_or(&0);
     }
     Ok(Cut { kept, withheld })
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_family_to_be_full_decides_for_all() {
+    fn rows_are_kept_until_the_first_family_is_full() {
         let rows = [[1, 0, 2], [1, 5, 0], [1, 0, 1], [1, 0, 0]];
         for (max, kept, withheld) in [
             (1, 0, [4, 5, 3]),
@@ -91,11 +91,11 @@ mod tests {
     }
 
     #[test]
-    fn of_nothing_nothing_is_withheld() {
+    fn without_rows_nothing_is_withheld() {
         let withheld: SeriesCounts = FAMILIES.into_iter().map(|family| (family, 0)).collect();
         for max in [0, 1] {
-            let nothing = Cut { kept: 0, withheld: withheld.clone() };
-            assert_eq!(cut(&[], limit(max), 5, count), Ok(nothing));
+            let empty = Cut { kept: 0, withheld: withheld.clone() };
+            assert_eq!(cut(&[], limit(max), 5, count), Ok(empty));
         }
     }
 

@@ -1,11 +1,8 @@
-//! What has happened on the whole host.
+//! Counters of the whole host.
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{
-    family::{Exposition, families},
-    from_zero,
-};
+use super::{family::families, from_zero, writer::Exposition};
 use crate::{
     inventory::{counters::HostCounters, counts::Counts},
     systemd::{
@@ -16,13 +13,13 @@ use crate::{
 
 families! {
     TRANSITIONS: Counter "systemd_transitions_total" ["type", "state"]
-        "Times that units entered a state, also units that the unit filters hide and units that are gone; from ActiveState.";
+        "Times that units entered a state, by unit type (ActiveState). Includes units that are hidden by filters or gone.";
     FAILURES: Counter "systemd_failures_total" ["type", "result"]
-        "Runs of units that failed, also of units that the unit filters hide and of units that are gone; from Result, with unknown for a run that failed while the exporter was not listening and of which systemd kept no Result.";
+        "Failed runs of units, by unit type (Result); unknown if the exporter was not listening and systemd kept no Result. Includes units that are hidden by filters or gone.";
     RESTARTS: Counter "systemd_restarts_total" []
-        "Automatic restarts of all services, also of services that the unit filters hide and of services that are gone; from NRestarts, counted from when the exporter first listened.";
+        "Automatic restarts of all services since the exporter first listened (NRestarts). Includes services that are hidden by filters or gone.";
     RELOADS: Counter "systemd_reloads_total" []
-        "Times that systemd reloaded its configuration, as at systemctl daemon-reload; from its signal Reloading.";
+        "Reloads of systemd's configuration, such as by systemctl daemon-reload (signal Reloading).";
 }
 
 pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Result {
@@ -30,25 +27,25 @@ pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Re
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
     });
     let mut samples = out.family(&TRANSITIONS);
-    for ((unit_type, state), count) in from_zero(usual, by_word(&totals.transitions)) {
+    for ((unit_type, state), count) in from_zero(usual, by_key(&totals.transitions)) {
         samples.add([unit_type.as_str(), state], count)?;
     }
-    // What other types of units fail of is seldom, and not worth so many zeros.
+    // Units of other types seldom fail: zeros for each of their results would be mostly noise.
     let usual = RunResult::ALL.iter().filter(|result| result.is_failure());
     let usual = usual.map(|result| (UnitType::Service, result.as_str()));
     let mut samples = out.family(&FAILURES);
-    for ((unit_type, result), count) in from_zero(usual, by_word(&totals.failures)) {
+    for ((unit_type, result), count) in from_zero(usual, by_key(&totals.failures)) {
         samples.add([unit_type.as_str(), result], count)?;
     }
     out.single(&RESTARTS, Some(totals.restarts))?;
     out.single(&RELOADS, Some(totals.reloads))
 }
 
-/// The counts of a table of the host, by type of unit and word.
-fn by_word<W: AsRef<str>>(
-    counts: &BTreeMap<UnitType, Counts<W>>,
+/// The counts of a host-wide table, by unit type and key.
+fn by_key<K: AsRef<str>>(
+    counts: &BTreeMap<UnitType, Counts<K>>,
 ) -> impl Iterator<Item = ((UnitType, &str), u64)> {
     counts.iter().flat_map(|(unit_type, counts)| {
-        counts.iter().map(|(word, count)| ((*unit_type, word.as_ref()), count))
+        counts.iter().map(|(key, count)| ((*unit_type, key.as_ref()), count))
     })
 }

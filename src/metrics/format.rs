@@ -1,6 +1,6 @@
-//! The two text formats that Prometheus and its kin read.
+//! The two text formats that Prometheus reads.
 
-/// How an exposition is written down.
+/// The format of an exposition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.

@@ -1,11 +1,29 @@
-//! The groups of families that can be switched on and off.
+//! Groups of families that are switched on and off together, and what each group reads.
 
 use std::fmt;
 
-use crate::{inventory::reads::Reads, systemd::property::PropertySet};
+use crate::{
+    cgroup::resources::{Accounting, KernelFile},
+    inventory::reads::Reads,
+    systemd::property::PropertySet,
+};
+
+/// One row of the table below.
+struct Definition {
+    name: &'static str,
+    is_default: bool,
+    help: &'static str,
+    /// The kernel files that it reads.
+    accounting: &'static [Accounting],
+    /// The properties of units that it asks systemd for, besides their state and their runs.
+    properties: &'static [PropertySet],
+}
 
 macro_rules! groups {
-    ($($variant:ident $name:literal $is_default:literal $help:literal;)+) => {
+    ($(
+        $variant:ident $name:literal $is_default:literal
+        $(reads $accounting:ident)? $(asks $properties:ident $(and $more:ident)?)? $help:literal;
+    )+) => {
         /// Families that are served together or not at all.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[allow(missing_docs, reason = "each is documented by its help")]
@@ -17,10 +35,15 @@ macro_rules! groups {
             /// Every group, in the order in which they are shown.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The name, whether it is on by default, and what it is for.
-            const fn definition(self) -> (&'static str, bool, &'static str) {
+            const fn definition(self) -> Definition {
                 match self {
-                    $(Self::$variant => ($name, $is_default, $help)),+
+                    $(Self::$variant => Definition {
+                        name: $name,
+                        is_default: $is_default,
+                        help: $help,
+                        accounting: &[$(Accounting::$accounting)?],
+                        properties: &[$(Reads::$properties $(, Reads::$more)?)?],
+                    }),+
                 }
             }
         }
@@ -29,48 +52,48 @@ macro_rules! groups {
 
 groups! {
     UnitState "unit-state" true
-        "Serve the state of each unit.";
+        "State of each unit.";
     UnitSubState "unit-sub-state" false
-        "Serve the state of each unit in the words of its type.";
+        "State of each unit as its type names it, such as running or mounted.";
     UnitInfo "unit-info" true
-        "Serve the type of each service and the file system of each mount.";
-    UnitTimes "unit-times" true
-        "Serve when each unit last changed its state, and when the run of a service began.";
+        "Type of each service and file system of each mount.";
+    UnitTimes "unit-times" true asks TIMES
+        "Last state changes of each unit, and the start of each service.";
     UnitEvents "unit-events" true
-        "Serve what has happened to each unit: transitions, starts, failures, automatic restarts.";
-    UnitProblems "unit-problems" true
-        "Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen.";
+        "Transitions, starts, failures and automatic restarts of each unit.";
+    UnitProblems "unit-problems" true asks PROBLEMS
+        "Units that did not load, are wanted but inactive, changed on disk, or are frozen.";
     UnitFileState "unit-file-state" false
-        "Serve the state of each unit file: enabled, disabled, static, masked and so on.";
+        "State of each unit file, such as enabled, static or masked.";
     ServiceExits "service-exits" true
-        "Serve how each service last ended: its result, its exit status and when.";
-    Tasks "tasks" true
-        "Serve how many tasks there are in the control groups of units, and may be.";
-    Cpu "cpu" true
-        "Serve the CPU time that units have used.";
-    Memory "memory" true
-        "Serve the memory that units use.";
-    Io "io" true
-        "Serve what units have read and written.";
-    Pressure "pressure" false
-        "Serve how long units have waited for CPU, memory and I/O.";
-    Ip "ip" true
-        "Serve the IP traffic of services with IPAccounting=yes.";
-    Sockets "sockets" true
-        "Serve the connections of each socket.";
-    Timers "timers" true
-        "Serve when each timer last elapsed and when it does next, or that it will not.";
+        "Last result, exit status and exit time of each service.";
+    Tasks "tasks" true reads Tasks
+        "Tasks in the control group of each unit, and the limit of each service.";
+    Cpu "cpu" true reads Cpu
+        "CPU time of each unit.";
+    Memory "memory" true reads Memory
+        "Memory use, limits and memory events of each unit.";
+    Io "io" true reads Io
+        "Bytes and operations of each unit on block devices.";
+    Pressure "pressure" false reads Pressure
+        "Time that each unit waited for CPU, memory and I/O.";
+    Ip "ip" true asks IP
+        "IP traffic of services with IPAccounting=yes.";
+    Sockets "sockets" true asks SOCKETS
+        "Connections of each socket.";
+    Timers "timers" true asks TIMERS
+        "Last and next elapse of each timer, and timers that will not elapse again.";
     Jobs "jobs" true
-        "Serve the job queue, and what became of jobs.";
+        "Job queue, and results and durations of jobs.";
     Boot "boot" true
-        "Serve when the stages of the boot were, and how long they took.";
-    Watchdog "watchdog" true
-        "Serve the hardware watchdog that the manager feeds, and when services fed theirs.";
-    NodeExporter "node-exporter" false
-        "Serve what node_exporter's systemd collector does, under its names: the same as --compat=node_exporter.";
+        "Times of the boot stages and durations of the boot phases.";
+    Watchdog "watchdog" true asks WATCHDOG
+        "Hardware watchdog of the manager, and last watchdog pings of services.";
+    NodeExporter "node-exporter" false reads Tasks asks TIMERS and SOCKETS
+        "Metrics of node_exporter's systemd collector under its names, as with --compat=node_exporter.";
 }
 
-/// A set of groups: those that are on.
+/// A set of groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Groups(u32);
 
@@ -79,31 +102,17 @@ pub struct Groups(u32);
 impl Group {
     /// Its name, as in `--collector.NAME`.
     pub const fn name(self) -> &'static str {
-        self.definition().0
+        self.definition().name
     }
 
-    /// Whether it is on unless it is switched off.
+    /// Whether it is on by default.
     pub const fn is_default(self) -> bool {
-        self.definition().1
+        self.definition().is_default
     }
 
-    /// What it is for: one sentence.
+    /// What it serves, for `--help`.
     pub const fn help(self) -> &'static str {
-        self.definition().2
-    }
-
-    /// The properties of units that are read for it, besides their state and their runs.
-    const fn properties(self) -> PropertySet {
-        match self {
-            Self::UnitProblems => Reads::PROBLEMS,
-            Self::UnitTimes => Reads::TIMES,
-            Self::Timers => Reads::TIMERS,
-            Self::Ip => Reads::IP,
-            Self::Sockets => Reads::SOCKETS,
-            Self::Watchdog => Reads::WATCHDOG,
-            Self::NodeExporter => Reads::TIMERS.union(Reads::SOCKETS),
-            _ => PropertySet::EMPTY,
-        }
+        self.definition().help
     }
 
     /// The name of its flag, without the dashes.
@@ -115,7 +124,7 @@ impl Group {
 // === impl Groups ===
 
 impl Groups {
-    /// No group: what is served without a switch still is.
+    /// No group. Families without a group are still served.
     pub const NONE: Self = Self(0);
 
     /// Every group.
@@ -134,21 +143,30 @@ impl Groups {
         Self(self.0 | Self::bit(group))
     }
 
-    /// These groups but for this one.
+    /// These groups without this one.
     #[must_use]
     pub const fn without(self, group: Group) -> Self {
         Self(self.0 & !Self::bit(group))
     }
 
-    /// What systemd is asked for on their behalf.
+    /// What they ask systemd for.
     pub fn reads(self) -> Reads {
         let on = Group::ALL.iter().filter(|group| self.has(**group));
-        let none = PropertySet::EMPTY;
+        let properties = on.flat_map(|group| group.definition().properties);
         Reads {
-            properties: on.fold(none, |all, group| all.union(group.properties())),
+            properties: properties.fold(PropertySet::EMPTY, |all, some| all.union(*some)),
             unit_files: self.has(Group::UnitFileState),
             watchdog: self.has(Group::Watchdog),
         }
+    }
+
+    /// The kernel files that have to be read for them.
+    pub fn kernel_files(self) -> Vec<KernelFile> {
+        let on = || Group::ALL.iter().filter(|group| self.has(**group));
+        let is_read = |file: &KernelFile| {
+            on().any(|group| group.definition().accounting.contains(&file.accounting()))
+        };
+        KernelFile::ALL.iter().copied().filter(is_read).collect()
     }
 
     const fn bit(group: Group) -> u32 {
@@ -157,7 +175,7 @@ impl Groups {
 }
 
 impl Default for Groups {
-    /// The groups that are on unless they are switched off.
+    /// The groups that are on by default.
     fn default() -> Self {
         Group::ALL.iter().copied().filter(|group| group.is_default()).collect()
     }
@@ -193,8 +211,8 @@ mod tests {
     };
 
     #[test]
-    fn each_group_is_switched_by_itself() {
-        assert!(Group::ALL.len() <= 32, "a set has 32 places");
+    fn a_group_is_switched_without_the_others() {
+        assert!(Group::ALL.len() <= 32, "a set has 32 bits");
         for group in Group::ALL {
             let only = Groups::NONE.with(*group);
             let others = Groups::all().without(*group);
@@ -207,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_costs_most_and_what_is_told_twice_is_off_unless_asked_for() {
+    fn costly_groups_and_those_that_repeat_others_are_off_by_default() {
         let off = Group::ALL.iter().filter(|group| !group.is_default());
         let expected =
             [&Group::UnitSubState, &Group::UnitFileState, &Group::Pressure, &Group::NodeExporter];
@@ -304,5 +322,19 @@ mod tests {
             assert_eq!(BTreeSet::from_iter(saved), BTreeSet::from_iter(at_scrape), "{group:?}");
         }
         assert_eq!(asked(Groups::all()), (all, all_at_scrape));
+    }
+
+    #[test]
+    fn a_kernel_file_is_read_if_a_group_that_is_on_needs_it() {
+        let only = |group| Groups::NONE.with(group).kernel_files();
+        assert_eq!(only(Group::UnitState), []);
+        assert_eq!(only(Group::Cpu), [KernelFile::CpuStat]);
+        for group in [Group::Tasks, Group::NodeExporter] {
+            assert_eq!(only(group), [KernelFile::PidsCurrent]);
+        }
+        let pressure =
+            [KernelFile::CpuPressure, KernelFile::MemoryPressure, KernelFile::IoPressure];
+        assert_eq!(only(Group::Pressure), pressure);
+        assert_eq!(Groups::all().kernel_files(), KernelFile::ALL);
     }
 }

@@ -1,12 +1,8 @@
-//! The job queue, and what became of jobs.
+//! The job queue, and the results and durations of jobs.
 
 use std::fmt;
 
-use super::{
-    Clocks,
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-};
+use super::{Clocks, family::families, from_zero, owned, seconds, writer::Exposition};
 use crate::{
     inventory::snapshot::Snapshot,
     systemd::state::{JobResult, JobState, JobType},
@@ -15,17 +11,17 @@ use crate::{
 families! {
     [Jobs]
     JOBS: Gauge "systemd_jobs" ["type", "state"]
-        "Jobs in the manager's queue by type and state.";
+        "Jobs in the manager's queue, by type and state.";
     OLDEST: Gauge "systemd_job_oldest_age_seconds" []
-        "Time since the oldest job in the queue was queued, or since it was first seen if nobody was listening then; absent while the queue is empty.";
+        "Age of the oldest job in the queue in seconds, since it was queued, or first seen if the exporter was not listening then. Absent while the queue is empty.";
     COMPLETED: Counter "systemd_jobs_completed_total" ["type", "result"]
-        "Jobs that left the manager's queue, by type and result; from its signal JobRemoved, which does not tell the type: that is taken from a listing or from what became of the unit, and is unknown where neither shows it. Automatic restarts are jobs of type restart.";
+        "Jobs that left the queue, by type and result (JobRemoved). The type is from a listing or inferred from the unit, else unknown. Automatic restarts have type restart.";
     DURATION: Histogram "systemd_job_duration_seconds" ["type"]
-        "Time that jobs spent in the manager's queue, waiting and running; from its signals JobNew and JobRemoved, without jobs that were queued while nobody was listening, absent for a type of which none was seen.";
+        "Time of jobs in the queue in seconds, waiting and running (JobNew, JobRemoved). Excludes jobs queued while the exporter was not listening. Absent for a type of which none was seen.";
 }
 
-/// The types and results that have a series before anything is counted: a counter that begins
-/// with its first event does not show that it rose.
+/// The types and results that always have a series: a counter that begins with its first event
+/// shows no increase.
 const USUAL_TYPES: [JobType; 4] =
     [JobType::Start, JobType::Stop, JobType::Reload, JobType::Restart];
 const USUAL_RESULTS: [JobResult; 5] = [

@@ -1,11 +1,8 @@
-//! What the manager says of itself, and the counts over everything in its memory.
+//! The manager itself, and counts of all units in its memory.
 
 use std::fmt;
 
-use super::{
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-};
+use super::{family::families, from_zero, owned, seconds, writer::Exposition};
 use crate::{
     inventory::{
         manager::{Manager, Watchdog},
@@ -20,35 +17,35 @@ use crate::{
 families! {
     [Always]
     VERSION: Gauge "systemd_version" ["version"]
-        "Major version of systemd, the full one in the label; from the manager's Version.";
+        "Major version of systemd, with the full version in the label (Version).";
     INFO: Info "systemd_info" ["architecture", "virtualization", "confidential_virtualization", "tainted"]
-        "The machine as the manager sees it; from its properties Architecture, Virtualization, ConfidentialVirtualization and Tainted, a label empty where the property is.";
+        "Always 1, with facts about the machine (Architecture, Virtualization, ConfidentialVirtualization, Tainted). A label is empty if its property is.";
     SYSTEM_STATE: Gauge "systemd_system_state" ["state"]
-        "1 for the manager's overall state, 0 for the others; from its SystemState, absent when it did not answer in time.";
+        "1 for the manager's state, 0 for other states (SystemState). Absent if the manager did not answer in time.";
     UNITS: Gauge "systemd_units" ["type", "state"]
-        "Units that are loaded or not inactive, by type and active state, also those that the unit filters hide; from ActiveState.";
+        "Units that are loaded or not inactive, by type and state (ActiveState). Includes units that are hidden by filters.";
     NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
-        "Units in memory that are not loaded, by LoadState, also those that the unit filters hide. One that is not inactive is in systemd_units too.";
+        "Units in memory that are not loaded (LoadState). Includes units that are hidden by filters. Those that are not inactive are in systemd_units too.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
-        "Units in the failed state; from the manager's NFailedUnits.";
+        "Units in the failed state (NFailedUnits).";
     [Watchdog]
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
-        "1 if the manager feeds a hardware watchdog, 0 if not; from its WatchdogDevice, absent before systemd 252.";
+        "1 if the manager pings a hardware watchdog, else 0 (WatchdogDevice). Absent before systemd 252.";
     WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]
-        "Time after which the hardware watchdog resets the machine unless it is fed; from the manager's RuntimeWatchdogUSec, absent without a device or a limit.";
+        "Time without a ping in seconds after which the hardware watchdog resets the machine (RuntimeWatchdogUSec). Absent without a device or a timeout.";
     WATCHDOG_PING: Gauge "systemd_watchdog_last_ping_time_seconds" ["device"]
-        "Unix time at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestamp, absent without a device or before the first time.";
+        "Unix time in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestamp). Absent without a device and before the first ping.";
     WATCHDOG_PING_MONOTONIC: Gauge "systemd_watchdog_last_ping_monotonic_seconds" ["device"]
-        "Time since boot at which the manager last fed the hardware watchdog; from its WatchdogLastPingTimestampMonotonic, absent without a device or before the first time.";
+        "Time since boot in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestampMonotonic). Absent without a device and before the first ping.";
 }
 
-/// The load states that always have a series; `merged` and `stub` pass in no time.
+/// The load states that always have a series; units are `merged` or `stub` only for a moment.
 const NOT_LOADED_ALWAYS: [LoadState; 4] =
     [LoadState::NotFound, LoadState::Error, LoadState::BadSetting, LoadState::Masked];
 
 pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
     let manager = &snapshot.manager;
-    about(manager, out)?;
+    identity(manager, out)?;
     if let Some(current) = &manager.system_state {
         let mut samples = out.family(&SYSTEM_STATE);
         for state in SystemState::ALL {
@@ -75,9 +72,9 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     watchdog(&manager.watchdog, out)
 }
 
-fn about(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
+fn identity(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
     if let Some(version) = &manager.version {
-        out.family(&VERSION).add_known([version.as_ref()], major(version))?;
+        out.family(&VERSION).add_some([version.as_ref()], major(version))?;
     }
     let facts = [
         &manager.architecture,
@@ -104,10 +101,10 @@ fn watchdog(watchdog: &Watchdog, out: &mut Exposition<'_>) -> fmt::Result {
     if device.is_empty() {
         return Ok(());
     }
-    out.family(&WATCHDOG_RUNTIME).add_known([device], watchdog.runtime.map(seconds))?;
-    out.family(&WATCHDOG_PING).add_known([device], watchdog.last_ping.map(seconds))?;
+    out.family(&WATCHDOG_RUNTIME).add_some([device], watchdog.runtime.map(seconds))?;
+    out.family(&WATCHDOG_PING).add_some([device], watchdog.last_ping.map(seconds))?;
     let monotonic = watchdog.last_ping_monotonic.map(seconds);
-    out.family(&WATCHDOG_PING_MONOTONIC).add_known([device], monotonic)
+    out.family(&WATCHDOG_PING_MONOTONIC).add_some([device], monotonic)
 }
 
 #[cfg(test)]
@@ -115,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_what_every_distribution_begins_with() {
+    fn the_major_version_is_the_leading_number_in_every_distribution() {
         for (version, number) in [
             ("252.39-1~deb12u1", Some(252)),
             ("262~devel", Some(262)),

@@ -1,14 +1,11 @@
-//! What the systemd collector of node_exporter 1.11 serves, under its names: rules and dashboards
-//! that were written for it find what they ask for.
+//! The metrics of the systemd collector of node_exporter 1.11 under its names, so that rules and
+//! dashboards written for it keep working.
 
 use std::fmt;
 
 use super::{
-    family::{Exposition, families},
-    from_zero, owned, seconds,
-    services::service,
-    sockets::column,
-    units::Row,
+    family::families, from_zero, owned, row::Row, seconds, services::service, sockets::column,
+    writer::Exposition,
 };
 use crate::{
     inventory::{snapshot::Snapshot, unit::Details},
@@ -18,34 +15,34 @@ use crate::{
 families! {
     [NodeExporter]
     STATE: Gauge "node_systemd_unit_state" ["name", "state", "type"]
-        "As node_exporter has it: 1 for the unit's ActiveState and 0 for the others of the usual five; the label type is the Type of a service or a mount, and empty for other units. Absent for a unit that is not loaded.";
+        "As in node_exporter: 1 for the unit's ActiveState, 0 for the other usual states. Label type is the Type of a service or mount, else empty. Absent for units that are not loaded.";
     START_TIME: Gauge "node_systemd_unit_start_time_seconds" ["name"]
-        "As node_exporter has it: Unix time at which the unit became active; from ActiveEnterTimestamp, 0 while it is not active.";
+        "As in node_exporter: Unix time in seconds when the unit became active (ActiveEnterTimestamp). 0 while it is not active.";
     TASKS_CURRENT: Gauge "node_systemd_unit_tasks_current" ["name"]
-        "As node_exporter has it: tasks in the control group of the service; absent where the kernel does not count them.";
+        "As in node_exporter: tasks in the control group of the service (pids.current). Absent where the kernel does not count them.";
     TASKS_MAX: Gauge "node_systemd_unit_tasks_max" ["name"]
-        "As node_exporter has it: most tasks that the service may have; from TasksMax, absent if there is no limit.";
+        "As in node_exporter: maximum number of tasks of the service (TasksMax). Absent if unlimited.";
     RESTARTS: Counter "node_systemd_service_restart_total" ["name"]
-        "As node_exporter has it: automatic restarts of the service; from NRestarts, but never lowered when systemd resets that.";
+        "As in node_exporter: automatic restarts of the service, cumulative: resets by systemd do not lower it (NRestarts).";
     ACCEPTED: Counter "node_systemd_socket_accepted_connections_total" ["name"]
-        "As node_exporter has it: connections that the socket accepted; from NAccepted.";
+        "As in node_exporter: connections accepted by the socket (NAccepted).";
     CURRENT: Gauge "node_systemd_socket_current_connections" ["name"]
-        "As node_exporter has it: connections that the socket has open; from NConnections.";
+        "As in node_exporter: open connections of the socket (NConnections).";
     REFUSED: Counter "node_systemd_socket_refused_connections_total" ["name"]
-        "As node_exporter has it, but a counter: connections that the socket refused; from NRefused.";
+        "As in node_exporter, except that it is a counter: connections refused by the socket (NRefused).";
     LAST_TRIGGER: Gauge "node_systemd_timer_last_trigger_seconds" ["name"]
-        "As node_exporter has it: Unix time at which the timer last elapsed; from LastTriggerUSec, 0 if it never did.";
+        "As in node_exporter: Unix time in seconds when the timer last elapsed (LastTriggerUSec). 0 if never.";
     UNITS: Gauge "node_systemd_units" ["state"]
-        "As node_exporter has it: units in memory by active state, also those that did not load or that the unit filters hide; from ActiveState.";
+        "As in node_exporter: units in memory by state (ActiveState). Includes units that did not load or are hidden by filters.";
     RUNNING: Gauge "node_systemd_system_running" []
-        "As node_exporter has it: 1 if the manager's SystemState is running, 0 if it is another one; absent when it did not answer in time.";
+        "As in node_exporter: 1 if SystemState is running, else 0. Absent if the manager did not answer in time.";
     VERSION: Gauge "node_systemd_version" ["version"]
-        "As node_exporter has it: version of systemd, the full one in the label; from the manager's Version.";
+        "As in node_exporter: version of systemd, with the full version in the label (Version).";
     VIRTUALIZATION: Gauge "node_systemd_virtualization_info" ["virtualization_type"]
-        "As node_exporter has it: always 1, with the manager's Virtualization, or none.";
+        "As in node_exporter: always 1, with the manager's Virtualization, or none.";
 }
 
-/// What each unit has.
+/// Encodes the per-unit families.
 pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let loaded = |row: &&Row<'_>| row.unit.is_some_and(|it| it.load_state == LoadState::Loaded);
     let rows = || rows.iter().filter(loaded);
@@ -70,11 +67,11 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
     let mut samples = out.family(&TASKS_CURRENT);
     for (row, _) in services() {
-        samples.add_known([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
+        samples.add_some([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
     }
     let mut samples = out.family(&TASKS_MAX);
     for (row, service) in services() {
-        samples.add_known([row.name], service.tasks_max)?;
+        samples.add_some([row.name], service.tasks_max)?;
     }
     let mut samples = out.family(&RESTARTS);
     for (row, _) in services() {
@@ -92,11 +89,11 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     Ok(())
 }
 
-/// What the manager has.
+/// Encodes the families of the manager.
 pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&UNITS);
     let visible = owned(&snapshot.by_state).map(|((_, state), count)| (state, count));
-    // Those that are not at rest are among the others.
+    // Units that are not loaded and not inactive are in `by_state` already.
     let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
     let others = others.filter(|(state, _)| *state == ActiveState::Inactive);
     let usual = ActiveState::USUAL.iter().cloned();
@@ -107,7 +104,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     let running = manager.system_state.as_ref().map(|state| *state == SystemState::Running);
     out.single(&RUNNING, running.map(u64::from))?;
     if let Some(version) = &manager.version {
-        out.family(&VERSION).add_known([version.as_ref()], number(version))?;
+        out.family(&VERSION).add_some([version.as_ref()], number(version))?;
     }
     if let Some(virtualization) = manager.virtualization.as_deref() {
         let virtualization = if virtualization.is_empty() { "none" } else { virtualization };
@@ -116,7 +113,7 @@ pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Resu
     Ok(())
 }
 
-/// The first number in a version such as `252.39-1~deb12u1`, here 252.39.
+/// The first number in a version: 252.39 in `252.39-1~deb12u1`.
 fn number(version: &str) -> Option<f64> {
     let is_digit = |c: char| c.is_ascii_digit();
     let version = version.get(version.find(is_digit)?..)?;
@@ -132,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_its_first_number_with_what_follows_a_point() {
+    fn a_version_is_its_first_number_with_its_fraction() {
         for (version, wanted) in [
             ("252.39-1~deb12u1", Some(252.39)),
             ("262-1", Some(262.0)),

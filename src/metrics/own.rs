@@ -1,8 +1,11 @@
-//! What the exporter says of itself.
+//! The exporter's own metrics.
 
 use std::{collections::BTreeMap, fmt};
 
-use super::family::{Exposition, FamilyOf, families};
+use super::{
+    family::{FamilyOf, families},
+    writer::Exposition,
+};
 use crate::{
     telemetry::{LabelValue, OwnCounters},
     version,
@@ -10,23 +13,23 @@ use crate::{
 
 families! {
     BUILD: Info "systemd_exporter_build_info" ["version", "revision", "rustversion"]
-        "What the exporter was built from: its version, commit and compiler.";
+        "Always 1, with the exporter's version, commit and compiler.";
     EVENTS: Counter "systemd_exporter_events_total" ["signal"]
-        "D-Bus signals taken in, by member.";
+        "D-Bus signals received, by member.";
     EVENT_LAG: Histogram "systemd_exporter_event_lag_seconds" []
-        "Time from the receipt of a D-Bus signal until the inventory knew of it.";
+        "Time from receiving a D-Bus signal to applying it to the inventory, in seconds.";
     RESYNCS: Counter "systemd_exporter_resyncs_total" ["reason"]
         "Full re-reads of systemd's units, by reason.";
     DRIFT: Counter "systemd_exporter_drift_total" ["field"]
-        "Values that a re-read had to correct, by field: more than 0 without a lost connection is a bug.";
+        "Values that a re-read had to correct, by field. Above 0 without a lost connection is a bug.";
     CALLS: Counter "systemd_exporter_dbus_calls_total" ["method"]
         "D-Bus calls made, by method.";
     CALL_ERRORS: Counter "systemd_exporter_dbus_errors_total" ["method", "error"]
-        "D-Bus calls that failed, by method and name of the error.";
+        "Failed D-Bus calls, by method and error name.";
     STATE_ERRORS: Counter "systemd_exporter_state_errors_total" []
-        "Times that the counters could not be written to the state directory; absent without a state directory.";
+        "Failed writes of the counters to the state directory. Absent without a state directory.";
     SCRAPES: Histogram "systemd_exporter_scrape_duration_seconds" []
-        "Time from the request for a scrape until its answer was encoded.";
+        "Time from the request of a scrape to its encoded answer, in seconds.";
 }
 
 pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {
@@ -53,8 +56,8 @@ fn counter(
     out: &mut Exposition<'_>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    for (word, count) in counts {
-        samples.add([word.as_ref()], *count)?;
+    for (value, count) in counts {
+        samples.add([value.as_ref()], *count)?;
     }
     Ok(())
 }

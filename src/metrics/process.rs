@@ -1,23 +1,23 @@
-//! What the exporter's process uses, under the names that all Prometheus clients have for it.
+//! Resource use of the exporter's process, under the names that all Prometheus clients use.
 
 use std::fmt;
 
-use super::family::{Exposition, families};
+use super::{family::families, writer::Exposition};
 use crate::process::Process;
 
 families! {
     CPU: Counter "process_cpu_seconds_total" []
-        "CPU time that the exporter has used, in user and kernel mode.";
+        "User and system CPU time of the exporter in seconds.";
     RESIDENT: Gauge "process_resident_memory_bytes" []
-        "Memory that the exporter has in RAM.";
+        "Resident memory of the exporter in bytes.";
     VIRTUAL: Gauge "process_virtual_memory_bytes" []
-        "Address space that the exporter has mapped.";
+        "Virtual memory of the exporter in bytes.";
     OPEN_FDS: Gauge "process_open_fds" []
-        "File descriptors that the exporter has open.";
+        "Open file descriptors of the exporter.";
     MAX_FDS: Gauge "process_max_fds" []
-        "Most file descriptors that the exporter may have open; absent if there is no limit.";
+        "Maximum number of open file descriptors of the exporter. Absent if unlimited.";
     START_TIME: Gauge "process_start_time_seconds" []
-        "Unix time at which the exporter started.";
+        "Unix time in seconds when the exporter started.";
 }
 
 pub(super) fn encode(process: &Process, out: &mut Exposition<'_>) -> fmt::Result {

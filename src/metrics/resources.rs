@@ -1,50 +1,51 @@
-//! What units use of the machine, by the kernel's account of their control groups.
+//! Resource use of units, from the kernel files of their control groups.
 
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
+    family::{FamilyOf, families},
+    row::Row,
     seconds,
-    units::Row,
+    writer::Exposition,
 };
 use crate::cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Pressure, Resources};
 
 families! {
     [Tasks]
     TASKS: Gauge "systemd_unit_tasks_current" ["name", "type"]
-        "Tasks, that is processes and threads, in the unit's control group; from pids.current, absent without a control group or the pids controller.";
+        "Processes and threads in the unit's control group (pids.current). Absent without a control group or the pids controller.";
     [Cpu]
     CPU: Counter "systemd_unit_cpu_seconds_total" ["name", "type", "mode"]
-        "CPU time that the unit's processes have used, in user and kernel mode; from cpu.stat, absent without a control group. Begins anew with each start of the unit.";
+        "CPU time of the unit in seconds, by mode (cpu.stat). Resets when the unit starts. Absent without a control group.";
     THROTTLED: Counter "systemd_unit_cpu_throttled_seconds_total" ["name", "type"]
-        "Time for which the unit's CPU quota held up its processes, added up over CPUs; from cpu.stat, absent until a quota has been enforced.";
+        "Time for which CPUQuota= throttled the unit in seconds, summed over CPUs (cpu.stat). Absent until a quota was enforced.";
     THROTTLED_PERIODS: Counter "systemd_unit_cpu_throttled_periods_total" ["name", "type"]
-        "Periods in which the unit used up its CPU quota; from cpu.stat, absent until a quota has been enforced.";
+        "Periods in which the unit used up its CPUQuota= (cpu.stat). Absent until a quota was enforced.";
     [Memory]
     MEMORY_CURRENT: Gauge "systemd_unit_memory_current_bytes" ["name", "type"]
-        "Memory that the unit uses, caches of files included; from memory.current, absent without the memory controller.";
+        "Memory use of the unit in bytes, including file caches (memory.current). Absent without the memory controller.";
     MEMORY_PEAK: Gauge "systemd_unit_memory_peak_bytes" ["name", "type"]
-        "Most memory that the unit has used since it was started; from memory.peak, absent without the memory controller and before Linux 5.19.";
+        "Peak memory use of the unit in bytes since it started (memory.peak). Absent without the memory controller and before Linux 5.19.";
     MEMORY_SWAP: Gauge "systemd_unit_memory_swap_current_bytes" ["name", "type"]
-        "Swap that the unit uses; from memory.swap.current, absent without the memory controller.";
+        "Swap use of the unit in bytes (memory.swap.current). Absent without the memory controller.";
     MEMORY_MAX: Gauge "systemd_unit_memory_max_bytes" ["name", "type"]
-        "Memory beyond which the unit's processes are killed; from memory.max, absent if there is no limit.";
+        "Memory limit in bytes above which processes of the unit are killed (memory.max). Absent if unlimited.";
     MEMORY_HIGH: Gauge "systemd_unit_memory_high_bytes" ["name", "type"]
-        "Memory beyond which the unit is slowed down; from memory.high, absent if there is no limit.";
+        "Memory limit in bytes above which the unit is throttled (memory.high). Absent if unlimited.";
     MEMORY_EVENT: Counter "systemd_unit_memory_events_total" ["name", "type", "event"]
-        "Times that the unit met a limit of its memory, or was spared or killed for it; from memory.events, absent without the memory controller and for an event that the kernel does not count.";
+        "Memory events of the unit: limits reached, protection (low) overridden, kills (memory.events). Absent without the memory controller and for events that the kernel does not count.";
     [Io]
     IO_READ_BYTES: Counter "systemd_unit_io_read_bytes_total" ["name", "type"]
-        "Bytes that the unit read from block devices; from io.stat, absent without the io controller.";
+        "Bytes read by the unit from block devices (io.stat). Absent without the io controller.";
     IO_WRITE_BYTES: Counter "systemd_unit_io_write_bytes_total" ["name", "type"]
-        "Bytes that the unit wrote to block devices; from io.stat, absent without the io controller.";
+        "Bytes written by the unit to block devices (io.stat). Absent without the io controller.";
     IO_READS: Counter "systemd_unit_io_reads_total" ["name", "type"]
-        "Reads of the unit from block devices; from io.stat, absent without the io controller.";
+        "Reads by the unit from block devices (io.stat). Absent without the io controller.";
     IO_WRITES: Counter "systemd_unit_io_writes_total" ["name", "type"]
-        "Writes of the unit to block devices; from io.stat, absent without the io controller.";
+        "Writes by the unit to block devices (io.stat). Absent without the io controller.";
     [Pressure]
     PRESSURE: Counter "systemd_unit_pressure_seconds_total" ["name", "type", "resource", "kind"]
-        "Time for which some of the unit's tasks, or all at the same time (full), waited for a resource: cpu, memory or io; from the pressure files, absent where the kernel does not keep account of it.";
+        "Time for which some or all (full) tasks of the unit waited for cpu, memory or io, in seconds (cpu.pressure, memory.pressure, io.pressure). Absent where the kernel does not account for it.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
@@ -67,7 +68,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let mut samples = out.family(&MEMORY_EVENT);
     for (row, resources) in used(rows) {
         for (event, count) in MEMORY_EVENTS.into_iter().zip(resources.memory.events) {
-            samples.add_known((row, [event]), count)?;
+            samples.add_some((row, [event]), count)?;
         }
     }
     let io = |of: fn(Io) -> u64| move |it: &Resources| it.io.map(of);
@@ -85,14 +86,14 @@ fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
             [("cpu", it.cpu_pressure), ("memory", it.memory_pressure), ("io", it.io_pressure)];
         for (resource, pressure) in all {
             let Some(Pressure { some, full }) = pressure else { continue };
-            samples.add_known((row, [resource, "some"]), some.map(seconds))?;
-            samples.add_known((row, [resource, "full"]), full.map(seconds))?;
+            samples.add_some((row, [resource, "some"]), some.map(seconds))?;
+            samples.add_some((row, [resource, "full"]), full.map(seconds))?;
         }
     }
     Ok(())
 }
 
-/// The rows of units that have a control group.
+/// The rows that have a control group.
 fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'r Resources)> {
     rows.iter().filter_map(|row| Some((row, row.resources.as_deref()?)))
 }
@@ -104,7 +105,7 @@ fn each(
     value: impl Fn(&Resources) -> Option<u64>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_known(row, value(resources)))
+    used(rows).try_for_each(|(row, resources)| samples.add_some(row, value(resources)))
 }
 
 fn each_time(
@@ -114,5 +115,5 @@ fn each_time(
     usec: impl Fn(&Resources) -> Option<u64>,
 ) -> fmt::Result {
     let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_known(row, usec(resources).map(seconds)))
+    used(rows).try_for_each(|(row, resources)| samples.add_some(row, usec(resources).map(seconds)))
 }

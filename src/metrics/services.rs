@@ -1,11 +1,13 @@
-//! What only services have.
+//! Families that only services have.
 
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
+    family::{FamilyOf, families},
+    row::Row,
     seconds,
-    units::{Row, each},
+    units::each,
+    writer::Exposition,
 };
 use crate::{
     inventory::unit::{Details, IpCounters, Service, Unit},
@@ -18,42 +20,42 @@ use crate::{
 families! {
     [UnitState]
     RESTART_PENDING: Gauge "systemd_service_restart_pending" ["name"]
-        "Always 1, for a service that waits for its automatic restart, as RestartSec= has it; from SubState auto-restart or auto-restart-queued, absent for other services. Its ActiveState is activating, as that of a start that hangs.";
+        "Always 1, for a service that waits for RestartSec= before its automatic restart (SubState auto-restart, auto-restart-queued). Absent otherwise. Its ActiveState is activating, as for a start that hangs.";
     [UnitTimes]
     START_TIME: Gauge "systemd_unit_start_time_seconds" ["name", "type"]
-        "Unix time at which the service's current run began; from ActiveEnterTimestamp, absent unless it is active, reloading or refreshing.";
+        "Unix time in seconds when the service's current run began (ActiveEnterTimestamp). Absent unless active, reloading or refreshing.";
     [Tasks]
     TASKS_MAX: Gauge "systemd_unit_tasks_max" ["name", "type"]
-        "Most tasks that the service may have; from TasksMax, absent if there is no limit.";
+        "Maximum number of tasks of the service (TasksMax). Absent if unlimited.";
     [ServiceExits]
     LAST_RESULT: Gauge "systemd_service_last_result" ["name", "result"]
-        "Always 1, with the Result of the service's current or last run; absent while that is success. It is exec-condition, and no failure, where ExecCondition= kept the service from starting.";
+        "Always 1, with the Result of the service's current or last run. Absent while it is success. exec-condition is no failure: ExecCondition= kept the service from starting.";
     LAST_EXIT_STATUS: Gauge "systemd_service_last_exit_status" ["name", "code"]
-        "Exit status of the service's main process when it last ended or, where the code is killed or dumped, the number of the signal that ended it; from ExecMainStatus and ExecMainCode, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
+        "Exit status of the service's main process, or the signal number if code is killed or dumped (ExecMainStatus, ExecMainCode). Absent before the first exit. Kept during the next run, and for --retention after the service is gone.";
     LAST_EXIT_TIME: Gauge "systemd_service_last_exit_time_seconds" ["name", "code"]
-        "Unix time at which the service's main process last ended; from ExecMainExitTimestamp, absent before the first time. Stays while the service runs anew, and for --retention after it is gone.";
+        "Unix time in seconds when the service's main process last exited (ExecMainExitTimestamp). Absent before the first exit. Kept during the next run, and for --retention after the service is gone.";
     [UnitEvents]
     RESTARTS: Counter "systemd_service_restart_total" ["name"]
-        "Automatic restarts of the service; from NRestarts, but never lowered when systemd resets that. Stays for --retention after the service is gone.";
+        "Restarts by Restart=, cumulative: resets by systemd do not lower it (NRestarts). Kept for --retention after the service is gone.";
     [Watchdog]
     WATCHDOG_PING: Gauge "systemd_service_watchdog_last_ping_time_seconds" ["name"]
-        "Unix time at which the service's current run last told systemd that it lives, or began; from WatchdogTimestamp, absent unless it is running with WatchdogSec=.";
+        "Unix time in seconds of the last watchdog ping in the service's current run, or of its start (WatchdogTimestamp). Absent unless it is running with WatchdogSec=.";
     [Ip]
     INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
-        "Bytes that the service received; from IPIngressBytes, absent unless IPAccounting is on.";
+        "Bytes received by the service (IPIngressBytes). Absent unless IPAccounting is on.";
     EGRESS_BYTES: Counter "systemd_service_ip_egress_bytes_total" ["name"]
-        "Bytes that the service sent; from IPEgressBytes, absent unless IPAccounting is on.";
+        "Bytes sent by the service (IPEgressBytes). Absent unless IPAccounting is on.";
     INGRESS_PACKETS: Counter "systemd_service_ip_ingress_packets_total" ["name"]
-        "Packets that the service received; from IPIngressPackets, absent unless IPAccounting is on.";
+        "Packets received by the service (IPIngressPackets). Absent unless IPAccounting is on.";
     EGRESS_PACKETS: Counter "systemd_service_ip_egress_packets_total" ["name"]
-        "Packets that the service sent; from IPEgressPackets, absent unless IPAccounting is on.";
+        "Packets sent by the service (IPEgressPackets). Absent unless IPAccounting is on.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let mut samples = out.family(&RESTART_PENDING);
     for row in rows {
         let pending = row.unit.is_some_and(waits_for_restart);
-        samples.add_known([row.name], pending.then_some(1_u64))?;
+        samples.add_some([row.name], pending.then_some(1_u64))?;
     }
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
@@ -83,7 +85,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     for row in rows {
         let unit = row.unit.filter(|unit| unit.is_running());
         let ping = unit.and_then(service).and_then(|service| service.watchdog_ping);
-        samples.add_known([row.name], ping.map(seconds))?;
+        samples.add_some([row.name], ping.map(seconds))?;
     }
     let ip =
         |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
@@ -104,7 +106,7 @@ fn waits_for_restart(unit: &Unit) -> bool {
     service(unit).is_some() && matches!(&*unit.sub_state, "auto-restart" | "auto-restart-queued")
 }
 
-/// When the current run began. A reload does not end a run, so it does not hide its start.
+/// When the current run began, in seconds. A reload does not end a run.
 fn started(unit: &Unit) -> Option<f64> {
     match unit.active_state {
         ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {
@@ -122,7 +124,7 @@ fn counter(
 ) -> fmt::Result {
     let mut samples = out.family(family);
     for row in rows {
-        samples.add_known([row.name], row.unit.and_then(service).and_then(&value))?;
+        samples.add_some([row.name], row.unit.and_then(service).and_then(&value))?;
     }
     Ok(())
 }

@@ -1,21 +1,22 @@
-//! What only sockets have.
+//! Families that only sockets have.
 
 use std::fmt;
 
 use super::{
-    family::{Exposition, FamilyOf, families},
-    units::Row,
+    family::{FamilyOf, families},
+    row::Row,
+    writer::Exposition,
 };
 use crate::inventory::unit::{Details, Socket};
 
 families! {
     [Sockets]
     ACCEPTED: Counter "systemd_socket_accepted_connections_total" ["name"]
-        "Connections that the socket accepted; from NAccepted, always 0 without Accept=yes.";
+        "Connections accepted by the socket (NAccepted). Always 0 without Accept=yes.";
     CURRENT: Gauge "systemd_socket_current_connections" ["name"]
-        "Connections that the socket has open; from NConnections, always 0 without Accept=yes.";
+        "Open connections of the socket (NConnections). Always 0 without Accept=yes.";
     REFUSED: Counter "systemd_socket_refused_connections_total" ["name"]
-        "Connections that the socket refused; from NRefused, absent before systemd 239.";
+        "Connections refused by the socket (NRefused). Absent before systemd 239.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
@@ -33,7 +34,7 @@ pub(super) fn column<'r>(
     let mut samples = out.family(family);
     for row in rows {
         if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
-            samples.add_known([row.name], value(socket))?;
+            samples.add_some([row.name], value(socket))?;
         }
     }
     Ok(())

@@ -1,13 +1,8 @@
-//! What only timers have.
+//! Families that only timers have.
 
 use std::fmt;
 
-use super::{
-    Clocks,
-    family::{Exposition, families},
-    seconds,
-    units::Row,
-};
+use super::{Clocks, family::families, row::Row, seconds, writer::Exposition};
 use crate::{
     clock::Usec,
     inventory::unit::{Details, Timer},
@@ -16,11 +11,11 @@ use crate::{
 families! {
     [Timers]
     LAST_TRIGGER: Gauge "systemd_timer_last_trigger_seconds" ["name"]
-        "Unix time at which the timer last elapsed; from LastTriggerUSec, absent if it never did.";
+        "Unix time in seconds when the timer last elapsed (LastTriggerUSec). Absent if never.";
     NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]
-        "Unix time at which the timer elapses next; the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic, absent while it has no next time.";
+        "Unix time in seconds when the timer elapses next (the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic). Absent without a next time.";
     STUCK: Gauge "systemd_timer_stuck" ["name"]
-        "Always 1, for an active timer that is meant to repeat and will not elapse again: it has no next time, and its unit is idle; from SubState, TimersMonotonic, TimersCalendar and the state of its Unit. Absent for other timers, also for a one-shot timer that has elapsed.";
+        "Always 1, for an active repeating timer that will not elapse again: no next time, and its unit is idle (SubState, TimersMonotonic, TimersCalendar, Unit). Absent otherwise, also for a one-shot timer that has elapsed.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
@@ -32,15 +27,15 @@ pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>)
     };
     let mut samples = out.family(&LAST_TRIGGER);
     for (name, timer) in timers() {
-        samples.add_known([name], timer.last_trigger.map(seconds))?;
+        samples.add_some([name], timer.last_trigger.map(seconds))?;
     }
     let mut samples = out.family(&NEXT_TRIGGER);
     for (name, timer) in timers() {
-        samples.add_known([name], next(timer, clocks).map(seconds))?;
+        samples.add_some([name], next(timer, clocks).map(seconds))?;
     }
     let mut samples = out.family(&STUCK);
     for row in rows {
-        samples.add_known([row.name], row.is_stuck.then_some(1_u64))?;
+        samples.add_some([row.name], row.is_stuck.then_some(1_u64))?;
     }
     Ok(())
 }
@@ -49,8 +44,8 @@ pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>)
 fn next(timer: &Timer, clocks: Clocks) -> Option<Usec> {
     let monotonic = timer.next_monotonic.and_then(|at| {
         let boot = clocks.realtime.checked_sub(clocks.monotonic)?;
-        // The clocks drift against each other and are read one after the other: to the
-        // microsecond, the same moment would be another at every scrape.
+        // The clocks drift apart and are read one after the other: without rounding to a
+        // millisecond, the same moment would differ from scrape to scrape.
         Some(boot.checked_add(at)?.checked_add(500)? / 1_000 * 1_000)
     });
     [timer.next_realtime, monotonic].into_iter().flatten().min()
@@ -67,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earlier_clock_wins() {
+    fn the_next_elapse_is_the_earlier_of_both_clocks() {
         let (early, late) = (970_000_000, 1_070_000_000);
         assert_eq!(next(&timer(Some(early), Some(50_000_000)), CLOCKS), Some(early));
         assert_eq!(next(&timer(Some(late), Some(50_000_000)), CLOCKS), Some(1_010_000_000));
@@ -77,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_monotonic_clock_does_not_wobble_between_scrapes() {
+    fn a_monotonic_elapse_is_the_same_at_every_scrape() {
         let timer = timer(None, Some(50_000_000));
         for jitter in [0, 7, 250, 499] {
             let clocks = Clocks { realtime: CLOCKS.realtime + jitter, ..CLOCKS };
@@ -86,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_clocks_give_no_time_rather_than_a_wrong_one() {
+    fn impossible_clocks_give_no_time() {
         let clocks = Clocks { realtime: 1, monotonic: 2 };
         assert_eq!(next(&timer(None, Some(50)), clocks), None);
         assert_eq!(next(&timer(None, Some(Usec::MAX)), CLOCKS), None);

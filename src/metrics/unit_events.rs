@@ -1,23 +1,20 @@
-//! What has happened to each unit.
+//! Counters of each unit.
 
 use std::fmt;
 
-use super::{
-    family::{Exposition, families},
-    units::Row,
-};
+use super::{family::families, row::Row, writer::Exposition};
 use crate::systemd::name::UnitType;
 
 families! {
     [UnitEvents]
     TRANSITIONS: Counter "systemd_unit_transitions_total" ["name", "type", "state"]
-        "Times that the unit entered a state; from ActiveState, absent for a state that it has not been seen to enter. Stays for --retention after the unit is gone.";
+        "Times that the unit entered a state (ActiveState). Absent for a state never seen. Kept for --retention after the unit is gone.";
     STARTS: Counter "systemd_unit_starts_total" ["name", "type"]
-        "Times that the unit was started, whoever asked for it, automatic restarts included; from InvocationID, absent for devices, which nobody starts. Stays for --retention after the unit is gone.";
+        "Starts of the unit, manual and automatic (InvocationID). Absent for devices. Kept for --retention after the unit is gone.";
     FAILURES: Counter "systemd_unit_failures_total" ["name", "type", "result"]
-        "Runs of the unit that failed, also those after which it was restarted at once; from Result, with start-limit-hit for each start that was refused, and unknown for a run that failed while the exporter was not listening and of which systemd kept no Result, absent for a result that no run had. Stays for --retention after the unit is gone.";
+        "Failed runs of the unit, also if restarted at once (Result). start-limit-hit counts refused starts, unknown those missed without a Result. Absent for a result never seen. Kept for --retention after the unit is gone.";
     RELOAD_FAILURES: Counter "systemd_unit_reload_failures_total" ["name", "type", "result"]
-        "Reloads of the unit that failed, which its state does not show; from ReloadResult, or from the result of the job, failed or timeout, where there is none, as for mounts before systemd 258, and where the job ended first. Absent for a result that no reload had. Stays for --retention after the unit is gone.";
+        "Failed reloads of the unit, which its state does not show (ReloadResult, or the job's failed or timeout if there is none, as for mounts before systemd 258, or if the job ended first). Absent for a result never seen. Kept for --retention after the unit is gone.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
@@ -29,7 +26,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     }
     let mut samples = out.family(&STARTS);
     for row in rows {
-        // Of a unit that is there from its first start on, so that this one shows as an increase.
+        // A visible unit has a 0 before its first start, so that this one shows as an increase.
         let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device.as_str();
         if startable || row.counters.starts > 0 {
             samples.add(row, row.counters.starts)?;

@@ -1,4 +1,4 @@
-//! How long it takes to word a scrape of a host with many units.
+//! The time to encode a scrape of a host with many units.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
 
@@ -23,8 +23,8 @@ fn encode(criterion: &mut Criterion) {
                 bencher.iter_batched(
                     || scrape.clone(),
                     |scrape| metrics::encode(black_box(scrape), format).unwrap().text,
-                    // One text at a time, as a server has it: a batch would hold many, and
-                    // measure how the kernel hands out fresh pages.
+                    // One page at a time, as in the server: a batch would hold many, and measure
+                    // how fast the kernel provides memory.
                     BatchSize::PerIteration,
                 );
             });

@@ -1,4 +1,4 @@
-//! A host with many units, as a scrape of it is worded.
+//! The scrape of a host with many units.
 
 use std::{collections::BTreeMap, num::NonZeroUsize, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use unitwatch::{
 
 const NOW: Usec = 1_764_000_000_123_456;
 
-/// The unit at `number` of a host that mostly runs services.
+/// Unit `number` of a host that mostly runs services.
 fn unit(number: u64) -> Unit {
     let at = |ago: u64| Some(NOW - ago * 1_000_003 - number * 7_919);
     let running = !number.is_multiple_of(5);
@@ -61,7 +61,7 @@ fn unit(number: u64) -> Unit {
         18 => ("scope", Details::Plain),
         _ => ("target", Details::Plain),
     };
-    // systemd's names are full of escapes where paths and instances are in them.
+    // Names made from paths and instances have many escapes.
     let name = format!(r"application\x2dworker@{number:05}.{suffix}");
     Unit {
         load_state: LoadState::Loaded,
@@ -78,13 +78,12 @@ fn unit(number: u64) -> Unit {
     }
 }
 
-/// Whether the unit at `number` has failed now and then.
+/// Whether unit `number` has failed several times.
 fn failing(number: u64) -> bool {
     number.is_multiple_of(25)
 }
 
-/// What has happened to the unit at `number`: on most hosts most units are started once and left
-/// alone, and a few are not.
+/// The counters of unit `number`: on most hosts most units start once, and a few fail repeatedly.
 fn counters(number: u64, running: bool, suffix: &str) -> Counters {
     let crashes = if failing(number) { 1 + number % 3 } else { 0 };
     let mut transitions = vec![(ActiveState::Active, 1 + crashes)];
@@ -112,7 +111,7 @@ fn counters(number: u64, running: bool, suffix: &str) -> Counters {
     }
 }
 
-/// The units that have left lately, such as what timers and users ran.
+/// Gone units, such as transient services.
 fn gone(units: u64) -> Vec<(UnitName, Arc<Counters>)> {
     let gone = (0..units / 20).map(|number| {
         let name = UnitName::new(&format!("run-p{number:05}-i{number:05}.service")).unwrap();
@@ -121,8 +120,8 @@ fn gone(units: u64) -> Vec<(UnitName, Arc<Counters>)> {
     gone.collect()
 }
 
-/// What has happened on the whole host.
-fn happened() -> counters::HostCounters {
+/// Host-wide counters.
+fn host_counters() -> counters::HostCounters {
     let mut durations = JobTotals::default().durations;
     (0..1_000).for_each(|number| durations.observe(Duration::from_millis(number * number)));
     let jobs = JobTotals { completed: Counts::from_iter([(JobResult::Done, 1_000)]), durations };
@@ -142,7 +141,7 @@ fn happened() -> counters::HostCounters {
     }
 }
 
-/// What a service uses on a machine with every controller; its slice has as much.
+/// The resource use of a service on a machine with every controller.
 fn resources() -> Resources {
     Resources {
         cpu: Some(Cpu { user: 7_200_000_001, system: 1_500_000, throttling: None }),
@@ -160,7 +159,7 @@ fn resources() -> Resources {
     }
 }
 
-/// All of it, of so many units.
+/// A scrape of this many units.
 pub(crate) fn scrape(units: u64) -> Scrape {
     let gone = gone(units);
     let units: Vec<_> = (0..units).map(|number| Arc::new(unit(number))).collect();
@@ -181,7 +180,7 @@ pub(crate) fn scrape(units: u64) -> Scrape {
         ..Manager::default()
     };
     let snapshot =
-        Snapshot { units, gone, totals: happened(), by_state, manager, ..Snapshot::default() };
+        Snapshot { units, gone, totals: host_counters(), by_state, manager, ..Snapshot::default() };
     Scrape {
         up: true,
         snapshot: Some(Arc::new(snapshot)),

@@ -1,13 +1,13 @@
-//! How long a scrape takes, compared with a handler that has the same bytes ready.
+//! The time of a scrape, compared with a handler that serves the same bytes from memory.
 //!
-//! It encodes the state families of a host with many units. It excludes the queries to systemd and
-//! the files of the kernel. The two servers are asked in turn, over one connection each.
+//! Both serve the families of a host with many units, without those from kernel files, over one
+//! connection each, in turn. Calls to systemd and reads of kernel files are not included.
 
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    reason = "a benchmark may stop at the first surprise, and its figures are for people"
+    reason = "a benchmark may panic, and prints its figures"
 )]
 
 mod host;
@@ -31,7 +31,7 @@ use unitwatch::{
     web::{EncodeScrape, Overview, Routes, Source, WebSettings},
 };
 
-/// How many scrapes each server answers.
+/// How many requests each handler gets.
 const SCRAPES: usize = 200;
 
 /// A host that does not change.
@@ -43,7 +43,7 @@ impl Source for Host {
     async fn scrape(self: Arc<Self>, format: Format, _: Instant) -> EncodeScrape {
         let scrape = self.0.clone();
         Box::new(move |body| {
-            body.reserve(metrics::bytes(&scrape));
+            body.reserve(metrics::size_hint(&scrape));
             metrics::write(scrape, format, body).unwrap();
             Ok(())
         })
@@ -58,7 +58,7 @@ impl Source for Host {
     }
 }
 
-/// Serves these bytes to every request and returns the address.
+/// Serves these bytes, and returns the address.
 async fn serve_ready(body: Bytes) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -75,7 +75,7 @@ async fn serve_ready(body: Bytes) -> String {
     address
 }
 
-/// Serves a host as the exporter does and returns the address.
+/// Serves a host as the exporter does, and returns the address.
 async fn serve_host(host: Host) -> String {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).await.unwrap();
     let Some(LocalAddress::Tcp(address)) = bound.local_addrs().next().cloned() else {
@@ -87,7 +87,7 @@ async fn serve_host(host: Host) -> String {
     address.to_string()
 }
 
-/// A client that keeps its connection.
+/// A client that repeats its request over one connection.
 struct Client(BufReader<TcpStream>);
 
 impl Client {
@@ -97,8 +97,8 @@ impl Client {
         Self(BufReader::with_capacity(1 << 16, stream))
     }
 
-    /// The body of the answer and how long it took.
-    fn ask(&mut self) -> (Vec<u8>, Duration) {
+    /// The body of the answer and the time until it arrived.
+    fn get(&mut self) -> (Vec<u8>, Duration) {
         let began = Instant::now();
         self.0.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
         let mut length = 0;
@@ -144,8 +144,8 @@ fn main() {
         let (mut encoded, mut copied) = (Vec::new(), Vec::new());
         for _ in 0..SCRAPES {
             for (client, times) in [(&mut host, &mut encoded), (&mut ready, &mut copied)] {
-                let (answer, took) = client.ask();
-                assert!(answer == body, "another answer");
+                let (answer, took) = client.get();
+                assert!(answer == body, "a different answer");
                 times.push(took);
             }
         }

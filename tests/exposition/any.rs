@@ -1,4 +1,4 @@
-//! Scrapes as systemd might give cause for, and some that it hardly would.
+//! Generated scrapes, likely and unlikely.
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
 
@@ -28,8 +28,8 @@ use unitwatch::{
 
 use crate::full::{totals, unit};
 
-/// Mostly plain words, sometimes ones that need escaping.
-fn word() -> impl Strategy<Value = String> {
+/// Mostly plain text, sometimes text that needs escaping.
+fn text() -> impl Strategy<Value = String> {
     prop_oneof![4 => "[a-z-]{1,12}", 1 => "[\\PC\n\"\\\\]{0,12}"]
 }
 
@@ -37,7 +37,7 @@ fn state<T>(all: &'static [T]) -> impl Strategy<Value = T>
 where
     T: Clone + std::fmt::Debug + for<'a> From<&'a str>,
 {
-    prop_oneof![6 => proptest::sample::select(all), 1 => word().prop_map(|word| T::from(&word))]
+    prop_oneof![6 => proptest::sample::select(all), 1 => text().prop_map(|name| T::from(&name))]
 }
 
 fn number() -> impl Strategy<Value = u64> {
@@ -56,8 +56,8 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     let sub_state =
         proptest::sample::select(&["whatever", "auto-restart", "auto-restart-queued"][..]);
     let states = (state(LoadState::ALL), state(ActiveState::ALL), sub_state.prop_map(Into::into));
-    let wrong = (option::of(word()), option::of(state(RunResult::ALL)), any::<[bool; 2]>(), slice);
-    (some_name(), states, times, details(), wrong, option::of(some_history())).prop_map(
+    let wrong = (option::of(text()), option::of(state(RunResult::ALL)), any::<[bool; 2]>(), slice);
+    (some_name(), states, times, details(), wrong, option::of(some_counters())).prop_map(
         |(name, (load_state, active_state, sub_state), times, details, wrong, counters)| {
             let [active_enter, active_exit, inactive_enter, inactive_exit, monotonic @ ..] = times;
             let [active_enter_monotonic, active_exit_monotonic, inactive_exit_monotonic] =
@@ -86,18 +86,18 @@ fn some_unit() -> impl Strategy<Value = Unit> {
     )
 }
 
-fn some_tally<W>(all: &'static [W]) -> impl Strategy<Value = Counts<W>>
+fn some_counts<W>(all: &'static [W]) -> impl Strategy<Value = Counts<W>>
 where
     W: Clone + PartialEq + std::fmt::Debug + for<'a> From<&'a str>,
 {
     collection::vec((state(all), number()), 0..4).prop_map(Counts::from_iter)
 }
 
-fn some_history() -> impl Strategy<Value = Counters> {
+fn some_counters() -> impl Strategy<Value = Counters> {
     let exit = (number(), state(ExitCode::ALL), number());
     let exit = exit.prop_map(|(at, code, status)| Exit { at, code, status });
-    let transitions = some_tally(ActiveState::ALL);
-    let failures = (some_tally(RunResult::ALL), some_tally(RunResult::ALL));
+    let transitions = some_counts(ActiveState::ALL);
+    let failures = (some_counts(RunResult::ALL), some_counts(RunResult::ALL));
     (number(), number(), transitions, failures, option::of(exit)).prop_map(
         |(starts, restarts, transitions, (failures, reload_failures), last_exit)| Counters {
             starts,
@@ -110,7 +110,7 @@ fn some_history() -> impl Strategy<Value = Counters> {
     )
 }
 
-/// Leaves out what only services have.
+/// Drops what only services have, unless it is a service.
 fn of_type(name: &UnitName, counters: Counters) -> Counters {
     let is_service = name.unit_type() == UnitType::Service;
     Counters { restarts: if is_service { counters.restarts } else { 0 }, ..counters }
@@ -122,9 +122,9 @@ fn some_unit_type() -> impl Strategy<Value = UnitType> {
 }
 
 fn some_totals() -> impl Strategy<Value = counters::HostCounters> {
-    let transitions = (some_unit_type(), some_tally(ActiveState::ALL));
-    let failures = (some_unit_type(), some_tally(RunResult::ALL));
-    let job = (some_tally(JobResult::ALL), collection::vec(number(), 0..5));
+    let transitions = (some_unit_type(), some_counts(ActiveState::ALL));
+    let failures = (some_unit_type(), some_counts(RunResult::ALL));
+    let job = (some_counts(JobResult::ALL), collection::vec(number(), 0..5));
     let job = job.prop_map(|(completed, took)| {
         let mut job = JobTotals { completed, ..JobTotals::default() };
         took.into_iter().for_each(|took| job.durations.observe(Duration::from_micros(took)));
@@ -153,7 +153,7 @@ fn details() -> impl Strategy<Value = Details> {
         let [ingress_bytes, egress_bytes, ingress_packets, egress_packets] = counters;
         IpCounters { ingress_bytes, egress_bytes, ingress_packets, egress_packets }
     });
-    let service = (option::of(word()), some(), some(), option::of(ip));
+    let service = (option::of(text()), some(), some(), option::of(ip));
     prop_oneof![
         service.prop_map(|(service_type, tasks_max, watchdog_ping, ip)| {
             let service_type = service_type.map(Into::into);
@@ -166,24 +166,24 @@ fn details() -> impl Strategy<Value = Details> {
             let timer = Timer { last_trigger, next_realtime, next_monotonic, ..Timer::default() };
             Details::Timer(timer)
         }),
-        option::of(word()).prop_map(|of| Details::Mount(Mount { mount_type: of.map(Into::into) })),
+        option::of(text()).prop_map(|of| Details::Mount(Mount { mount_type: of.map(Into::into) })),
         Just(Details::Plain),
     ]
 }
 
 fn some_manager() -> impl Strategy<Value = Manager> {
-    let word = || option::of(word().prop_map(String::into_boxed_str));
+    let some_text = || option::of(text().prop_map(String::into_boxed_str));
     let boot = (proptest::sample::select(&BOOT_STAGES[..]), number(), number())
         .prop_map(|(stage, realtime, monotonic)| (stage, Stamp { realtime, monotonic }));
     let some = || option::of(number());
     (
-        [word(), word(), word(), word(), word()],
+        [some_text(), some_text(), some_text(), some_text(), some_text()],
         option::of(state(SystemState::ALL)),
         [some(), some(), some(), some()],
         collection::vec(boot, 0..18),
     )
-        .prop_map(|(words, system_state, numbers, boot)| {
-            let [version, architecture, virtualization, tainted, device] = words;
+        .prop_map(|(texts, system_state, numbers, boot)| {
+            let [version, architecture, virtualization, tainted, device] = texts;
             let [failed_units, runtime, last_ping, last_ping_monotonic] = numbers;
             Manager {
                 version,
@@ -200,13 +200,13 @@ fn some_manager() -> impl Strategy<Value = Manager> {
         })
 }
 
-/// Units that are there, units that have left, and the files of some of both and of others.
+/// Units in memory, gone units, and files of some of both and of other units.
 fn some_units() -> impl Strategy<Value = Snapshot> {
     let reason = prop_oneof![Just(InactiveReason::NeverStarted), Just(InactiveReason::Stopped)];
     (
-        // On the heap, all that is large: the stack of a test is small.
+        // Large strategies go on the heap: the stack of a test is small.
         collection::vec(some_unit().boxed(), 0..20),
-        collection::btree_map(some_name(), some_history(), 0..8),
+        collection::btree_map(some_name(), some_counters(), 0..8),
         collection::btree_map(some_name(), state(FileState::ALL), 0..8),
         collection::vec(state(FileState::ALL), 0..14),
         collection::vec(option::of(reason), 0..20),
@@ -303,8 +303,8 @@ fn some_resources() -> impl Strategy<Value = Resources> {
 }
 
 pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
-    let counts = || collection::btree_map(word().prop_map(Into::into), number(), 0..4);
-    let errors = (word().prop_map(Into::into), word().prop_map(Into::into));
+    let counts = || collection::btree_map(text().prop_map(Into::into), number(), 0..4);
+    let errors = (text().prop_map(Into::into), text().prop_map(Into::into));
     let errors = collection::btree_map(errors, number(), 0..4);
     let counts = [counts(), counts(), counts(), counts()];
     let totals = (counts, errors, option::of(number())).prop_map(

@@ -1,4 +1,4 @@
-//! A small scrape with something of everything.
+//! A small scrape with samples of every family.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,7 +38,7 @@ pub(crate) fn unit(name: &str, active_state: ActiveState, details: Details) -> U
     Unit { load_state: LoadState::Loaded, active_state, sub_state, details, ..Unit::new(name) }
 }
 
-/// A unit that has run, stopped, and runs again.
+/// A unit that ran, stopped, and runs again.
 fn restarted(unit: Unit) -> Unit {
     Unit {
         active_enter: Some(NOW - 10 * MINUTE),
@@ -52,57 +52,57 @@ fn restarted(unit: Unit) -> Unit {
     }
 }
 
-fn tally<W>(counts: &[(&str, u64)]) -> Counts<W>
+fn counts<K>(of: &[(&str, u64)]) -> Counts<K>
 where
-    W: Clone + PartialEq + for<'a> From<&'a str>,
+    K: Clone + PartialEq + for<'a> From<&'a str>,
 {
-    counts.iter().map(|(word, count)| (W::from(word), *count)).collect()
+    of.iter().map(|(key, count)| (K::from(key), *count)).collect()
 }
 
 fn exit(code: ExitCode, status: u64) -> Option<Exit> {
     Some(Exit { at: NOW - 10 * MINUTE - 2_000_000, code, status })
 }
 
-/// A unit that crashed three times, was restarted each time, and stays up.
+/// The counters of a unit that crashed and was restarted three times.
 fn crashed() -> Counters {
     Counters {
         starts: 4,
         restarts: 3,
-        transitions: tally(&[("activating", 7), ("active", 4), ("failed", 3)]),
-        failures: tally(&[("core-dump", 1), ("exit-code", 2)]),
-        reload_failures: tally(&[("exit-code", 1), ("timeout", 2)]),
+        transitions: counts(&[("activating", 7), ("active", 4), ("failed", 3)]),
+        failures: counts(&[("core-dump", 1), ("exit-code", 2)]),
+        reload_failures: counts(&[("exit-code", 1), ("timeout", 2)]),
         last_exit: exit(ExitCode::Dumped, 6),
     }
 }
 
-/// A unit that keeps failing, also when nobody is there to see how.
+/// The counters of a unit that keeps failing, also while the exporter does not listen.
 fn failing() -> Counters {
     Counters {
         starts: 9,
         restarts: 8,
-        transitions: tally(&[("activating", 3), ("failed", 3)]),
-        failures: tally(&[("exit-code", 3), ("unknown", 6)]),
+        transitions: counts(&[("activating", 3), ("failed", 3)]),
+        failures: counts(&[("exit-code", 3), ("unknown", 6)]),
         reload_failures: Counts::default(),
         last_exit: exit(ExitCode::Exited, 203),
     }
 }
 
-/// A unit that was up once.
+/// The counters of a unit that was active once.
 fn up(starts: u64) -> Counters {
-    Counters { starts, transitions: tally(&[("active", 1)]), ..Counters::default() }
+    Counters { starts, transitions: counts(&[("active", 1)]), ..Counters::default() }
 }
 
-/// The units that have left, with what happened to them.
+/// Gone units and their counters.
 fn gone() -> Vec<(UnitName, Arc<Counters>)> {
     let killed = Counters {
         starts: 3,
         restarts: 2,
-        transitions: tally(&[("active", 3), ("deactivating", 1), ("inactive", 1)]),
-        failures: tally(&[("signal", 2)]),
-        reload_failures: tally(&[("failed", 1)]),
+        transitions: counts(&[("active", 3), ("deactivating", 1), ("inactive", 1)]),
+        failures: counts(&[("signal", 2)]),
+        reload_failures: counts(&[("failed", 1)]),
         last_exit: exit(ExitCode::Killed, 9),
     };
-    let scope = Counters { failures: tally(&[("oom-kill", 1)]), ..up(1) };
+    let scope = Counters { failures: counts(&[("oom-kill", 1)]), ..up(1) };
     let gone = [("gone@1.service", killed), ("run-r0badcafe.scope", scope)];
     gone.map(|(name, counters)| (UnitName::new(name).unwrap(), Arc::new(counters))).into()
 }
@@ -182,7 +182,7 @@ fn units() -> Vec<Unit> {
         unit("never.timer", ActiveState::Inactive, Details::Timer(Timer::default())),
         unit("odd.thing", ActiveState::from("hibernating"), Details::Plain),
         Unit { is_frozen: true, ..restarted(service("reloading.service", ActiveState::Reloading)) },
-        // Its file was deleted, and nobody stopped it.
+        // Its file was deleted while it is running.
         Unit {
             load_state: LoadState::NotFound,
             counters: Arc::new(up(1)),
@@ -198,15 +198,14 @@ fn units() -> Vec<Unit> {
     ]
 }
 
-/// What a template's instances are told of together: two are up, one has failed, and one that was
-/// there is gone.
+/// A roll-up of the instances of a template: two are active, one failed, and one is not found.
 fn rollups() -> Vec<Rollup> {
     let counters = Counters {
         starts: 1_003,
         restarts: 2,
-        transitions: tally(&[("active", 1_002), ("failed", 3)]),
-        failures: tally(&[("exit-code", 3)]),
-        reload_failures: tally(&[("signal", 4)]),
+        transitions: counts(&[("active", 1_002), ("failed", 3)]),
+        failures: counts(&[("exit-code", 3)]),
+        reload_failures: counts(&[("signal", 4)]),
         last_exit: None,
     };
     let service = || Details::Service(Service::default());
@@ -225,7 +224,7 @@ fn rollups() -> Vec<Rollup> {
     vec![Rollup { name, members: members.map(Arc::new).into(), counters: Arc::new(counters) }]
 }
 
-/// The unit files, one of a unit that is not in memory.
+/// Unit files, one of a unit that is not in memory.
 fn files() -> Vec<ListedFile> {
     let files = [
         (r"back\x2dslash.service", "enabled"),
@@ -242,8 +241,8 @@ fn files() -> Vec<ListedFile> {
     files.map(file).into()
 }
 
-/// What has happened on the whole host, and more than to the units that are shown.
-fn happened() -> counters::HostCounters {
+/// Host-wide counters, higher than those of the shown units.
+fn host_counters() -> counters::HostCounters {
     let took = |millis: &[u64]| {
         let mut durations = JobTotals::default().durations;
         millis.iter().for_each(|millis| durations.observe(Duration::from_millis(*millis)));
@@ -251,30 +250,30 @@ fn happened() -> counters::HostCounters {
     };
     counters::HostCounters {
         transitions: BTreeMap::from([
-            (UnitType::Service, tally(&[("active", 1_234), ("failed", 17), ("refreshing", 1)])),
-            (UnitType::Device, tally(&[("active", 80)])),
-            (UnitType::Other, tally(&[("hibernating", 1)])),
+            (UnitType::Service, counts(&[("active", 1_234), ("failed", 17), ("refreshing", 1)])),
+            (UnitType::Device, counts(&[("active", 80)])),
+            (UnitType::Other, counts(&[("hibernating", 1)])),
         ]),
         failures: BTreeMap::from([
-            (UnitType::Service, tally(&[("core-dump", 1), ("exit-code", 10), ("unknown", 6)])),
-            (UnitType::Socket, tally(&[("trigger-limit-hit", 1)])),
+            (UnitType::Service, counts(&[("core-dump", 1), ("exit-code", 10), ("unknown", 6)])),
+            (UnitType::Socket, counts(&[("trigger-limit-hit", 1)])),
         ]),
         jobs: BTreeMap::from([
             (
                 JobType::Start,
                 JobTotals {
-                    completed: tally(&[("done", 3), ("timeout", 1)]),
+                    completed: counts(&[("done", 3), ("timeout", 1)]),
                     durations: took(&[4, 1_500, 2_000, 90_250]),
                 },
             ),
-            // It was there before anybody listened, so nobody knows how long it took.
+            // Queued before the exporter listened, so without a duration.
             (
                 JobType::Reload,
-                JobTotals { completed: tally(&[("done", 1)]), ..JobTotals::default() },
+                JobTotals { completed: counts(&[("done", 1)]), ..JobTotals::default() },
             ),
             (
                 JobType::from("unknown"),
-                JobTotals { completed: tally(&[("canceled", 1)]), durations: took(&[7_200_000]) },
+                JobTotals { completed: counts(&[("canceled", 1)]), durations: took(&[7_200_000]) },
             ),
         ]),
         restarts: 24,
@@ -342,7 +341,7 @@ pub(crate) fn full() -> Scrape {
             InactiveReason::NeverStarted,
         )],
         stuck_timers: BTreeSet::from([UnitName::new("never.timer").unwrap()]),
-        totals: happened(),
+        totals: host_counters(),
         by_state: BTreeMap::from([
             ((UnitType::Service, ActiveState::Active), 91),
             ((UnitType::Service, ActiveState::Reloading), 1),

@@ -1,4 +1,4 @@
-//! What `/metrics` says, given what is known.
+//! The exposition of given data.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +7,8 @@
 )]
 
 mod any;
-mod document;
 mod full;
+mod page;
 mod properties;
 mod series;
 
@@ -24,18 +24,18 @@ use unitwatch::{
 };
 
 use crate::{
-    document::{Document, unit_of},
     full::full,
+    page::{Page, unit_of},
 };
 
-/// An expected text, with what differs from one build to the next filled in.
+/// An expected page with the facts of this build filled in.
 fn expected(text: &str) -> String {
     text.replace("{version}", version::VERSION)
         .replace("{revision}", version::REVISION)
         .replace("{rustversion}", version::RUSTC)
 }
 
-/// Compares line by line, so that a failure shows the line and then the whole text, not two.
+/// Compares line by line, so that a failure shows the first difference and the whole actual text.
 fn assert_same(actual: &str, expected: &str) {
     let mut pairs = actual.lines().zip(expected.lines()).enumerate();
     let differs = pairs.find(|(_, (actual, expected))| actual != expected);
@@ -43,24 +43,24 @@ fn assert_same(actual: &str, expected: &str) {
 }
 
 #[test]
-fn the_whole_text_in_openmetrics() {
+fn the_full_page_in_openmetrics_is_the_golden_page() {
     let text = metrics::encode(full(), Format::OpenMetrics).unwrap().text;
     assert_same(&text, &expected(include_str!("openmetrics.txt")));
 }
 
 #[test]
-fn the_whole_text_in_prometheus_text() {
+fn the_full_page_in_text_is_the_golden_page() {
     let text = metrics::encode(full(), Format::Text).unwrap().text;
     assert_same(&text, &expected(include_str!("text.txt")));
 }
 
 #[test]
-fn out_of_step_with_systemd_only_the_exporter_speaks() {
+fn out_of_sync_only_systemd_up_and_the_exporters_own_metrics_are_served() {
     let scrape = Scrape { up: false, snapshot: None, ..full() };
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
-    let document = Document::parse(&text, Format::OpenMetrics).unwrap();
-    assert_eq!(document.samples[&("systemd_up".to_owned(), vec![])], "0");
-    for family in document.families {
+    let page = Page::parse(&text, Format::OpenMetrics).unwrap();
+    assert_eq!(page.samples[&("systemd_up".to_owned(), vec![])], "0");
+    for family in page.families {
         assert!(
             family == "systemd_up"
                 || family.starts_with("systemd_exporter_")
@@ -71,12 +71,12 @@ fn out_of_step_with_systemd_only_the_exporter_speaks() {
 }
 
 #[test]
-fn the_exporters_own_metrics_can_be_left_out() {
+fn the_exporters_own_metrics_can_be_switched_off() {
     let scrape = Scrape { telemetry: None, process: None, ..full() };
     let text = metrics::encode(scrape, Format::Text).unwrap().text;
-    let document = Document::parse(&text, Format::Text).unwrap();
+    let page = Page::parse(&text, Format::Text).unwrap();
     let own = |family: &&str| family.contains("exporter") || family.starts_with("process");
-    let own: Vec<_> = document.families.into_iter().filter(own).collect();
+    let own: Vec<_> = page.families.into_iter().filter(own).collect();
     let of_units = [
         "systemd_exporter_units",
         "systemd_exporter_series_dropped",
@@ -86,19 +86,19 @@ fn the_exporters_own_metrics_can_be_left_out() {
 }
 
 #[test]
-fn what_would_go_beyond_the_cap_is_left_out_by_whole_units() {
+fn series_beyond_the_cap_are_dropped_by_whole_units() {
     let scrape = Scrape { max_series: NonZeroUsize::new(12), ..full() };
-    let page = metrics::encode(scrape, Format::Text).unwrap();
-    assert_eq!(page.dropped, Some(12));
-    let document = Document::parse(&page.text, Format::Text).unwrap();
-    let named = document.samples.keys().filter_map(|(_, labels)| unit_of(labels));
+    let encoded = metrics::encode(scrape, Format::Text).unwrap();
+    assert_eq!(encoded.dropped, Some(12));
+    let page = Page::parse(&encoded.text, Format::Text).unwrap();
+    let named = page.samples.keys().filter_map(|(_, labels)| unit_of(labels));
     let named: BTreeSet<_> = named.collect();
-    // Five states each: the third would have made it fifteen.
+    // Five states each: a third visible unit would make it fifteen.
     let kept = ["work@.service", r"back\x2dslash.service", "broken.service"];
     assert_eq!(named, BTreeSet::from(kept));
     let value = |name: &str, labels: &[(&str, &str)]| {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        document.samples[&(name.to_owned(), labels.iter().map(own).collect())].clone()
+        page.samples[&(name.to_owned(), labels.iter().map(own).collect())].clone()
     };
     let dropped = |family| value("systemd_exporter_series_dropped", &[("family", family)]);
     // Eight of the twelve have a state, and two of these are in one of their own.
@@ -109,12 +109,12 @@ fn what_would_go_beyond_the_cap_is_left_out_by_whole_units() {
     assert_eq!(dropped("systemd_timer_last_trigger_seconds"), "1");
     assert_eq!(dropped("systemd_service_restart_total"), "3");
     assert_eq!(dropped("systemd_service_last_result"), "0");
-    // What counts everything still does.
+    // Host-wide counts include dropped units.
     assert_eq!(value("systemd_exporter_units", &[]), "13");
     assert_eq!(value("systemd_units", &[("type", "service"), ("state", "active")]), "91");
 }
 
-/// The page without the families of a group, and without what the cap says of them.
+/// The page without the families of a group and without their counts of dropped series.
 fn without(page: &str, group: Group) -> String {
     let families = metrics::contract().filter(|family| family.group == Some(group));
     let families: BTreeSet<_> = families.map(|family| family.name).collect();
@@ -124,45 +124,45 @@ fn without(page: &str, group: Group) -> String {
         }
         let withheld = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
         let withheld = withheld.and_then(|rest| rest.split('"').next());
-        let told = !*skipping && withheld.is_none_or(|family| !families.contains(family));
-        Some(if told { line } else { "" })
+        let kept = !*skipping && withheld.is_none_or(|family| !families.contains(family));
+        Some(if kept { line } else { "" })
     });
     blocks.collect()
 }
 
 #[test]
-fn a_group_that_is_off_takes_its_families_along_and_nothing_else() {
+fn a_group_that_is_off_drops_its_families_and_nothing_else() {
     let whole = metrics::encode(full(), Format::Text).unwrap().text;
     for group in Group::ALL.iter().copied() {
         let scrape = Scrape { groups: Groups::all().without(group), ..full() };
         let page = metrics::encode(scrape, Format::Text).unwrap();
         assert_same(&page.text, &without(&whole, group));
-        // What is served by default is in the full page, so this shows something.
+        // The full page has every family, so this compares something.
         let is_there = metrics::contract().any(|family| family.group == Some(group));
         assert_eq!(page.text.len() < whole.len(), is_there, "{group:?}");
     }
     let scrape = Scrape { groups: Groups::NONE, ..full() };
     let none = metrics::encode(scrape, Format::Text).unwrap().text;
     let rest = Group::ALL.iter().fold(whole, |page, group| without(&page, *group));
-    // The cap has nothing to say either.
+    // Without per-unit families there are no dropped series either.
     let of_cap = |line: &&str| line.contains(" systemd_exporter_series_dropped ");
     let rest: String = rest.split_inclusive('\n').filter(|line| !of_cap(line)).collect();
     assert_same(&none, &rest);
-    let document = Document::parse(&none, Format::Text).unwrap();
-    let of_units = document.samples.keys().find(|(_, labels)| unit_of(labels).is_some());
-    assert_eq!(of_units, None, "no unit has a series that cannot be switched off");
+    let page = Page::parse(&none, Format::Text).unwrap();
+    let of_units = page.samples.keys().find(|(_, labels)| unit_of(labels).is_some());
+    assert_eq!(of_units, None, "every per-unit series can be switched off");
 }
 
 #[test]
-fn a_group_that_is_off_takes_no_room_under_the_cap() {
+fn a_group_that_is_off_does_not_count_towards_the_cap() {
     let groups = Groups::all().without(Group::UnitState).without(Group::NodeExporter);
     let scrape = Scrape { max_series: NonZeroUsize::new(14), groups, ..full() };
     let page = metrics::encode(scrape, Format::Text).unwrap();
-    assert_eq!(page.dropped, Some(0), "of the other families none has more than fourteen");
+    assert_eq!(page.dropped, Some(0), "no other family has more than fourteen series");
 }
 
 #[test]
-fn of_the_states_only_the_current_one_need_be_told() {
+fn with_current_state_series_only_the_current_state_is_served() {
     let whole = metrics::encode(full(), Format::Text).unwrap().text;
     let scrape = Scrape { states: StateSeries::Current, ..full() };
     let page = metrics::encode(scrape, Format::Text).unwrap().text;
@@ -175,7 +175,7 @@ fn of_the_states_only_the_current_one_need_be_told() {
 }
 
 #[test]
-fn without_units_nothing_is_said_of_the_cap() {
+fn without_units_no_dropped_series_are_reported() {
     let scrape = Scrape { snapshot: None, max_series: NonZeroUsize::new(1), ..full() };
     let page = metrics::encode(scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, None);
@@ -183,11 +183,11 @@ fn without_units_nothing_is_said_of_the_cap() {
 }
 
 #[test]
-fn a_full_scrape_has_every_family_of_the_contract_in_its_order() {
+fn a_full_scrape_has_every_family_in_the_declared_order() {
     for format in [Format::OpenMetrics, Format::Text] {
         let text = metrics::encode(full(), format).unwrap().text;
-        let promised = metrics::contract().map(|family| family.name);
-        let document = Document::parse(&text, format).unwrap();
-        assert_eq!(document.families, promised.collect::<Vec<_>>());
+        let declared = metrics::contract().map(|family| family.name);
+        let page = Page::parse(&text, format).unwrap();
+        assert_eq!(page.families, declared.collect::<Vec<_>>());
     }
 }

@@ -1,4 +1,4 @@
-//! What holds of every scrape.
+//! Rules that every scrape follows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,65 +20,65 @@ use unitwatch::{
 
 use crate::{
     any::{some_scrape, some_snapshot},
-    document::{Document, Labels, Samples, unit_of},
+    page::{Labels, Page, Samples, unit_of},
 };
 
-/// For scrapes whose clocks matter little.
+/// For scrapes whose clocks do not matter.
 const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_600_000_000 };
 
-/// Keeps as many units of an exposition without a cap as `max` series of a family leave room
-/// for: those that are told of as one come first, those that are visible come next, then the others that are there, then those that have
-/// left, then those of which there is a file and nothing else, all by name. Says how many are gone.
+/// Keeps as many units of an uncapped exposition as fit into `max` series of a family, and returns
+/// how many are dropped. The order is roll-ups, visible units, other units in memory, gone units,
+/// mere files; each by name.
 fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
-    let there = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
-    let left = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.gone);
-    let standing = there.map(|unit| match unit.load_state {
+    let in_memory = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
+    let gone = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.gone);
+    let rank = in_memory.map(|unit| match unit.load_state {
         _ if unit.is_visible() => (unit.name.as_str(), 0),
         LoadState::Error | LoadState::BadSetting => (unit.name.as_str(), 1),
         _ if !unit.counters.is_empty() => (unit.name.as_str(), 1),
         _ => (unit.name.as_str(), 3),
     });
-    let mut standing: BTreeMap<_, _> =
-        standing.chain(left.map(|(unit, _)| (unit.as_str(), 2))).collect();
+    let mut rank: BTreeMap<_, _> = rank.chain(gone.map(|(unit, _)| (unit.as_str(), 2))).collect();
     let rollups = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.rollups);
-    let told = rollups.filter(|sum| sum.visible().count() > 0 || !sum.counters.is_empty());
-    standing.extend(told.map(|sum| (sum.name.as_str(), -1)));
-    let standing = |unit: &str| standing.get(unit).copied().unwrap_or(3);
+    let rollups = rollups.filter(|it| it.visible().count() > 0 || !it.counters.is_empty());
+    rank.extend(rollups.map(|rollup| (rollup.name.as_str(), -1)));
+    let rank = |unit: &str| rank.get(unit).copied().unwrap_or(3);
     let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
     let mut units: BTreeMap<(i32, &str), BTreeMap<&str, usize>> = BTreeMap::new();
     for (family, labels) in samples.keys() {
         if let Some(unit) = unit_of(labels) {
-            *units.entry((standing(unit), unit)).or_default().entry(family).or_default() += 1;
+            *units.entry((rank(unit), unit)).or_default().entry(family).or_default() += 1;
         }
     }
-    let (mut told, mut dropped) = (BTreeMap::<&str, usize>::new(), BTreeMap::new());
-    let mut gone = BTreeSet::new();
+    let (mut kept, mut dropped) = (BTreeMap::<&str, usize>::new(), BTreeMap::new());
+    let mut dropped_units = BTreeSet::new();
     for ((_, unit), families) in &units {
-        let with = |family: &str| told.get(family).unwrap_or(&0) + families[family];
-        if !gone.is_empty() || families.keys().any(|family| with(family) > max) {
-            gone.insert((*unit).to_owned());
+        let with = |family: &str| kept.get(family).unwrap_or(&0) + families[family];
+        if !dropped_units.is_empty() || families.keys().any(|family| with(family) > max) {
+            dropped_units.insert((*unit).to_owned());
         }
-        let into = if gone.is_empty() { &mut told } else { &mut dropped };
+        let into = if dropped_units.is_empty() { &mut kept } else { &mut dropped };
         for (family, series) in families {
             *into.entry(*family).or_default() += series;
         }
     }
-    let says = per_unit().map(|family| {
+    let reported = per_unit().map(|family| {
         let labels = vec![("family".to_owned(), family.name.to_owned())];
         let series = dropped.get(family.name).unwrap_or(&0).to_string();
         (("systemd_exporter_series_dropped".to_owned(), labels), series)
     });
-    let says: Vec<_> = says.collect();
-    samples.retain(|(_, labels), _| unit_of(labels).is_none_or(|unit| !gone.contains(unit)));
-    // Without units to speak of there is nothing to say of the cap either.
+    let reported: Vec<_> = reported.collect();
+    samples
+        .retain(|(_, labels), _| unit_of(labels).is_none_or(|unit| !dropped_units.contains(unit)));
+    // While units are withheld, no dropped series are reported.
     if samples.contains_key(&("systemd_exporter_units".to_owned(), vec![])) {
-        samples.extend(says);
+        samples.extend(reported);
     }
-    gone.len()
+    dropped_units.len()
 }
 
-/// The families that tell what happened to a unit, and so stay for a while when it is gone.
-const HISTORY: [&str; 7] = [
+/// The families of counters, which stay for a while when the unit is gone.
+const COUNTERS: [&str; 7] = [
     "systemd_unit_transitions_total",
     "systemd_unit_starts_total",
     "systemd_unit_failures_total",
@@ -88,35 +88,35 @@ const HISTORY: [&str; 7] = [
     "systemd_service_last_exit_time_seconds",
 ];
 
-/// The families that tell what is wrong with a unit that is perhaps not loaded.
-const WRONG: [&str; 3] =
+/// The families of problems that a unit may have without being loaded.
+const PROBLEMS: [&str; 3] =
     ["systemd_unit_load_error", "systemd_unit_file_state", "systemd_unit_wanted_inactive"];
 
-/// All samples of a scrape of this.
+/// All samples of a scrape of this snapshot.
 fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
     let snapshot = Some(Arc::new(snapshot.clone()));
     let scrape = Scrape { snapshot, clocks: CLOCKS, groups: Groups::all(), ..Scrape::default() };
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
-    Ok(Document::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
+    Ok(Page::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
 }
 
-/// The samples of a family: the values of the labels, and the number as it is written.
-fn told(samples: &Samples, family: &str) -> BTreeMap<Vec<String>, String> {
+/// The samples of a family: label values and the value as written.
+fn found(samples: &Samples, family: &str) -> BTreeMap<Vec<String>, String> {
     let of = samples.iter().filter(|((name, _), _)| name == family);
     let values = |labels: &Labels| labels.iter().map(|(_, value)| value.clone()).collect();
     of.map(|((_, labels), value)| (values(labels), value.clone())).collect()
 }
 
-/// The samples that `told` should find of a counter.
+/// The samples that `found` should return for a counter.
 fn counts<'a>(
     labels: &[&str],
     counts: impl IntoIterator<Item = (&'a str, u64)>,
 ) -> BTreeMap<Vec<String>, String> {
-    let own = |word: &str| labels.iter().copied().chain([word]).map(str::to_owned).collect();
-    counts.into_iter().map(|(word, count)| (own(word), count.to_string())).collect()
+    let own = |key: &str| labels.iter().copied().chain([key]).map(str::to_owned).collect();
+    counts.into_iter().map(|(key, count)| (own(key), count.to_string())).collect()
 }
 
-/// The samples that `told` should find of a gauge that is 1 or not there.
+/// The samples that `found` should return for a gauge that is 1 or absent.
 fn ones<const N: usize>(
     of: impl IntoIterator<Item = [String; N]>,
 ) -> BTreeMap<Vec<String>, String> {
@@ -126,14 +126,14 @@ fn ones<const N: usize>(
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Both formats can be read, keep to the contract and say the same.
+    /// Both formats can be parsed, are as declared and have the same samples.
     #[test]
-    fn whatever_is_known_can_be_read(scrape in some_scrape()) {
+    fn any_scrape_can_be_parsed_and_is_the_same_in_both_formats(scrape in some_scrape()) {
         let openmetrics = metrics::encode(scrape.clone(), Format::OpenMetrics).unwrap().text;
         let text = metrics::encode(scrape.clone(), Format::Text).unwrap().text;
-        let openmetrics = Document::parse(&openmetrics, Format::OpenMetrics)
+        let openmetrics = Page::parse(&openmetrics, Format::OpenMetrics)
             .map_err(TestCaseError::fail)?;
-        let text = Document::parse(&text, Format::Text).map_err(TestCaseError::fail)?;
+        let text = Page::parse(&text, Format::Text).map_err(TestCaseError::fail)?;
         prop_assert_eq!(&openmetrics.families, &text.families);
         prop_assert_eq!(&openmetrics.samples, &text.samples);
 
@@ -144,7 +144,7 @@ proptest! {
             .map(|(_, labels)| labels[0].1.clone());
         prop_assert_eq!(named.collect::<BTreeSet<_>>(), visible.collect::<BTreeSet<_>>());
 
-        // A unit is in exactly one state, and it is its own.
+        // A visible unit is in exactly one state: its own.
         for unit in scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units) {
             let name = unit.name.as_str();
             let own = openmetrics.samples.iter().filter(|((family, labels), value)| {
@@ -157,15 +157,14 @@ proptest! {
         }
     }
 
-    /// Nothing but whole units, from the last, is missing, no more than must be, and the numbers
-    /// of the missing series are right.
+    /// The cap drops whole units from the last, no more than necessary, and reports how many series.
     #[test]
-    fn the_cap_leaves_out_no_more_than_it_must(scrape in some_scrape(), max in 1..140_usize) {
+    fn the_cap_drops_no_more_than_necessary(scrape in some_scrape(), max in 1..140_usize) {
         let page = |max_series| {
             metrics::encode(Scrape { max_series, ..scrape.clone() }, Format::OpenMetrics).unwrap()
         };
         let (all, capped) = (page(None), page(NonZeroUsize::new(max)));
-        let parse = |text| Document::parse(text, Format::OpenMetrics).map_err(TestCaseError::fail);
+        let parse = |text| Page::parse(text, Format::OpenMetrics).map_err(TestCaseError::fail);
         let mut expected = parse(&all.text)?.samples;
         let dropped = cap(&mut expected, max, &scrape);
         prop_assert_eq!(parse(&capped.text)?.samples, expected);
@@ -173,62 +172,62 @@ proptest! {
         prop_assert_eq!(all.dropped, scrape.snapshot.as_ref().map(|_| 0));
     }
 
-    /// What happened to a unit is told as it is, whether it is there or gone. Of one that is gone,
-    /// or at rest and not loaded, nothing else is.
+    /// Counters of a unit are served whether it is in memory or gone. A unit that is gone, or inactive
+    /// and not loaded, has no other series.
     #[test]
-    fn what_happened_to_units_is_told(snapshot in some_snapshot()) {
+    fn counters_of_units_are_served(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
-        let there = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters, Some(unit)));
+        let in_memory = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters, Some(unit)));
         let gone = snapshot.gone.iter().map(|(name, counters)| (name, counters, None));
-        for (name, counters, unit) in there.chain(gone) {
+        for (name, counters, unit) in in_memory.chain(gone) {
             let own = samples.iter().filter(|((_, labels), _)| unit_of(labels) == Some(name.as_str()));
             let own: Samples = own.map(|(key, value)| (key.clone(), value.clone())).collect();
             let (name, unit_type) = name.as_str().rsplit_once('.').map(|(_, it)| (name.as_str(), it)).unwrap();
             let both = [name, unit_type];
             prop_assert_eq!(
-                told(&own, "systemd_unit_transitions_total"),
+                found(&own, "systemd_unit_transitions_total"),
                 counts(&both, counters.transitions.iter().map(|(state, count)| (state.as_str(), count)))
             );
             prop_assert_eq!(
-                told(&own, "systemd_unit_failures_total"),
+                found(&own, "systemd_unit_failures_total"),
                 counts(&both, counters.failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
             prop_assert_eq!(
-                told(&own, "systemd_unit_reload_failures_total"),
+                found(&own, "systemd_unit_reload_failures_total"),
                 counts(&both, counters.reload_failures.iter().map(|(result, count)| (result.as_str(), count)))
             );
-            // What is there has a 0 from which the first one can be seen to rise.
+            // A visible unit has a 0, so that its first start shows as an increase.
             let visible = unit.is_some_and(|unit| unit.is_visible());
             let starts = (visible && unit_type != "device") || counters.starts > 0;
             prop_assert_eq!(
-                told(&own, "systemd_unit_starts_total"),
+                found(&own, "systemd_unit_starts_total"),
                 counts(&[name], starts.then_some((unit_type, counters.starts)))
             );
             let restarts = unit_type == "service" && (visible || !counters.is_empty());
             prop_assert_eq!(
-                told(&own, "systemd_service_restart_total"),
+                found(&own, "systemd_service_restart_total"),
                 counts(&[], restarts.then_some((name, counters.restarts)))
             );
             let exit = counters.last_exit.as_ref();
             prop_assert_eq!(
-                told(&own, "systemd_service_last_exit_status"),
+                found(&own, "systemd_service_last_exit_status"),
                 counts(&[name], exit.map(|exit| (exit.code.as_str(), exit.status)))
             );
-            let times = told(&own, "systemd_service_last_exit_time_seconds");
+            let times = found(&own, "systemd_service_last_exit_time_seconds");
             let times = times.into_iter().map(|(labels, at)| (labels, at.parse::<f64>().unwrap()));
             let at = exit.map(|exit| (vec![name.into(), exit.code.to_string()], exit.at as f64 / 1e6));
             prop_assert_eq!(times.collect::<BTreeMap<_, _>>(), at.into_iter().collect());
 
             let mut others: BTreeSet<_> = own.keys().map(|(family, _)| family.as_str()).collect();
-            others.retain(|family| !WRONG.contains(family));
-            prop_assert!(visible || others.iter().all(|family| HISTORY.contains(family)), "{others:?}");
+            others.retain(|family| !PROBLEMS.contains(family));
+            prop_assert!(visible || others.iter().all(|family| COUNTERS.contains(family)), "{others:?}");
         }
     }
 
-    /// Units that are told of as one have the sums of what they had, and nothing but that.
+    /// A roll-up has the sums of its units' counters and states, and nothing else.
     #[test]
-    fn what_is_summed_is_the_sum(mut snapshot in some_snapshot()) {
-        // So that there are some with more than one.
+    fn a_rollup_has_the_sums_of_its_units(mut snapshot in some_snapshot()) {
+        // Few names, so that some roll-ups have several units.
         let instance = |name: &UnitName, number| {
             UnitName::new(&format!("a{}@{number}.{}", number % 3, name.suffix())).unwrap()
         };
@@ -243,7 +242,7 @@ proptest! {
         let units = snapshot.visible_units();
         let rollups = Rollups::read(["instances"]).unwrap();
         let snapshot = snapshot.select(&Selection { rollups, ..Selection::default() });
-        let summed = samples_of(&snapshot)?;
+        let rolled_up = samples_of(&snapshot)?;
         prop_assert_eq!(snapshot.visible_units(), units);
         let template = |labels: Labels| -> Labels {
             let name = |value: &str| UnitName::new(value).and_then(|it| it.template());
@@ -264,23 +263,23 @@ proptest! {
             }
             rollups
         };
-        let counters = &HISTORY[..5];
-        prop_assert_eq!(of_units(summed.clone(), counters), of_units(each.clone(), counters));
-        let members = of_units(summed.clone(), &["systemd_unit_members"]).into_iter();
+        let counters = &COUNTERS[..5];
+        prop_assert_eq!(of_units(rolled_up.clone(), counters), of_units(each.clone(), counters));
+        let members = of_units(rolled_up.clone(), &["systemd_unit_members"]).into_iter();
         let members = members.filter(|(_, count)| *count > 0).map(|((_, labels), count)| (labels, count));
         let states = of_units(each, &["systemd_unit_state"]).into_iter();
         let states = states.filter(|(_, count)| *count > 0).map(|((_, labels), count)| (labels, count));
         prop_assert_eq!(members.collect::<BTreeMap<_, _>>(), states.collect::<BTreeMap<_, _>>());
-        for (family, labels) in summed.keys() {
-            let of_sum = unit_of(labels).is_some_and(|name| name.contains('@'));
-            let may = HISTORY[..5].contains(&&**family) || WRONG.contains(&&**family);
-            prop_assert!(!of_sum || may || family == "systemd_unit_members", "{}", family);
+        for (family, labels) in rolled_up.keys() {
+            let of_rollup = unit_of(labels).is_some_and(|name| name.contains('@'));
+            let may = COUNTERS[..5].contains(&&**family) || PROBLEMS.contains(&&**family);
+            prop_assert!(!of_rollup || may || family == "systemd_unit_members", "{}", family);
         }
     }
 
-    /// What is wrong with a unit has a series, and what is not has none.
+    /// Each problem of a unit has a series, and only problems have.
     #[test]
-    fn what_is_wrong_with_units_is_told(snapshot in some_snapshot()) {
+    fn problems_of_units_are_served(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
         let all = || snapshot.units.iter().map(|unit| (unit, unit.name.to_string(), unit.name.suffix().to_owned()));
         let visible = || all().filter(|(unit, ..)| unit.is_visible());
@@ -290,7 +289,7 @@ proptest! {
             let error = unit.load_error.as_deref().unwrap_or_default().to_owned();
             [name, unit_type, unit.load_state.to_string(), error]
         });
-        prop_assert_eq!(told(&samples, "systemd_unit_load_error"), ones(wrong));
+        prop_assert_eq!(found(&samples, "systemd_unit_load_error"), ones(wrong));
 
         let files = || snapshot.files.iter().map(|file| {
             (file, file.name.to_string(), file.name.suffix().to_owned())
@@ -298,48 +297,48 @@ proptest! {
         let states = files().map(|(file, name, unit_type)| {
             [name, unit_type, file.state.to_string()]
         });
-        prop_assert_eq!(told(&samples, "systemd_unit_file_state"), ones(states));
+        prop_assert_eq!(found(&samples, "systemd_unit_file_state"), ones(states));
         let wanted = snapshot.wanted_inactive.iter().map(|(name, reason)| {
             [name.to_string(), name.suffix().to_owned(), reason.as_str().to_owned()]
         });
-        prop_assert_eq!(told(&samples, "systemd_unit_wanted_inactive"), ones(wanted));
+        prop_assert_eq!(found(&samples, "systemd_unit_wanted_inactive"), ones(wanted));
 
         let old = visible().filter(|(unit, ..)| unit.need_daemon_reload);
         let old = old.map(|(_, name, unit_type)| [name, unit_type]);
-        prop_assert_eq!(told(&samples, "systemd_unit_need_daemon_reload"), ones(old));
+        prop_assert_eq!(found(&samples, "systemd_unit_need_daemon_reload"), ones(old));
 
         let frozen = visible().filter(|(unit, ..)| unit.is_frozen);
         let frozen = frozen.filter(|(unit, ..)| !["inactive", "failed"].contains(&unit.active_state.as_str()));
         let frozen = frozen.map(|(_, name, unit_type)| [name, unit_type]);
-        prop_assert_eq!(told(&samples, "systemd_unit_frozen"), ones(frozen));
+        prop_assert_eq!(found(&samples, "systemd_unit_frozen"), ones(frozen));
 
         let pending = visible().filter(|(unit, ..)| matches!(unit.details, Details::Service(_)));
         let pending = pending.filter(|(unit, ..)| unit.sub_state.starts_with("auto-restart"));
         let pending = pending.map(|(_, name, _)| [name]);
-        prop_assert_eq!(told(&samples, "systemd_service_restart_pending"), ones(pending));
+        prop_assert_eq!(found(&samples, "systemd_service_restart_pending"), ones(pending));
 
         let stuck = visible().filter(|(unit, ..)| snapshot.stuck_timers.contains(&unit.name));
-        prop_assert_eq!(told(&samples, "systemd_timer_stuck"), ones(stuck.map(|(_, name, _)| [name])));
+        prop_assert_eq!(found(&samples, "systemd_timer_stuck"), ones(stuck.map(|(_, name, _)| [name])));
 
         let results = visible().filter_map(|(unit, name, _)| match (&unit.details, &unit.result) {
             (Details::Service(_), Some(result)) => Some([name, result.to_string()]),
             _ => None,
         });
         let results = results.filter(|[_, result]| result != "success");
-        prop_assert_eq!(told(&samples, "systemd_service_last_result"), ones(results));
+        prop_assert_eq!(found(&samples, "systemd_service_last_result"), ones(results));
     }
 
-    /// What happened on the host is told as it is, and what may well happen begins at 0.
+    /// Host-wide counters are served as they are, and usual ones begin at 0.
     #[test]
-    fn what_happened_on_the_host_is_told(snapshot in some_snapshot()) {
+    fn host_wide_counters_are_served(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
         let totals = &snapshot.totals;
         let [mut transitions, mut failures, mut jobs] =
             ["transitions", "failures", "jobs_completed"]
-                .map(|of| told(&samples, &format!("systemd_{of}_total")));
+                .map(|of| found(&samples, &format!("systemd_{of}_total")));
         for (of, count) in [("restarts", totals.restarts), ("reloads", totals.reloads)] {
             let wanted = BTreeMap::from([(Vec::new(), count.to_string())]);
-            prop_assert_eq!(told(&samples, &format!("systemd_{of}_total")), wanted);
+            prop_assert_eq!(found(&samples, &format!("systemd_{of}_total")), wanted);
         }
         for unit_type in UnitType::ALL {
             for state in ["active", "activating", "deactivating", "failed", "inactive"] {
@@ -359,37 +358,37 @@ proptest! {
                 prop_assert!(jobs.contains_key(&vec![job_type.into(), result.into()]));
             }
         }
-        for (unit_type, tally) in &totals.transitions {
-            let tally = tally.iter().map(|(state, count)| (state.as_str(), count));
-            for (labels, count) in counts(&[unit_type.as_str()], tally) {
+        for (unit_type, counted) in &totals.transitions {
+            let counted = counted.iter().map(|(state, count)| (state.as_str(), count));
+            for (labels, count) in counts(&[unit_type.as_str()], counted) {
                 prop_assert_eq!(transitions.remove(&labels), Some(count));
             }
         }
-        for (unit_type, tally) in &totals.failures {
-            let tally = tally.iter().map(|(result, count)| (result.as_str(), count));
-            for (labels, count) in counts(&[unit_type.as_str()], tally) {
+        for (unit_type, counted) in &totals.failures {
+            let counted = counted.iter().map(|(result, count)| (result.as_str(), count));
+            for (labels, count) in counts(&[unit_type.as_str()], counted) {
                 prop_assert_eq!(failures.remove(&labels), Some(count));
             }
         }
         for (job_type, of) in &totals.jobs {
-            let tally = of.completed.iter().map(|(result, count)| (result.as_str(), count));
-            for (labels, count) in counts(&[job_type.as_str()], tally) {
+            let counted = of.completed.iter().map(|(result, count)| (result.as_str(), count));
+            for (labels, count) in counts(&[job_type.as_str()], counted) {
                 prop_assert_eq!(jobs.remove(&labels), Some(count));
             }
         }
-        // Nothing else is made up.
+        // All others are 0.
         for (labels, count) in transitions.into_iter().chain(failures).chain(jobs) {
             prop_assert_eq!(count, "0", "{:?}", labels);
         }
     }
 
-    /// Every job that was timed is in the buckets that it belongs to.
+    /// Every timed job is in its buckets.
     #[test]
-    fn how_long_jobs_took_is_told(snapshot in some_snapshot()) {
+    fn durations_of_jobs_are_served(snapshot in some_snapshot()) {
         let samples = samples_of(&snapshot)?;
         let family = "systemd_job_duration_seconds";
         let [buckets, rollups, numbers] =
-            ["bucket", "sum", "count"].map(|part| told(&samples, &format!("{family}_{part}")));
+            ["bucket", "sum", "count"].map(|part| found(&samples, &format!("{family}_{part}")));
         let timed = snapshot.totals.jobs.iter().filter(|(_, jobs)| jobs.durations.count() > 0);
         let timed: BTreeMap<_, _> = timed.map(|(of, jobs)| (of.to_string(), &jobs.durations)).collect();
         let number = |durations: &&Histogram| durations.count().to_string();
@@ -407,7 +406,7 @@ proptest! {
         }
         prop_assert_eq!(buckets, cumulative);
 
-        let age = told(&samples, "systemd_job_oldest_age_seconds").into_values().next();
+        let age = found(&samples, "systemd_job_oldest_age_seconds").into_values().next();
         let since = snapshot.oldest_job.map(|since| CLOCKS.monotonic.saturating_sub(since));
         let wanted = since.map(|age| age as f64 / 1e6);
         prop_assert_eq!(age.map(|age| age.parse::<f64>().unwrap()), wanted);

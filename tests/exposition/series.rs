@@ -77,7 +77,7 @@ fn the_table_shows_what_roll_ups_save() {
     // Five states of each of three units become five of the roll-up, and five of one without units.
     assert_eq!(saved(Some(Group::UnitState)), 15 - 5 - 5);
     assert_eq!(saved(Some(Group::Tasks)), 1);
-    // Starts and restarts of three.
+    // Starts and restarts of the three.
     assert_eq!(saved(Some(Group::UnitEvents)), 4);
     // The exit of a gone unit.
     assert_eq!(saved(Some(Group::ServiceExits)), 2);

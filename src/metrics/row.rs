@@ -1,0 +1,223 @@
+//! One row for each label `name`: what its samples are taken from.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+use super::writer::{Labels, RenderedLabels};
+use crate::{
+    cgroup::resources::Resources,
+    inventory::{
+        counters::Counters,
+        snapshot::{Rollup, Snapshot},
+        unit::Unit,
+        wanted_inactive::InactiveReason,
+    },
+    systemd::{
+        name::UnitName,
+        state::{ActiveState, FileState, LoadState},
+    },
+};
+
+/// One `name`: a unit or a roll-up, in memory or gone, with its labels rendered.
+pub(super) struct Row<'a> {
+    /// The unit, if it is visible: no other has a state or times.
+    pub(super) unit: Option<&'a Unit>,
+    /// The unit, if it failed to load.
+    pub(super) unloadable: Option<&'a Unit>,
+    /// The state of its file, if file states are served.
+    pub(super) file: Option<&'a FileState>,
+    /// Why it is inactive although an active unit wants it.
+    pub(super) wanted_inactive: Option<InactiveReason>,
+    /// An active timer that will not elapse again.
+    pub(super) is_stuck: bool,
+    /// The units of a roll-up.
+    pub(super) members: Option<Members<'a>>,
+    /// What its control group uses, if it has one.
+    pub(super) resources: Option<Cow<'a, Resources>>,
+    /// What has happened to it.
+    pub(super) counters: &'a Counters,
+    /// The label `name`.
+    pub(super) name: &'a str,
+    /// The label `type`.
+    pub(super) unit_type: &'a str,
+    /// The labels `name` and `type`.
+    labels: RenderedLabels<'a>,
+}
+
+/// How many visible units of a roll-up are in each state.
+pub(super) struct Members<'a>(BTreeMap<&'a ActiveState, u64>);
+
+/// The counters of a unit of which only the file is known.
+static NO_COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
+
+/// The rows of a snapshot in the order in which `--max-series` keeps them: roll-ups, because each
+/// stands for many units, then visible units, other units in memory, gone units and mere files.
+pub(super) fn rows<'a>(
+    snapshot: &'a Snapshot,
+    resources: &'a HashMap<UnitName, Resources>,
+) -> Vec<Row<'a>> {
+    let rollups = snapshot.rollups.iter();
+    let rollups = rollups.filter(|it| it.visible().next().is_some() || !it.counters.is_empty());
+    let rollups = rollups.map(|rollup| Row {
+        members: Some(Members::of(rollup)),
+        resources: Members::resources(rollup, resources).map(Cow::Owned),
+        ..Row::named(rollup.name.as_str(), rollup.name.suffix(), &rollup.counters)
+    });
+    let visible = snapshot.units.iter().filter(|unit| unit.is_visible());
+    let visible = visible.map(|unit| Row {
+        unit: Some(unit),
+        unloadable: unloadable(unit),
+        is_stuck: snapshot.stuck_timers.contains(&unit.name),
+        resources: resources.get(&unit.name).map(Cow::Borrowed),
+        ..Row::new(&unit.name, &unit.counters)
+    });
+    let others = snapshot.units.iter().filter(|unit| !unit.is_visible());
+    let others = others.filter_map(|unit| {
+        let unloadable = unloadable(unit);
+        let has_series = unloadable.is_some() || !unit.counters.is_empty();
+        has_series.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.counters) })
+    });
+    let gone = snapshot.gone.iter().map(|(name, counters)| Row::new(name, counters));
+    let most = snapshot.rollups.len() + snapshot.units.len() + snapshot.gone.len();
+    let mut rows = Vec::with_capacity(most);
+    rows.extend(rollups.chain(visible).chain(others).chain(gone));
+    if !snapshot.wanted_inactive.is_empty() {
+        let reasons = snapshot.wanted_inactive.iter();
+        let reasons: HashMap<_, _> = reasons.map(|(name, why)| (name.as_str(), *why)).collect();
+        for row in &mut rows {
+            row.wanted_inactive = reasons.get(row.name).copied();
+        }
+    }
+    if snapshot.files.is_empty() {
+        return rows;
+    }
+    let mut files: HashMap<_, _> =
+        snapshot.files.iter().map(|file| (file.name.as_str(), &file.state)).collect();
+    for row in &mut rows {
+        row.file = files.remove(row.name);
+    }
+    let mere_files = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
+    rows.extend(
+        mere_files
+            .map(|file| Row { file: Some(&file.state), ..Row::new(&file.name, &NO_COUNTERS) }),
+    );
+    rows
+}
+
+/// The rows of visible units.
+pub(super) fn visible<'r, 'a>(
+    rows: &'r [Row<'a>],
+) -> impl Iterator<Item = (&'r Row<'a>, &'a Unit)> {
+    rows.iter().filter_map(|row| Some((row, row.unit?)))
+}
+
+fn unloadable(unit: &Unit) -> Option<&Unit> {
+    Some(unit).filter(|unit| matches!(unit.load_state, LoadState::Error | LoadState::BadSetting))
+}
+
+// === impl Row ===
+
+impl<'a> Row<'a> {
+    fn new(name: &'a UnitName, counters: &'a Counters) -> Self {
+        Self::named(name.as_str(), name.suffix(), counters)
+    }
+
+    fn named(name: &'a str, unit_type: &'a str, counters: &'a Counters) -> Self {
+        Self {
+            unit: None,
+            unloadable: None,
+            is_stuck: false,
+            file: None,
+            wanted_inactive: None,
+            members: None,
+            resources: None,
+            counters,
+            name,
+            unit_type,
+            labels: RenderedLabels::new([("name", name), ("type", unit_type)]),
+        }
+    }
+
+    /// Whether it is visible or anything has happened to it.
+    pub(super) fn has_existed(&self) -> bool {
+        self.unit.is_some() || self.members.is_some() || !self.counters.is_empty()
+    }
+
+    /// How many visible units it stands for.
+    pub(super) fn visible_units(&self) -> u64 {
+        self.members.as_ref().map_or(u64::from(self.unit.is_some()), Members::count)
+    }
+}
+
+impl Labels<2> for &Row<'_> {
+    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
+        Some(&self.labels)
+    }
+
+    fn values(&self) -> &[&str] {
+        &[]
+    }
+}
+
+impl Labels<3> for (&Row<'_>, [&str; 1]) {
+    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
+        Some(&self.0.labels)
+    }
+
+    fn values(&self) -> &[&str] {
+        &self.1
+    }
+}
+
+impl Labels<4> for (&Row<'_>, [&str; 2]) {
+    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
+        Some(&self.0.labels)
+    }
+
+    fn values(&self) -> &[&str] {
+        &self.1
+    }
+}
+
+// === impl Members ===
+
+impl<'a> Members<'a> {
+    fn of(rollup: &'a Rollup) -> Self {
+        let mut members = BTreeMap::new();
+        for unit in rollup.visible() {
+            *members.entry(&unit.active_state).or_default() += 1;
+        }
+        Self(members)
+    }
+
+    /// The states and how many are in each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a ActiveState, u64)> {
+        self.0.iter().map(|(state, count)| (*state, *count))
+    }
+
+    fn count(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// What they use together now. The kernel's counters end with their control group, so a sum of
+    /// those would fall whenever a unit stops: they are left out.
+    fn resources(rollup: &Rollup, resources: &HashMap<UnitName, Resources>) -> Option<Resources> {
+        let mut all: Option<Resources> = None;
+        for one in rollup.visible().filter_map(|unit| resources.get(&unit.name)) {
+            let all = all.get_or_insert_default();
+            add(&mut all.tasks, one.tasks);
+            add(&mut all.memory.current, one.memory.current);
+            add(&mut all.memory.swap, one.memory.swap);
+        }
+        all
+    }
+}
+
+fn add(sum: &mut Option<u64>, more: Option<u64>) {
+    if let Some(more) = more {
+        *sum = Some(sum.unwrap_or(0).saturating_add(more));
+    }
+}
