@@ -14,4 +14,5 @@ mod answers;
 mod client;
 mod connections;
 mod end;
+mod listeners;
 mod server;

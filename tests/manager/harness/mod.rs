@@ -1,0 +1,355 @@
+//! A real systemd to test against, and the real exporter beside it.
+
+#![allow(dead_code, reason = "each test program uses its own part")]
+
+pub mod clock;
+pub mod exposition;
+pub mod scraper;
+pub mod show;
+pub mod storm;
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Output, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::sync::{Mutex, MutexGuard};
+use unitwatch::demo::PrivateManager;
+
+use exposition::Exposition;
+
+/// How long anything that a test waits for may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The flag that makes the exporter compare its table with systemd's as often as a test needs.
+pub const OFTEN: &str = "--systemd.collector.reconcile-interval=2s";
+
+/// The flag that makes the exporter speak to systemd without a bus.
+pub const PRIVATE: &str = "--systemd.collector.private";
+
+/// What a fault may cost an exporter in memory, in bytes.
+pub const GROWTH: f64 = 64e6;
+
+/// The unit that the exporter is installed with.
+const UNIT: &str = include_str!("../../../packaging/unitwatch.service");
+
+/// How many have been started in its sandbox.
+static EXPORTERS: AtomicU32 = AtomicU32::new(0);
+
+/// A machine has one system manager, and the tests of one program run side by side.
+static SYSTEM: Mutex<()> = Mutex::const_new(());
+
+/// The manager under test: a private one, or the machine's own where `UNITWATCH_TEST_MANAGER` is
+/// `system`, as in the containers of `tests/run`.
+pub enum Machine {
+    Private(Box<PrivateManager>),
+    System(#[allow(dead_code, reason = "held, not read")] MutexGuard<'static, ()>),
+}
+
+/// A running exporter.
+pub struct Exporter {
+    child: Child,
+    /// The process itself, where `child` only waits for it.
+    main: Option<Pid>,
+    address: String,
+    log: Arc<std::sync::Mutex<String>>,
+}
+
+impl Machine {
+    pub async fn start() -> Self {
+        match env::var("UNITWATCH_TEST_MANAGER").as_deref() {
+            Ok("system") => Self::System(SYSTEM.lock().await),
+            Ok(other) => panic!("UNITWATCH_TEST_MANAGER is {other:?}; only `system` is known"),
+            Err(_) => Self::private().await,
+        }
+    }
+
+    /// A manager of one's own to stop, starve and restart: the system's would take the test along.
+    pub async fn private() -> Self {
+        Self::Private(Box::new(PrivateManager::start(&[]).await.expect("a private manager")))
+    }
+
+    /// The private manager, where it is one.
+    pub fn manager(&self) -> &PrivateManager {
+        match self {
+            Self::Private(manager) => manager,
+            Self::System(_) => panic!("the system's manager is not for this test"),
+        }
+    }
+
+    /// Where unit files go.
+    pub fn unit_dir(&self) -> PathBuf {
+        match self {
+            Self::Private(manager) => manager.unit_dir().to_owned(),
+            Self::System(_) => PathBuf::from("/run/systemd/system"),
+        }
+    }
+
+    /// What `%t` stands for in unit files.
+    pub fn runtime_dir(&self) -> PathBuf {
+        match self {
+            Self::Private(manager) => manager.runtime_dir().to_owned(),
+            Self::System(_) => PathBuf::from("/run"),
+        }
+    }
+
+    /// Writes a unit file; systemd reads it at the next daemon-reload.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.unit_dir()).unwrap();
+        fs::write(self.unit_dir().join(name), text).unwrap();
+    }
+
+    /// A program that finds this manager as its own.
+    pub fn command(&self, program: &str) -> Command {
+        match self {
+            Self::Private(manager) => manager.command(program),
+            Self::System(_) => {
+                let mut command = Command::new(program);
+                command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+                command
+            }
+        }
+    }
+
+    /// The flag that makes a program of systemd's, or the exporter, speak to this manager.
+    pub fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+
+    /// Runs `systemctl` with these words, whatever becomes of it.
+    pub fn systemctl(&self, words: &[&str]) -> Output {
+        let mut command = self.command("systemctl");
+        if self.is_private() {
+            command.arg("--user");
+        }
+        command.arg("--no-pager").args(words).output().expect("systemctl")
+    }
+
+    /// What `systemd-analyze time` says of the boot, once it is over.
+    pub fn analyze_time(&self) -> String {
+        until("the boot is over", || {
+            let mut command = self.command("systemd-analyze");
+            let output = command.args(self.is_private().then_some("--user")).arg("time").output();
+            let output = output.expect("systemd-analyze");
+            match output.status.success() {
+                true => Ok(String::from_utf8(output.stdout).unwrap()),
+                false => Err(output),
+            }
+        })
+    }
+
+    /// Runs `systemctl`, which must succeed.
+    pub fn must(&self, words: &[&str]) -> String {
+        let output = self.systemctl(words);
+        assert!(output.status.success(), "systemctl {words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `systemd-run` with these words, which must succeed.
+    pub fn run(&self, words: &[&str]) {
+        let mut command = self.command("systemd-run");
+        if self.is_private() {
+            command.arg("--user");
+        }
+        let output = command.arg("--quiet").args(words).output().expect("systemd-run");
+        assert!(output.status.success(), "systemd-run {words:?}: {output:?}");
+    }
+
+    /// Kills the bus with SIGKILL. systemd starts it again with the next connection.
+    pub fn kill_bus(&self) {
+        let Self::Private(manager) = self else {
+            self.must(&["kill", "--signal=KILL", "dbus.service"]);
+            return;
+        };
+        // A user manager that hears of the closed connection before it hears of the dead process
+        // connects to the socket that it holds itself, and waits for an answer for 90 s. Told of
+        // both at once it takes the process first.
+        let bus = manager.bus_pid().expect("a bus");
+        kill_process(manager.pid(), Signal::STOP).unwrap();
+        kill_process(bus, Signal::KILL).unwrap();
+        until("the bus is dead", || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", bus.as_raw_nonzero())).unwrap();
+            if stat.contains(") Z ") { Ok(()) } else { Err(stat) }
+        });
+        kill_process(manager.pid(), Signal::CONT).unwrap();
+    }
+
+    /// Starts the exporter with these flags: where it is said which program to take for that, in the
+    /// sandbox of its unit, unless a flag is not for the unprivileged.
+    pub fn launch(&self, flags: &[&str]) -> Exporter {
+        if let Ok(program) = env::var("UNITWATCH_TEST_SANDBOX")
+            && !self.is_private()
+            && !flags.contains(&PRIVATE)
+        {
+            return self.launch_in_sandbox(&program, flags);
+        }
+        let mut command = self.command(env!("CARGO_BIN_EXE_unitwatch"));
+        if self.is_private() {
+            command.arg("--systemd.collector.user");
+        }
+        command.arg("--web.listen-address=127.0.0.1:0").args(flags);
+        Exporter::spawn(command)
+    }
+
+    fn launch_in_sandbox(&self, program: &str, flags: &[&str]) -> Exporter {
+        // What runs it and where it keeps things is the test's.
+        let apart = ["ExecStart", "Type", "Restart", "State", "Runtime"];
+        let (_, service) = UNIT.split_once("\n[Service]\n").unwrap();
+        let (service, _) = service.split_once("\n[Install]\n").unwrap();
+        let settings = service.lines().filter(|line| {
+            let is_setting = line.contains('=') && !line.starts_with('#');
+            is_setting && !apart.iter().any(|name| line.starts_with(name))
+        });
+        let number = EXPORTERS.fetch_add(1, Ordering::Relaxed);
+        let unit = format!("exporter-{}-{number}.service", std::process::id());
+        let mut command = self.command("systemd-run");
+        command.args(["--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"]);
+        command.arg(format!("--unit={unit}"));
+        command.args(settings.map(|setting| format!("--property={setting}")));
+        command.args(["--", program, "--web.listen-address=127.0.0.1:0"]).args(flags);
+        let mut exporter = Exporter::spawn(command);
+        let main = self.must(&["show", "--value", "--property=MainPID", &unit]);
+        let main = main.trim().parse().ok().and_then(Pid::from_raw);
+        exporter.main = Some(main.expect("its process"));
+        exporter
+    }
+
+    /// Starts the exporter with these flags, and waits until it is ready.
+    pub fn exporter(&self, flags: &[&str]) -> Exporter {
+        let exporter = self.launch(flags);
+        exporter.until_ready();
+        exporter
+    }
+}
+
+impl Exporter {
+    /// Starts this command and waits for the address that it says it listens on.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the exporter starts");
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let log = Arc::new(std::sync::Mutex::new(String::new()));
+        let (kept, (found, address)) = (Arc::clone(&log), mpsc::channel());
+        // Whoever logs must not stand still because nobody reads.
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let mut kept = kept.lock().unwrap();
+                kept.push_str(&line);
+                kept.push('\n');
+                let word = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+                if let Some(address) = word.filter(|_| line.contains("listening")) {
+                    let _ = found.send(address.trim_start_matches("http://").to_owned());
+                }
+            }
+        });
+        let mut exporter = Self { child, main: None, address: String::new(), log };
+        exporter.address = address.recv_timeout(PATIENCE).expect("it says where it listens");
+        exporter
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> Pid {
+        self.main.unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// Waits until it is ready.
+    pub fn until_ready(&self) {
+        until("the exporter is ready", || {
+            (self.get("/-/ready").0 == 200).then_some(()).ok_or_else(|| self.get("/-/ready").1)
+        });
+    }
+
+    /// Sends it a signal, and waits until it has ended.
+    pub fn end(mut self, signal: Signal) {
+        kill_process(self.pid(), signal).unwrap();
+        until("the exporter has ended", || self.child.try_wait().unwrap().ok_or(()));
+        self.main = None;
+    }
+
+    /// What `systemd_up` says.
+    pub fn up(&self) -> Option<f64> {
+        self.scrape().value("systemd_up", &[])
+    }
+
+    /// Waits until it is in step with systemd.
+    pub fn until_up(&self) {
+        until("the exporter is in step", || match self.up() {
+            Some(1.0) => Ok(()),
+            other => Err(other),
+        });
+    }
+
+    /// How often everything has been read anew for this reason.
+    pub fn resyncs(&self, reason: &str) -> f64 {
+        let scrape = self.scrape();
+        scrape.value("systemd_exporter_resyncs_total", &[("reason", reason)]).unwrap_or(0.0)
+    }
+
+    /// Waits until everything has been read anew more often than that, and is known.
+    pub fn until_resynced(&self, reason: &str, more_than: f64) {
+        until("everything has been read again", || {
+            let count = self.resyncs(reason);
+            if count > more_than { Ok(()) } else { Err(count) }
+        });
+        self.until_up();
+    }
+
+    /// Compares its table with systemd's once more: neither then nor before was anything wrong.
+    pub fn assert_never_drifted(&self) {
+        // One comparison begins only when the one before has counted what it found.
+        self.until_resynced("interval", self.resyncs("interval") + 1.0);
+        let scrape = self.scrape();
+        assert_eq!(scrape.sum("systemd_exporter_drift_total"), 0.0, "{scrape:?}");
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// A GET: status and body.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        exposition::get(&self.address, path, "text/plain")
+    }
+
+    /// One scrape, parsed.
+    pub fn scrape(&self) -> Exposition {
+        let (status, body) = self.get("/metrics");
+        assert_eq!(status, 200, "{body}");
+        Exposition::parse(&body)
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        let _ = match self.main {
+            Some(main) => kill_process(main, Signal::KILL).map_err(Into::into),
+            None => self.child.kill(),
+        };
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("the exporter's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Asks until the answer is yes, for what nothing signals to a test; fails with the last no.
+pub fn until<T, E: std::fmt::Debug>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match condition() {
+            Ok(value) => return value,
+            Err(no) => assert!(Instant::now() < deadline, "waited in vain until {what}: {no:#?}"),
+        }
+        #[expect(clippy::disallowed_methods, reason = "a test may wait")]
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}

@@ -1,0 +1,10 @@
+//! What the exporter serves and documents, without a systemd: `/metrics` in both formats, and the
+//! README's tables.
+
+mod any;
+mod document;
+mod exposition;
+mod full;
+mod properties;
+mod readme;
+mod series;
