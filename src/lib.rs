@@ -23,6 +23,17 @@
 //! systemd to look at, which is also what the tests run against.
 
 #![forbid(unsafe_code)]
+#![warn(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 
 pub mod cgroup;
 pub mod cli;

@@ -1,14 +1,6 @@
 //! A process without a file descriptor left: in a binary of its own, because the limit holds for
 //! all of a process.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     fmt,
     fs::File,

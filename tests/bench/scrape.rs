@@ -3,13 +3,6 @@
 //! The families of states of a host with many units, over one connection each, in turn: what is
 //! asked of systemd and of the kernel for a scrape is not in it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a benchmark may stop at the first surprise, and its figures are for people"
-)]
-
 mod host;
 
 use std::{

@@ -1,13 +1,5 @@
 //! Sockets of every kind: which are opened, which are refused, and what is left behind.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     fs,
     net::{IpAddr, SocketAddr},

@@ -1,13 +1,6 @@
 //! Private managers and the demo, for real: how they come up, and that nothing is left of them
 //! whichever way they end. Needs root, systemd and dbus-daemon, and fails without them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests are tests"
-)]
-
 use std::{
     fs,
     io::{BufRead as _, BufReader, Lines, Read as _, Write as _},

@@ -1,18 +1,6 @@
 //! Every run, failure, transition and job is counted, by the real systemd's doing: units whose
 //! fate is known beforehand, to the last one.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{collections::BTreeMap, fs};
 
 use crate::harness::{Exporter, Machine, exposition::Exposition, until};

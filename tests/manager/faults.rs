@@ -1,18 +1,6 @@
 //! What systemd and D-Bus do to an exporter, with crash loops running: nothing that happened goes
 //! uncounted, and every scrape is answered. All of it with the real systemd and the real bus.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::time::Duration;
 
 use crate::harness::{

@@ -1,18 +1,6 @@
 //! What is wrong with units and their files: units that should run and do not, files that do not
 //! load, files that systemd has not read since they changed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

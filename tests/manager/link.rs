@@ -1,8 +1,6 @@
 //! The connection to systemd against a peer that does what the real one will not: answer in a
 //! chosen order, not at all, or with nonsense.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
-
 use std::{
     os::unix::net::UnixListener,
     path::PathBuf,

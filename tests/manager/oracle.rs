@@ -1,18 +1,6 @@
 //! The oracle: after thousands of random operations on a real systemd, every exported value
 //! equals what `systemctl show` says of that unit.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,

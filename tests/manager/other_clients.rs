@@ -2,18 +2,6 @@
 //! round: a question about a unit that is not in memory makes systemd load it, announce it to every
 //! subscriber and drop it again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "clippy's test exemptions do not cover helper functions"
-)]
-
 use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},

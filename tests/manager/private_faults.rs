@@ -1,17 +1,5 @@
 //! The faults of `faults.rs` that only a manager of one's own can be made to have.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{fs, path::PathBuf, time::Duration};
 
 use crate::harness::{

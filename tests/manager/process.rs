@@ -1,13 +1,5 @@
 //! The server's life through the real binary: its sockets, its signals and its exit codes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},

@@ -1,18 +1,5 @@
 //! `unitwatch series` beside the exporter itself: what it counts is what there is.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     collections::BTreeMap,
     process::{Command, Output, Stdio},

@@ -1,18 +1,6 @@
 //! Counters outlive the exporter: over a restart, a kill and a new boot, with a state file that
 //! is whole, damaged or cannot be written.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     fs::{self, File},
     io::{Read, Write},

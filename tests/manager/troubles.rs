@@ -1,18 +1,6 @@
 //! What is wrong with a unit whose state does not show it: reloads that fail, frozen units,
 //! services that wait for their restart and timers that will not elapse again.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -1,18 +1,6 @@
 //! What goes wrong around the exporter is a metric, and never an outage. All of it with the real
 //! systemd and the real bus.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    unreachable_pub,
-    clippy::cast_possible_truncation,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::{path::Path, process::Command};
 
 use crate::harness::{Exporter, Machine, until};

@@ -1,11 +1,5 @@
 //! What `/metrics` says, given what is known.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use unitwatch::{

@@ -1,11 +1,5 @@
 //! The README's table of metrics is what the code promises.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::fmt::Write as _;
 
 use unitwatch::metrics::{self, group::Group};

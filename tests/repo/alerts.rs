@@ -3,15 +3,6 @@
 //! promtool says whether they are right; here is what it cannot know. The files are read line by
 //! line, in the layout that they have: a parser of YAML would be a dependency for one test.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::contract::{all_labels, check, joined_by};

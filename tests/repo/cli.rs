@@ -1,13 +1,5 @@
 //! The command line through the real binary: what it refuses, how, and with which exit code.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 use std::process::{Command, Output, Stdio};
 
 fn unitwatch() -> Command {

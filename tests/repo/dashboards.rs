@@ -5,15 +5,6 @@
 //! and that it knows what it should. The files are read line by line, in the layout that they are
 //! built in: a parser of JSON would be a dependency for one test.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    unreachable_pub,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::{
     collections::BTreeMap,
     fs,

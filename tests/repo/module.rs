@@ -1,14 +1,6 @@
 //! The NixOS module: what it makes of a configuration, and that its unit is the one that
 //! `unitwatch unit-file` prints.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::{
     collections::BTreeMap,
     env, fs,

@@ -1,12 +1,5 @@
 //! The unit that the exporter prints to be installed with, and what systemd thinks of it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test may stop at the first surprise"
-)]
-
 use std::{
     fs,
     path::PathBuf,

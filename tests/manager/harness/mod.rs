@@ -1,7 +1,5 @@
 //! A real systemd to test against, and the real exporter beside it.
 
-#![allow(dead_code, reason = "each test program uses its own part")]
-
 pub mod clock;
 pub mod exposition;
 pub mod scraper;

@@ -3,18 +3,6 @@
 //! scraped all along, `systemd_up` has to tell the truth, the process has to keep its size, and
 //! what is served has to be right again once the peer behaves.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    clippy::cast_possible_truncation,
-    unreachable_pub,
-    reason = "the leave that clippy.toml gives to tests does not reach their helpers"
-)]
-
 mod abrupt;
 mod answers;
 mod babble;
