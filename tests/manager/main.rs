@@ -2,6 +2,8 @@
 //! `UNITWATCH_TEST_MANAGER=system`; and against peers that misbehave in ways the real one does not.
 
 mod harness;
+#[path = "../shared/sample.rs"]
+mod sample;
 
 mod demo;
 mod events;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use unitwatch::metrics::{self, Family, FamilyType, format::Format};
 
+use crate::sample::{Labels, sample};
+
 /// What a strict reader makes of an exposition.
 pub(crate) struct Document<'a> {
     /// Names as in the contract, in order.
@@ -13,8 +15,6 @@ pub(crate) struct Document<'a> {
 }
 
 pub(crate) type Samples = BTreeMap<(String, Labels), String>;
-
-pub(crate) type Labels = Vec<(String, String)>;
 
 impl<'a> Document<'a> {
     /// Reads a whole document, or says what is wrong with it.
@@ -81,45 +81,6 @@ fn family(help: &str, kind: &str, format: Format) -> Result<&'static Family, Str
         help == format!("{name} {}", family.help) && kind == format!("{name} {word}")
     };
     metrics::contract().find(says).ok_or_else(|| format!("unknown family {help:?} / {kind:?}"))
-}
-
-/// Takes a sample line apart: name, labels and value.
-fn sample(line: &str) -> Option<(String, Labels, String)> {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    let end = line.find(['{', ' '])?;
-    let (name, mut rest) = line.split_at(end);
-    let mut labels = Vec::new();
-    if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside;
-        loop {
-            let (label, after) = rest.split_once("=\"")?;
-            let mut value = String::new();
-            let mut chars = after.char_indices();
-            let end = loop {
-                match chars.next()? {
-                    (at, '"') => break at,
-                    (_, '\\') => value.push(match chars.next()?.1 {
-                        'n' => '\n',
-                        special @ ('\\' | '"') => special,
-                        _ => return None,
-                    }),
-                    (_, plain) => value.push(plain),
-                }
-            };
-            is_name(label).then(|| labels.push((label.to_owned(), value)))?;
-            rest = &after[end + 1..];
-            match rest.strip_prefix(',') {
-                Some(more) => rest = more,
-                None => break,
-            }
-        }
-        rest = rest.strip_prefix('}')?;
-    }
-    let value = rest.strip_prefix(' ')?;
-    let number = !value.contains(' ') && value.parse::<f64>().is_ok_and(f64::is_finite);
-    (is_name(name) && number).then(|| (name.to_owned(), labels, value.to_owned()))
 }
 
 /// The unit that a series is about.

@@ -7,4 +7,6 @@ mod exposition;
 mod full;
 mod properties;
 mod readme;
+#[path = "../shared/sample.rs"]
+mod sample;
 mod series;

@@ -20,7 +20,8 @@ use unitwatch::{
 
 use crate::{
     any::{some_scrape, some_snapshot},
-    document::{Document, Labels, Samples, unit_of},
+    document::{Document, Samples, unit_of},
+    sample::Labels,
 };
 
 /// For scrapes whose clocks matter little.

@@ -1,12 +1,17 @@
 //! The alerts ask for nothing that is not served, and each of them is explained and tested.
 //!
-//! promtool says whether they are right; here is what it cannot know. The files are read line by
-//! line, in the layout that they have: a parser of YAML would be a dependency for one test.
+//! promtool checks the rules and runs their tests; this checks what promtool cannot know.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use regex::Regex;
+use serde::Deserialize;
 
 use crate::contract::{all_labels, check, joined_by};
-use regex::Regex;
 
 const RECORDING: &str = include_str!("../../alerts/unitwatch.recording.yml");
 const ALERTS: &str = include_str!("../../alerts/unitwatch.alerts.yml");
@@ -15,91 +20,134 @@ const ALERTMANAGER: &str = include_str!("../../alerts/alertmanager.example.yml")
 const FLEET: &str = include_str!("../../dashboards/fleet.json");
 const README: &str = include_str!("../../alerts/README.md");
 
-/// One rule: its lines without comments, by which its fields are found.
-struct Rule<'a> {
-    name: &'a str,
-    lines: Vec<&'a str>,
+/// A file of rules, as Prometheus loads it.
+#[derive(Deserialize)]
+struct RuleFile {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    #[serde(alias = "alert", alias = "record")]
+    name: String,
+    expr: String,
+    #[serde(rename = "for")]
+    pending: Option<String>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
+}
+
+/// A file of tests, as `promtool test rules` loads it.
+#[derive(Deserialize)]
+struct TestFile {
+    tests: Vec<Test>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Test {
+    name: String,
+    input_series: Vec<InputSeries>,
+    promql_expr_test: Vec<ExprTest>,
+    alert_rule_test: Vec<AlertTest>,
+}
+
+#[derive(Deserialize)]
+struct InputSeries {
+    series: String,
+}
+
+#[derive(Deserialize)]
+struct ExprTest {
+    expr: String,
+    #[serde(default)]
+    exp_samples: Vec<ExpectedSample>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedSample {
+    labels: String,
+}
+
+#[derive(Deserialize)]
+struct AlertTest {
+    alertname: String,
+    #[serde(default)]
+    exp_alerts: Vec<ExpectedAlert>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedAlert {
+    exp_labels: BTreeMap<String, String>,
 }
 
 // === impl Rule ===
 
-impl Rule<'_> {
-    /// The value of a field, folded into a line if it is a block.
-    fn field(&self, key: &str) -> Option<String> {
-        let indent = |line: &str| line.len() - line.trim_start().len();
-        let at = self.lines.iter().position(|line| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.starts_with(": "))
-        })?;
-        let (_, value) = self.lines[at].split_once(": ")?;
-        if !["|", ">-"].contains(&value) {
-            return Some(value.trim_matches('\'').to_owned());
-        }
-        let block = self.lines[at + 1..].iter();
-        let block = block.take_while(|line| indent(line) > indent(self.lines[at]));
-        Some(block.map(|line| line.trim()).collect::<Vec<_>>().join(" "))
-    }
-
+impl Rule {
+    /// The expression on one line, without comments.
     fn expr(&self) -> String {
-        self.field("expr").unwrap_or_else(|| panic!("{} has no expr", self.name))
+        let lines = self.expr.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        lines.collect::<Vec<_>>().join(" ")
     }
 }
 
-/// The rules of a file of one kind, `alert` or `record`.
-fn rules<'a>(text: &'a str, kind: &str) -> Vec<Rule<'a>> {
-    let mut found: Vec<Rule<'a>> = Vec::new();
-    let mut wanted = false;
-    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        if let Some((of, name)) =
-            line.trim_start().strip_prefix("- ").and_then(|it| it.split_once(": "))
-        {
-            wanted = of == kind;
-            if wanted {
-                found.push(Rule { name, lines: Vec::new() });
-            }
-        } else if wanted {
-            found.last_mut().unwrap().lines.push(line);
-        }
-    }
-    assert!(!found.is_empty(), "no {kind} found");
-    found
+/// The rules of a file, of which there are some.
+fn rules(text: &str) -> Vec<Rule> {
+    let file: RuleFile = serde_saphyr::from_str(text).unwrap();
+    let rules: Vec<_> = file.groups.into_iter().flat_map(|group| group.rules).collect();
+    assert!(!rules.is_empty());
+    rules
 }
 
-/// What the alerts are called.
-fn alert_names() -> Vec<&'static str> {
-    rules(ALERTS, "alert").iter().map(|rule| rule.name).collect()
+fn alert_names() -> Vec<String> {
+    rules(ALERTS).into_iter().map(|rule| rule.name).collect()
 }
 
-/// The files of tests, by name.
-fn test_files() -> Vec<(String, String)> {
+/// The tests in each file, by its name.
+fn test_files() -> Vec<(String, Vec<Test>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/alerts");
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let named = paths.map(|path| {
-        (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(path).unwrap())
+    let named = paths.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path));
+    let of_tests =
+        named.filter(|(name, _)| name.ends_with(".yml") && !name.ends_with(".rules.yml"));
+    let parsed = of_tests.map(|(name, path)| {
+        let file: TestFile = serde_saphyr::from_str(&fs::read_to_string(path).unwrap())
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        (name, file.tests)
     });
-    named.filter(|(name, _)| name.ends_with(".yml") && !name.ends_with(".rules.yml")).collect()
+    parsed.collect()
+}
+
+/// The values of the label `instance` in these series. Each is a case of a test.
+fn instances<'a>(series: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    let instance = Regex::new(r#"instance="([^"]+)""#).unwrap();
+    let found = series.into_iter().flat_map(|it| instance.captures_iter(it));
+    found.map(|it| it[1].to_owned()).collect()
 }
 
 #[test]
 fn the_rules_ask_for_what_is_served() {
-    for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert"), (PEERS, "alert")] {
-        for rule in rules(text, kind) {
-            check(rule.name, &rule.expr());
-        }
+    for rule in [RECORDING, ALERTS, PEERS].into_iter().flat_map(rules) {
+        check(&rule.name, &rule.expr());
     }
 }
 
 #[test]
 fn what_is_compared_is_recorded() {
-    let recorded: BTreeSet<_> = rules(RECORDING, "record").iter().map(|rule| rule.name).collect();
+    let recorded: BTreeSet<_> = rules(RECORDING).into_iter().map(|rule| rule.name).collect();
     let used = Regex::new(r"\bunitwatch:[\w:]+").unwrap();
     let mut asked = BTreeSet::new();
-    for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert")] {
-        for rule in rules(text, kind) {
-            asked.extend(used.find_iter(&rule.expr()).map(|it| it.as_str().to_owned()));
-        }
+    for rule in [RECORDING, ALERTS].into_iter().flat_map(rules) {
+        asked.extend(used.find_iter(&rule.expr()).map(|it| it.as_str().to_owned()));
     }
     asked.extend(used.find_iter(FLEET).map(|it| it.as_str().to_owned()));
-    let asked: BTreeSet<_> = asked.iter().map(String::as_str).collect();
     assert_eq!(asked, recorded);
 }
 
@@ -109,30 +157,33 @@ fn labels_are_joined_and_written_by_their_names() {
     let made = made.captures_iter(RECORDING).map(|it| it.extract::<1>().1[0]);
     let known: BTreeSet<_> = all_labels().into_iter().chain(made).collect();
     let written = Regex::new(r"[$.][lL]abels\.(\w+)").unwrap();
-    for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert"), (PEERS, "alert")] {
-        for rule in rules(text, kind) {
-            let (name, expr, whole) = (rule.name, rule.expr(), rule.lines.join(" "));
-            let written = written.captures_iter(&whole).map(|it| it.extract::<1>().1[0]);
-            for label in joined_by(&expr).into_iter().chain(written) {
-                assert!(known.contains(label), "{name}: nothing has a label {label}");
-            }
+    for rule in [RECORDING, ALERTS, PEERS].into_iter().flat_map(rules) {
+        let expr = rule.expr();
+        let texts = rule.annotations.values().chain(rule.labels.values()).chain([&expr]);
+        let written = texts.flat_map(|text| written.captures_iter(text));
+        let written = written.map(|it| it.extract::<1>().1[0]);
+        for label in joined_by(&expr).into_iter().chain(written) {
+            assert!(known.contains(label), "{}: nothing has a label {label}", rule.name);
         }
     }
 }
 
 #[test]
 fn each_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do() {
-    for rule in rules(ALERTS, "alert") {
-        let name = rule.name;
-        let field = |key| rule.field(key).unwrap_or_else(|| panic!("{name} has no {key}"));
-        assert!(["critical", "warning", "info"].contains(&field("severity").as_str()), "{name}");
-        assert!(field("for").ends_with(['m', 'h']), "{name}");
-        assert!(!field("description").is_empty(), "{name}");
-        let summary = field("summary");
+    for rule in rules(ALERTS) {
+        let name = &rule.name;
+        let of = |fields: &BTreeMap<String, String>, key: &str| {
+            fields.get(key).unwrap_or_else(|| panic!("{name} has no {key}")).clone()
+        };
+        let severity = of(&rule.labels, "severity");
+        assert!(["critical", "warning", "info"].contains(&severity.as_str()), "{name}");
+        assert!(rule.pending.is_some_and(|it| it.ends_with(['m', 'h'])), "{name}");
+        assert!(!of(&rule.annotations, "description").is_empty(), "{name}");
+        let summary = of(&rule.annotations, "summary");
         let says_where = summary.contains("$labels.instance") || name == "UnitwatchNoThresholds";
         assert!(says_where, "{name} does not say where: {summary}");
-        let anchor = name.to_lowercase();
-        assert_eq!(field("runbook_url"), format!("alerts/README.md#{anchor}"));
+        let runbook = format!("alerts/README.md#{}", name.to_lowercase());
+        assert_eq!(of(&rule.annotations, "runbook_url"), runbook);
     }
 }
 
@@ -142,7 +193,7 @@ fn the_sections_of_the_readme_are_the_alerts() {
     let titles: Vec<_> = sections.clone().map(|it| it.lines().next().unwrap()).collect();
     assert_eq!(titles, alert_names());
     for section in sections {
-        for part in ["\n- Comparison: ", "\n- Causes: ", "\n- Silence: "] {
+        for part in ["\n- Look: ", "\n- Causes: ", "\n- Silence: "] {
             assert!(section.contains(part), "there is no {part:?} in {section}");
         }
     }
@@ -177,9 +228,9 @@ fn the_example_names_alerts_that_exist() {
 
 #[test]
 fn the_tests_invent_no_series() {
-    for (file, text) in test_files() {
-        for line in text.lines().filter(|line| line.contains("- series: ")) {
-            check(&file, line);
+    for (file, tests) in test_files() {
+        for input in tests.iter().flat_map(|test| &test.input_series) {
+            check(&file, &input.series);
         }
     }
 }
@@ -187,43 +238,43 @@ fn the_tests_invent_no_series() {
 #[test]
 fn each_alert_has_a_case_that_fires_one_that_is_quiet_and_one_that_resolves() {
     let files = test_files();
-    let instance = Regex::new(r#"instance(?:="([^"]+)"|: (.+))"#).unwrap();
     for name in alert_names() {
         let own = files.iter().filter(|(file, _)| file != "joins.yml");
-        let mut tests = own.flat_map(|(_, text)| text.split("\n  - name: ").skip(1));
+        let mut tests = own.flat_map(|(_, tests)| tests);
         // This one is about no host: its cases are tests of their own.
         if name == "UnitwatchNoThresholds" {
             for case in ["fires", "is quiet", "resolves"] {
-                let title = format!("{name} {case}\n");
-                assert!(tests.any(|test| test.starts_with(&title)), "no {title}");
+                let title = format!("{name} {case}");
+                assert!(tests.any(|test| test.name == title), "no {title}");
             }
             continue;
         }
-        let test = tests.find(|test| test.lines().next() == Some(name));
+        let test = tests.find(|test| test.name == name);
         let test = test.unwrap_or_else(|| panic!("{name} has no test"));
-        let (series, rest) = test.split_once("promql_expr_test:").expect("what fires at first");
-        let (first, last) = rest.split_once("alert_rule_test:").expect("what fires in the end");
-        let cases = |part: &str| -> BTreeSet<String> {
-            let found = instance.captures_iter(part);
-            let named = found.map(|it| it.get(1).or(it.get(2)).unwrap().as_str().to_owned());
-            named.collect()
-        };
         let begin = |cases: &BTreeSet<String>, with: &[&str]| -> BTreeSet<String> {
             let kept = cases.iter().filter(|case| with.iter().any(|word| case.starts_with(word)));
             kept.cloned().collect()
         };
-        let given = cases(series);
+        let given = instances(test.input_series.iter().map(|it| it.series.as_str()));
         for word in ["fires", "quiet", "resolves"] {
             assert!(!begin(&given, &[word]).is_empty(), "{name}: no case {word}");
         }
-        assert!(
-            first.contains(&format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}")),
-            "{name}"
-        );
-        assert_eq!(cases(first), begin(&given, &["fires", "resolves"]), "{name}, at first");
-        assert!(last.contains(&format!("alertname: {name}\n")), "{name}");
-        assert_eq!(cases(last), begin(&given, &["fires"]), "{name}, in the end");
+        let first = &test.promql_expr_test;
+        let firing = format!("ALERTS{{alertname=\"{name}\",alertstate=\"firing\"}}");
+        assert!(first.iter().any(|it| it.expr.contains(&firing)), "{name}");
+        let first = instances(first.iter().flat_map(samples_of));
+        assert_eq!(first, begin(&given, &["fires", "resolves"]), "{name}, at first");
+        let last = &test.alert_rule_test;
+        assert!(last.iter().any(|it| it.alertname == name), "{name}");
+        let last = last.iter().flat_map(|it| &it.exp_alerts);
+        let last = last.filter_map(|it| it.exp_labels.get("instance").cloned());
+        let last: BTreeSet<_> = last.collect();
+        assert_eq!(last, begin(&given, &["fires"]), "{name}, in the end");
     }
+}
+
+fn samples_of(test: &ExprTest) -> impl Iterator<Item = &str> {
+    test.exp_samples.iter().map(|it| it.labels.as_str())
 }
 
 #[test]
@@ -231,18 +282,16 @@ fn each_rule_that_joins_has_cases_where_the_other_side_is_missing_stale_and_back
     let files = test_files();
     let (_, joins) = files.iter().find(|(name, _)| name == "joins.yml").unwrap();
     let joined = Regex::new(r" (?:and|unless|/) ").unwrap();
-    for (text, kind) in [(RECORDING, "record"), (ALERTS, "alert")] {
-        for rule in rules(text, kind).iter().filter(|rule| joined.is_match(&rule.expr())) {
-            // Of a series with itself: neither side is there without the other.
-            if rule.name == "SystemdUnitsLeaking" {
-                continue;
-            }
-            let title = format!("{}\n", rule.name);
-            let test = joins.split("\n  - name: ").find(|test| test.starts_with(&title));
-            let test = test.unwrap_or_else(|| panic!("joins.yml has no test {title}"));
-            for case in ["missing", "stale", "back"] {
-                assert!(test.contains(&format!("instance=\"{case}\"")), "{title}: no {case}");
-            }
+    for rule in [RECORDING, ALERTS].into_iter().flat_map(rules) {
+        // SystemdUnitsLeaking joins a series with itself: neither side is there without the other.
+        if !joined.is_match(&rule.expr()) || rule.name == "SystemdUnitsLeaking" {
+            continue;
+        }
+        let test = joins.iter().find(|test| test.name == rule.name);
+        let test = test.unwrap_or_else(|| panic!("joins.yml has no test {}", rule.name));
+        let cases = instances(test.input_series.iter().map(|it| it.series.as_str()));
+        for case in ["missing", "stale", "back"] {
+            assert!(cases.contains(case), "{}: no {case}", rule.name);
         }
     }
 }

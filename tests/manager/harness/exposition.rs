@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::PATIENCE;
+use crate::sample::sample;
 
 /// A sample's name and its labels, sorted.
 pub type Key = (String, BTreeMap<String, String>);
@@ -19,8 +20,10 @@ impl Exposition {
     pub fn parse(text: &str) -> Self {
         let mut samples = BTreeMap::new();
         for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-            let (key, value) = parse_sample(line).unwrap_or_else(|| panic!("bad line {line:?}"));
-            assert!(samples.insert(key, value).is_none(), "twice: {line:?}");
+            let (name, labels, value) =
+                sample(line).unwrap_or_else(|| panic!("not a sample: {line:?}"));
+            let key = (name, labels.into_iter().collect());
+            assert!(samples.insert(key, value.parse().unwrap()).is_none(), "twice: {line:?}");
         }
         Self(samples)
     }
@@ -50,34 +53,6 @@ impl Exposition {
 pub fn key(name: &str, labels: &[(&str, &str)]) -> Key {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     (name.to_owned(), labels.collect())
-}
-
-fn parse_sample(line: &str) -> Option<(Key, f64)> {
-    let Some((name, rest)) = line.split_once('{') else {
-        let (name, value) = line.split_once(' ')?;
-        return Some((key(name, &[]), value.parse().ok()?));
-    };
-    let (mut labels, mut rest) = (BTreeMap::new(), rest);
-    loop {
-        if let Some(value) = rest.strip_prefix("} ") {
-            return Some(((name.to_owned(), labels), value.parse().ok()?));
-        }
-        let (label, after) = rest.trim_start_matches(',').split_once("=\"")?;
-        let mut value = String::new();
-        let mut letters = after.char_indices();
-        let end = loop {
-            match letters.next()? {
-                (at, '"') => break at + 1,
-                (_, '\\') => value.push(match letters.next()?.1 {
-                    'n' => '\n',
-                    other => other,
-                }),
-                (_, letter) => value.push(letter),
-            }
-        };
-        labels.insert(label.to_owned(), value);
-        rest = &after[end..];
-    }
 }
 
 /// A GET: status and body.
