@@ -1,5 +1,5 @@
-//! What is wrong with units and their files: units that should run and do not, files that do not
-//! load, files that systemd has not read since they changed.
+//! Problems with units and their files: wanted units that do not run, files that do not load, and
+//! files that changed since systemd read them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,40 +8,28 @@ use std::{
 
 use crate::harness::{Exporter, Machine, OFTEN, PRIVATE, exposition::Exposition, until};
 
-/// The units of ours that have a sample in this family.
-fn ours(scrape: &Exposition, family: &str) -> BTreeSet<String> {
-    let names = scrape.of(family).map(|(labels, _)| labels["name"].clone());
-    names.filter(|name| name.starts_with("uf-")).collect()
-}
-
-fn until_are(exporter: &Exporter, family: &str, wanted: &[&str]) {
-    let wanted: BTreeSet<_> = wanted.iter().map(|&name| name.to_owned()).collect();
-    until(&format!("{family} is of {wanted:?}"), || {
-        let are = ours(&exporter.scrape(), family);
-        if are == wanted { Ok(()) } else { Err(are) }
-    });
-}
+/// How all units of these tests begin.
+const OURS: &str = "uf-";
 
 fn listings(exporter: &Exporter) -> f64 {
     let labels = [("method", "ListUnitFiles")];
     exporter.scrape().value("systemd_exporter_dbus_calls_total", &labels).unwrap_or(0.0)
 }
 
-/// The family of what should run and does not.
 const WANTED: &str = "systemd_unit_wanted_inactive";
 
-/// What a test writes for a service that runs until it is stopped.
+/// A service that runs until it is stopped.
 const SLEEP: &str = "[Service]\nExecStart=/bin/sleep 999\n";
 
-/// The same for one that does something once.
+/// A service whose run ends by itself.
 const ONCE: &str = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
 
 /// Wanted by a target that the tests start.
 const INSTALL: &str = "[Install]\nWantedBy=uf-all.target\n";
 
-/// The units of ours that are wanted and inactive, each with the reason.
+/// Our units that are wanted and inactive, each with the reason.
 fn wanted_inactive(scrape: &Exposition) -> BTreeMap<String, String> {
-    let ours = scrape.of(WANTED).filter(|(labels, _)| labels["name"].starts_with("uf-"));
+    let ours = scrape.of(WANTED).filter(|(labels, _)| labels["name"].starts_with(OURS));
     ours.map(|(labels, value)| {
         assert_eq!(value, 1.0);
         (labels["name"].clone(), labels.get("reason").cloned().unwrap_or_default())
@@ -49,24 +37,24 @@ fn wanted_inactive(scrape: &Exposition) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Waits until the exporter reports exactly these units as wanted and inactive.
+/// Waits until exactly these units are reported as wanted and inactive.
 fn until_wanted(exporter: &Exporter, wanted: &[(&str, &str)]) {
     let wanted: BTreeMap<_, _> =
         wanted.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
-    until("what is wanted and inactive has a series", || {
+    until("wanted and inactive units have a series", || {
         let are = wanted_inactive(&exporter.scrape());
         if are == wanted { Ok(()) } else { Err((are, wanted.clone())) }
     });
 }
 
-/// The same, and again when its table has been compared with systemd's.
+/// The same, also after the exporter has compared its table with systemd's.
 fn until_still_wanted(exporter: &Exporter, wanted: &[(&str, &str)]) {
     until_wanted(exporter, wanted);
     exporter.until_resynced("interval", exporter.resyncs("interval"));
     until_wanted(exporter, wanted);
 }
 
-/// A machine with these units and the target that wants most of them, which is active.
+/// A machine with these units and an active target that wants most of them.
 async fn with_units(units: &[(&str, String)]) -> Machine {
     let machine = Machine::start().await;
     for (name, text) in units {
@@ -78,8 +66,8 @@ async fn with_units(units: &[(&str, String)]) -> Machine {
     machine
 }
 
-/// Enables units, or disables them, and has systemd read that: where it did not boot the machine,
-/// `systemctl` changes the links and leaves it at that.
+/// Enables or disables units and reloads systemd: `systemctl` itself reloads only the manager that
+/// booted the machine.
 fn change_links(machine: &Machine, verb: &str, units: &[&str]) {
     machine.must(&[&[verb, "--runtime"][..], units].concat());
     machine.must(&["daemon-reload"]);
@@ -101,7 +89,7 @@ async fn a_unit_that_an_active_unit_wants_and_that_does_not_run_is_reported() {
         ("uf-idle.service", idle),
         ("uf-failed.service", format!("[Service]\nExecStart=/bin/false\n{INSTALL}")),
         ("uf-disabled.service", format!("{SLEEP}{INSTALL}")),
-        // In memory because of it, and wanted by nothing.
+        // Loaded because its timer refers to it, and wanted by nothing.
         ("uf-unwanted.timer", "[Timer]\nOnCalendar=2099-01-01\n".to_owned()),
         ("uf-unwanted.service", ONCE.to_owned()),
     ])
@@ -130,14 +118,14 @@ async fn a_unit_that_an_active_unit_wants_and_that_does_not_run_is_reported() {
         ("uf-never.service", "never_started"),
         ("uf-never.timer", "never_started"),
     ];
-    // One that was there meanwhile, and one that finds it so.
+    // One exporter saw the changes, the other starts after them.
     let late = machine.exporter(&[OFTEN]);
     until_wanted(&late, &wanted);
     until_still_wanted(&exporter, &wanted);
-    assert_eq!(listings(&exporter) + listings(&late), 0.0, "the unit files are not needed");
+    assert_eq!(listings(&exporter) + listings(&late), 0.0, "unit files were listed");
     drop(late);
 
-    // What wants a unit may change in memory while the unit itself rests.
+    // The units that want an inactive unit may change.
     machine.must(&["start", "uf-never.service", "uf-t@x.service", "uf-required.service"]);
     machine.must(&["stop", "uf-running.service", "uf-t@x.service"]);
     change_links(&machine, "disable", &["uf-never.timer", "uf-t@a.service", "uf-stopped.service"]);
@@ -153,15 +141,15 @@ async fn a_unit_that_an_active_unit_wants_and_that_does_not_run_is_reported() {
     machine.systemctl(&[&["disable", "--runtime"][..], &enabled].concat());
 }
 
-/// Each kind of rest that is by design, and beside it the same without what excuses it.
+/// Each reason why an inactive unit is not reported, beside a unit that lacks the reason.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
+async fn a_unit_that_is_inactive_by_design_is_not_reported() {
     let with = |unit: &str, service: &str| format!("[Unit]\n{unit}\n{service}{INSTALL}");
     let after = |lines: &str, start: &str| format!("[Service]\n{lines}{start}\n{INSTALL}");
     let timer = |lines: &str| format!("[Timer]\nUnit=uf-elapses.service\n{lines}\n{INSTALL}");
     let (met, unmet) = ("PathExists=/", "PathExists=/nonexistent");
     let (yes, no) = ("ExecStart=/bin/true", "ExecStart=/bin/sleep 999");
-    // Exits with 0 on SIGTERM, and says when it can.
+    // Exits with 0 on SIGTERM, and writes a file once the trap is set.
     let trap = r#"ExecStart=/bin/sh -c 'trap "exit 0" TERM; echo >%t/uf-trap; while :; do sleep 0.1; done'"#;
     let units = [
         ("uf-condition.service", with(&format!("Condition{unmet}"), SLEEP)),
@@ -205,13 +193,13 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     machine.write("uf-all.target", "[Unit]\nWants=uf-static.service uf-static-tried.service\n");
     change_links(&machine, "enable", &enabled);
 
-    // Some of these come to nothing, which is what is tried here.
+    // Some of these fail to start, which is intended.
     let mut start = vec!["start", "uf-timed.timer", "uf-untimed.timer", "uf-static-tried.service"];
     let left = ["uf-static-not", "uf-once-never", "uf-condition-untried", "uf-assert-untried"];
     let is_left = |name: &str| left.iter().any(|left| name == format!("{left}.service"));
     start.extend(enabled.iter().filter(|name| !is_left(name)));
     machine.systemctl(&start);
-    until("it can end well", || fs::metadata(machine.runtime_dir().join("uf-trap")));
+    until("the trap is set", || fs::metadata(machine.runtime_dir().join("uf-trap")));
     let ends = [
         ("uf-again.service", "activating auto-restart"),
         ("uf-again-not.service", "inactive dead"),
@@ -219,7 +207,7 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
         ("uf-crashed-once.service", "failed failed"),
         ("uf-elapsed.timer", "inactive dead"),
     ];
-    until("these have come to their ends", || {
+    until("these units have reached their final states", || {
         let state = |unit| {
             let shown = machine.must(&["show", "--property=ActiveState,SubState", "--value", unit]);
             shown.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -269,11 +257,11 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     until_wanted(&late, &wanted);
     until_still_wanted(&exporter, &wanted);
     drop(late);
-    // A reload changes nothing of this.
+    // A daemon-reload changes nothing.
     machine.must(&["daemon-reload"]);
     until_wanted(&exporter, &wanted);
 
-    // What excused a unit may end while the unit itself rests.
+    // The reason may end while the unit stays inactive.
     machine.must(&["stop", "uf-timed.timer", "uf-rival.service"]);
     let unexcused = ["uf-timed.service", "uf-rivalled.service", "uf-beaten.service"];
     let unexcused = unexcused.map(|name| (name, "stopped"));
@@ -283,7 +271,7 @@ async fn a_unit_that_rests_by_design_is_not_reported_and_its_twin_is() {
     machine.systemctl(&[&["disable", "--runtime"][..], &enabled].concat());
 }
 
-/// Not each service with a bus name is started when the name is called: the bus decides.
+/// A service with `BusName=` is only bus-activated if the bus has a service file for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_that_its_bus_does_not_start_is_reported() {
     let named = |name: &str| format!("[Service]\nBusName={name}\nExecStart=/bin/true\n{INSTALL}");
@@ -311,7 +299,7 @@ async fn a_service_that_its_bus_does_not_start_is_reported() {
     reload_bus();
     change_links(&machine, "enable", &["uf-called.service", "uf-uncalled.service"]);
     let exporter = machine.exporter(&[OFTEN]);
-    // There is no bus to ask.
+    // Without a bus the exporter cannot know, and reports neither.
     let private = machine.exporter(&[OFTEN, PRIVATE]);
     until_wanted(&exporter, &[("uf-uncalled.service", "never_started")]);
     until_still_wanted(&private, &[]);
@@ -325,7 +313,7 @@ async fn a_service_that_its_bus_does_not_start_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_states_of_unit_files_are_those_that_systemctl_lists() {
+async fn unit_file_states_are_those_of_systemctl_list_unit_files() {
     let machine = with_units(&[
         ("uf-enabled.service", format!("{SLEEP}{INSTALL}")),
         ("uf-disabled.service", format!("{SLEEP}{INSTALL}")),
@@ -335,7 +323,7 @@ async fn the_states_of_unit_files_are_those_that_systemctl_lists() {
     .await;
     let exporter = machine.exporter(&["--collector.unit-file-state"]);
     change_links(&machine, "enable", &["uf-enabled.service", "uf-t@.service"]);
-    until("the files are listed as they are", || {
+    until("the states are those of systemctl", || {
         let states: BTreeMap<_, _> = exporter
             .scrape()
             .of("systemd_unit_file_state")
@@ -354,7 +342,7 @@ async fn the_states_of_unit_files_are_those_that_systemctl_lists() {
         if states == wanted { Ok(()) } else { Err((states, wanted)) }
     });
 
-    // A scrape lists nothing.
+    // A scrape does not list unit files.
     let before = listings(&exporter);
     for _ in 0..5 {
         exporter.scrape();
@@ -365,7 +353,7 @@ async fn the_states_of_unit_files_are_those_that_systemctl_lists() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_does_not_load_or_is_newer_is_told() {
+async fn a_file_that_does_not_load_or_that_changed_is_reported() {
     let machine = Machine::start().await;
     machine.write("uf-bad.service", "[Service]\n");
     machine.write("uf-good.service", "[Service]\nExecStart=/bin/sleep 999\n");
@@ -373,7 +361,7 @@ async fn a_file_that_does_not_load_or_is_newer_is_told() {
     machine.must(&["daemon-reload"]);
     let exporter = machine.exporter(&["--systemd.collector.reconcile-interval=1s"]);
     machine.must(&["start", "uf-all.target", "uf-good.service"]);
-    until_are(&exporter, "systemd_unit_load_error", &["uf-bad.service"]);
+    exporter.until_names("systemd_unit_load_error", OURS, &["uf-bad.service"]);
     let scrape = exporter.scrape();
     let (labels, _) = scrape
         .of("systemd_unit_load_error")
@@ -381,23 +369,23 @@ async fn a_file_that_does_not_load_or_is_newer_is_told() {
         .unwrap();
     assert_eq!(labels["load_state"], "bad-setting");
     assert_eq!(labels["error"], "org.freedesktop.systemd1.BadUnitSetting");
-    assert_eq!(ours(&scrape, "systemd_unit_need_daemon_reload"), BTreeSet::new());
+    assert_eq!(scrape.names("systemd_unit_need_daemon_reload", OURS), BTreeSet::new());
 
     machine.write("uf-bad.service", "[Service]\nExecStart=/bin/sleep 999\n");
     machine.write("uf-good.service", "[Service]\nExecStart=/bin/sleep 998\n");
-    until_are(&exporter, "systemd_unit_need_daemon_reload", &["uf-good.service"]);
+    exporter.until_names("systemd_unit_need_daemon_reload", OURS, &["uf-good.service"]);
     machine.must(&["daemon-reload"]);
-    until_are(&exporter, "systemd_unit_need_daemon_reload", &[]);
-    until_are(&exporter, "systemd_unit_load_error", &[]);
+    exporter.until_names("systemd_unit_need_daemon_reload", OURS, &[]);
+    exporter.until_names("systemd_unit_load_error", OURS, &[]);
     machine.systemctl(&["stop", "uf-*"]);
 }
 
-/// systemd reads each unit file to list them.
+/// systemd reads every unit file to list them.
 #[tokio::test(flavor = "multi_thread")]
 async fn files_are_listed_only_where_their_states_are_served() {
     let machine = Machine::start().await;
     let without = machine.exporter(&[]);
-    // The other one comes later, so it is the last to list them.
+    // This one starts later: once it has listed them, the other one would have, too.
     let with = machine.exporter(&["--collector.unit-file-state"]);
     until("the files are listed", || match listings(&with) {
         0.0 => Err("never"),

@@ -1,23 +1,12 @@
-//! Which units have series: by type, and by slice; and which have them together.
+//! Which units have series, by type and by slice, and which are rolled up.
 
-use std::{collections::BTreeSet, path::Path, process::Stdio};
+use std::{collections::BTreeSet, process::Stdio};
 
 use crate::harness::{Exporter, Machine, until};
 use rustix::process::Signal;
 
-/// The units of ours that have a sample in this family.
-fn ours(exporter: &Exporter, family: &str) -> BTreeSet<String> {
-    let scrape = exporter.scrape();
-    let names = scrape.of(family).map(|(labels, _)| labels["name"].clone());
-    names.filter(|name| name.starts_with("fl")).collect()
-}
-
-fn until_are(exporter: &Exporter, family: &str, wanted: &[&str]) {
-    until(&format!("{family} is of {wanted:?}"), || {
-        let are = ours(exporter, family);
-        if are.iter().eq(wanted) { Ok(()) } else { Err(are) }
-    });
-}
+/// How all units of these tests begin.
+const OURS: &str = "fl";
 
 const STARTED: [&str; 5] =
     ["fl-in.service", "fl-top.service", "fl-out.service", "fl-in.timer", "fl-talk.socket"];
@@ -46,8 +35,8 @@ async fn only_units_of_some_types_have_series() {
     prepare(&machine);
     let exporter = machine.exporter(&["--systemd.collector.unit-type=timer,slice"]);
     let all = ["fl-in.timer", "flx-y.slice", "flx.slice", "flxy.slice"];
-    until_are(&exporter, "systemd_unit_state", &all);
-    until_are(&exporter, "systemd_unit_starts_total", &all);
+    exporter.until_names("systemd_unit_state", OURS, &all);
+    exporter.until_names("systemd_unit_starts_total", OURS, &all);
     end(&machine);
 }
 
@@ -56,40 +45,33 @@ async fn only_units_in_some_slices_have_series() {
     let machine = Machine::start().await;
     prepare(&machine);
     let state = tempfile::tempdir().unwrap();
-    let start = || {
-        let mut command = machine.command(env!("CARGO_BIN_EXE_unitwatch"));
-        command.args(machine.is_private().then_some("--systemd.collector.user"));
-        command.args(["--web.listen-address=127.0.0.1:0", "--systemd.collector.slice=flx.slice"]);
-        command.env("STATE_DIRECTORY", state.path());
-        let exporter = Exporter::spawn(command);
-        exporter.until_ready();
-        exporter
-    };
+    let start =
+        || machine.exporter_with_state(state.path(), &["--systemd.collector.slice=flx.slice"]);
     let exporter = start();
     let there = ["fl-in.service", "fl-talk.socket", "fl-top.service", "flx-y.slice", "flx.slice"];
-    until_are(&exporter, "systemd_unit_state", &there);
+    exporter.until_names("systemd_unit_state", OURS, &there);
     assert_eq!(exporter.scrape().value("systemd_exporter_units", &[]), Some(5.0));
-    // What has gone was where it was, also for the exporter's next life.
+    // A gone unit stays in its slice, also after a restart of the exporter.
     for (unit, slice) in [("fl-gone", "flx-y.slice"), ("fl-lost", "flxy.slice")] {
         let [unit, slice] = [format!("--unit={unit}"), format!("--slice={slice}")];
         machine.run(&[&unit, &slice, "--collect", "/bin/sleep", "999"]);
     }
     until("its slice is known", || {
-        let scrape = ours(&exporter, "systemd_unit_info");
-        if scrape.contains("fl-gone.service") { Ok(()) } else { Err(scrape) }
+        let names = exporter.scrape().names("systemd_unit_info", OURS);
+        if names.contains("fl-gone.service") { Ok(()) } else { Err(names) }
     });
     machine.must(&["stop", "fl-gone.service", "fl-lost.service"]);
-    until_are(&exporter, "systemd_unit_state", &there);
+    exporter.until_names("systemd_unit_state", OURS, &there);
     let counted = [&["fl-gone.service"], &there[..]].concat();
-    until_are(&exporter, "systemd_unit_starts_total", &counted);
+    exporter.until_names("systemd_unit_starts_total", OURS, &counted);
     exporter.end(Signal::TERM);
     let exporter = start();
-    until_are(&exporter, "systemd_unit_starts_total", &counted);
+    exporter.until_names("systemd_unit_starts_total", OURS, &counted);
     end(&machine);
 }
 
-/// How often the units of a sum were started, and how many are in these states.
-fn sum(exporter: &Exporter, name: &str, states: &[&str]) -> (Option<f64>, Vec<Option<f64>>) {
+/// How often the units of a roll-up were started, and how many are in these states.
+fn rollup(exporter: &Exporter, name: &str, states: &[&str]) -> (Option<f64>, Vec<Option<f64>>) {
     let scrape = exporter.scrape();
     let labels = [("name", name), ("type", name.rsplit('.').next().unwrap())];
     let member = |state: &&str| {
@@ -103,24 +85,13 @@ fn until_is(exporter: &Exporter, name: &str, starts: f64, states: &[(&str, f64)]
     let (states, counts): (Vec<_>, Vec<_>) = states.iter().copied().unzip();
     let wanted = (Some(starts), counts.into_iter().map(Some).collect::<Vec<_>>());
     until(&format!("{name} is {wanted:?}"), || {
-        let is = sum(exporter, name, &states);
+        let is = rollup(exporter, name, &states);
         if is == wanted { Ok(()) } else { Err(is) }
     });
 }
 
-/// An exporter that sums up, and goes on from what it kept here.
-fn summing(machine: &Machine, state: &Path, flags: &[&str]) -> Exporter {
-    let mut command = machine.command(env!("CARGO_BIN_EXE_unitwatch"));
-    command.args(machine.is_private().then_some("--systemd.collector.user"));
-    command.arg("--web.listen-address=127.0.0.1:0").args(flags);
-    command.env("STATE_DIRECTORY", state);
-    let exporter = Exporter::spawn(command);
-    exporter.until_ready();
-    exporter
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn instances_are_told_of_as_one() {
+async fn instances_are_rolled_up_under_their_template() {
     let machine = Machine::start().await;
     let exec =
         "ExecStart=/bin/sh -c 'case %i in bad) exit 3;; short*) ;; *) exec sleep 999;; esac'";
@@ -130,9 +101,9 @@ async fn instances_are_told_of_as_one() {
     machine.must(&["start", "fl-work@old.service"]);
     let state = tempfile::tempdir().unwrap();
     let flags = ["--systemd.collector.sum=instances", "--systemd.collector.unit-exclude=.+@no.+"];
-    let exporter = summing(&machine, state.path(), &flags);
+    let exporter = machine.exporter_with_state(state.path(), &flags);
     let work = "fl-work@.service";
-    // What was there before is a member, and its start is no news.
+    // An instance that ran before the exporter is a member, and its start is not counted.
     until_is(&exporter, work, 0.0, &[("active", 1.0), ("failed", 0.0), ("inactive", 0.0)]);
     let started = ["fl-work@1.service", "fl-work@not.service", "fl-alone.service"];
     machine.must(&[&["start"], &started[..]].concat());
@@ -146,7 +117,7 @@ async fn instances_are_told_of_as_one() {
     assert_eq!(scrape.value("systemd_unit_failures_total", &failed), Some(1.0));
     assert!(exporter.get("/").1.contains("fl-work@bad.service"), "{}", exporter.get("/").1);
 
-    // They go, and what they have been through stays: also when nobody remembers it.
+    // Members go and their counts stay, also after a restart of the exporter.
     let short: Vec<_> = (0..20).map(|number| format!("fl-work@short{number}.service")).collect();
     machine.must(&[&["start"], &short.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
     machine.must(&["stop", "fl-work@*.service", "fl-alone.service"]);
@@ -154,7 +125,7 @@ async fn instances_are_told_of_as_one() {
     let none = [("active", 0.0), ("failed", 0.0), ("inactive", 0.0)];
     until_is(&exporter, work, 22.0, &none);
     exporter.end(Signal::TERM);
-    let exporter = summing(&machine, state.path(), &flags);
+    let exporter = machine.exporter_with_state(state.path(), &flags);
     until_is(&exporter, work, 22.0, &none);
     machine.must(&["start", "fl-work@new.service"]);
     until_is(&exporter, work, 23.0, &[("active", 1.0)]);
@@ -162,7 +133,7 @@ async fn instances_are_told_of_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn scopes_are_told_of_under_their_slice() {
+async fn scopes_are_rolled_up_under_their_slice() {
     let machine = Machine::start().await;
     let scope = |unit: &str, slice: &str| {
         let mut command = machine.command("systemd-run");
@@ -171,18 +142,18 @@ async fn scopes_are_told_of_under_their_slice() {
         command.stdout(Stdio::null()).spawn().unwrap()
     };
     let old = scope("fl-old.scope", "flx-y.slice");
-    until("it is there", || {
+    until("the scope is active", || {
         let output = machine.systemctl(&["is-active", "fl-old.scope"]);
         if output.status.success() { Ok(()) } else { Err(output) }
     });
     let state = tempfile::tempdir().unwrap();
-    let exporter = summing(&machine, state.path(), &["--systemd.collector.sum=scopes"]);
+    let exporter = machine.exporter_with_state(state.path(), &["--systemd.collector.sum=scopes"]);
     let (inner, outer) = ("flx-y.slice/*.scope", "flx.slice/*.scope");
     until_is(&exporter, inner, 0.0, &[("active", 1.0)]);
     let mut held = vec![old, scope("fl-1.scope", "flx-y.slice"), scope("fl-2.scope", "flx.slice")];
     until_is(&exporter, inner, 1.0, &[("active", 2.0), ("inactive", 0.0)]);
     until_is(&exporter, outer, 1.0, &[("active", 1.0)]);
-    let named = ours(&exporter, "systemd_unit_starts_total");
+    let named = exporter.scrape().names("systemd_unit_starts_total", OURS);
     let named: Vec<_> = named.iter().filter(|name| name.ends_with(".scope")).collect();
     assert_eq!(named, [inner, outer]);
     machine.must(&["stop", "fl-old.scope", "fl-1.scope", "fl-2.scope"]);

@@ -1,5 +1,5 @@
-//! The oracle: after thousands of random operations on a real systemd, every exported value
-//! equals what `systemctl show` says of that unit.
+//! The oracle: after thousands of random operations on a real systemd, every exported value equals
+//! the output of `systemctl show`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,7 +24,7 @@ const RESYNCS: &str = "systemd_exporter_resyncs_total";
 /// Operations between two comparisons.
 const BETWEEN_CHECKS: usize = 250;
 
-/// Units whose names try everything that a name can have.
+/// Units whose names have every kind of character that a name can have.
 const ESCAPED: [&str; 4] = [
     r"uw-tmpl@a\x2db\x5cc.service",
     r"uw-tmpl@:_-.@x.service",
@@ -32,8 +32,8 @@ const ESCAPED: [&str; 4] = [
     "uw-tmpl@1_2e3.service",
 ];
 
-/// The families of which there has to be something to compare, whatever the operations are. IP
-/// traffic is not among them: not every kernel accounts it.
+/// The families that must have been compared at least once. IP traffic is not among them, because
+/// not every kernel accounts it.
 const COMPARED: [&str; 23] = [
     "systemd_service_last_exit_status",
     "systemd_service_last_exit_time_seconds",
@@ -124,8 +124,8 @@ fn write_units(machine: &Machine) {
     machine.must(&["daemon-reload"]);
 }
 
-/// Stops the units of an earlier test, and waits until systemd has unloaded them. A failed service
-/// stays loaded, and a timer of this test would count from the time when it ended.
+/// Stops the units of an earlier test and waits until systemd has unloaded them. A failed service
+/// stays loaded, and a timer of this test would count from its end.
 fn forget_units(machine: &Machine) {
     machine.systemctl(&["stop", "uw-*", "by-stander@*"]);
     machine.systemctl(&["reset-failed", "uw-*", "by-stander@*"]);
@@ -136,7 +136,7 @@ fn forget_units(machine: &Machine) {
     });
 }
 
-/// What the operations keep open.
+/// What the operations hold open.
 #[derive(Default)]
 struct Held {
     connections: Vec<UnixStream>,
@@ -189,7 +189,7 @@ fn operate(machine: &Machine, random: &mut Rng, held: &mut Held) {
         }
         71..74 => does(&["reset-failed", unit]),
         74..77 => {
-            // Units come into memory when asked about, and leave again.
+            // A query loads a unit, and systemd unloads it again.
             does(&["show", "--property=Id", "uw-nobody.service", unit]);
         }
         77..79 => {
@@ -215,7 +215,7 @@ fn operate(machine: &Machine, random: &mut Rng, held: &mut Held) {
         92..94 => {
             held.transients += 1;
             let unit = format!("--unit=uw-left{}", held.transients % 5);
-            // The name may still be taken by its last run.
+            // The name may be in use by an earlier run, so this may fail.
             let mut command = machine.command("systemd-run");
             command.args(machine.is_private().then_some("--user"));
             drop(command.args(["--quiet", "--no-block", &unit, "sh", "-c", "exit 7"]).output());
@@ -247,7 +247,7 @@ fn seconds(usec: Option<f64>) -> Option<f64> {
     usec.map(|usec| usec / 1e6)
 }
 
-/// Whether a timer must be said to be stuck.
+/// Whether a timer must be reported as stuck.
 fn is_stuck(timer: &Properties, units: &BTreeMap<String, Properties>) -> bool {
     let has = |list, entry| timer.get(list).is_some_and(|list| list.contains(entry));
     let repeats = has("TimersMonotonic", "OnUnit") || has("TimersCalendar", "OnCalendar=*-");
@@ -265,7 +265,7 @@ fn is_stuck(timer: &Properties, units: &BTreeMap<String, Properties>) -> bool {
     runs && repeats && !has_next && units.get(&timer["Unit"]).is_none_or(is_idle)
 }
 
-/// The samples that a unit must have, from what systemd says of all.
+/// The samples that a unit must have, from the properties of all units.
 fn wanted(
     name: &str,
     unit: &Properties,
@@ -377,9 +377,9 @@ fn wanted(
     wanted
 }
 
-/// The families that are compared sample by sample. Counters of what has happened are not among
-/// them, because systemd keeps none; tests of their own are below. How a service last ended is
-/// told while it runs again, when systemd has forgotten.
+/// The families that are compared sample by sample. Event counters are not, because systemd has
+/// none; they have tests of their own. How a service last ended is not either: it is served while
+/// the service runs again, when systemd no longer has it.
 fn is_compared(name: &str) -> bool {
     let unit = ["systemd_unit_", "systemd_service_", "systemd_socket_", "systemd_timer_"];
     let apart = [
@@ -390,21 +390,21 @@ fn is_compared(name: &str) -> bool {
         "systemd_unit_starts_total",
         "systemd_unit_failures_total",
         "systemd_unit_reload_failures_total",
-        // It depends on other units, and comes up to a comparison later.
+        // It depends on other units, and may be up to one comparison late.
         WANTED,
     ];
-    // These change from one look to the next, and are the kernel's to tell.
+    // These are the kernel's, and change from one read to the next.
     let used = ["cpu_", "memory_", "io_", "tasks_current", "pressure_"];
     let is_used = used.iter().any(|used| name.starts_with(&format!("systemd_unit_{used}")));
     unit.iter().any(|prefix| name.starts_with(prefix)) && !apart.contains(&name) && !is_used
 }
 
-/// Whether a unit has a state to be served.
+/// Whether a unit has a state series.
 fn is_visible(unit: &Properties) -> bool {
     unit["LoadState"] == "loaded" || unit["ActiveState"] != "inactive"
 }
 
-/// What of a unit that did not load must be there.
+/// The sample that a unit which failed to load must have.
 fn wanted_unloadable(name: &str, unit: &Properties) -> Option<(Key, f64)> {
     let state = unit["LoadState"].as_str();
     let unit_type = name.rsplit('.').next().unwrap();
@@ -417,17 +417,17 @@ fn wanted_unloadable(name: &str, unit: &Properties) -> Option<(Key, f64)> {
 
 fn same(key: &Key, ours: f64, systemds: f64) -> bool {
     let slack = match key.0.as_str() {
-        // The two clocks of a timer are read at two moments.
+        // The exporter and this test read the two clocks at different times.
         "systemd_timer_next_trigger_seconds" => 0.2,
-        // The `systemctl show` of systemd 252 prints this one in whole seconds.
+        // In systemd 252 `systemctl show` prints this one in whole seconds.
         "systemd_timer_last_trigger_seconds" if ours.floor() == systemds => 1.0,
         _ => 5e-6,
     };
     (ours - systemds).abs() <= slack
 }
 
-/// Compares one scrape with what systemd said before and after it. Units that changed in between
-/// are left out; returns how many were not, and the families of which there was something.
+/// Compares a scrape with systemd before and after it, except for units that changed in between.
+/// Returns how many units and which families were compared.
 fn compare(
     before: &BTreeMap<String, Properties>,
     scrape: &Exposition,
@@ -435,7 +435,7 @@ fn compare(
     monotonic_offset: f64,
 ) -> Result<(usize, BTreeSet<String>), Vec<String>> {
     let is_same = |name: &str| before.get(name) == after.get(name);
-    // What is said of a timer depends on what it starts.
+    // A timer's samples depend on the unit that it starts.
     let starts = |name: &str| before.get(name).and_then(|unit| unit.get("Unit"));
     let stable = |name: &str| is_same(name) && starts(name).is_none_or(|unit| is_same(unit));
     let mut wrong = Vec::new();
@@ -462,7 +462,7 @@ fn compare(
     if wrong.is_empty() { Ok((units.len(), families())) } else { Err(wrong) }
 }
 
-/// Compares what is said of the manager as a whole; only while nothing happens.
+/// Compares the manager's own values. Only while no unit changes.
 fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<String>> {
     let mut wrong = Vec::new();
     let mut check = |what: &str, exported: Option<f64>, systemd: Option<f64>| {
@@ -516,15 +516,15 @@ fn compare_manager(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Str
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// What decides whether a unit that an active unit wants should run.
+/// The properties that decide whether a wanted unit should be active.
 const OF_REST: &str = "Id,LoadState,ActiveState,Job,WantedBy,RequiredBy,UpheldBy,TriggeredBy,Conflicts,\
     ConflictedBy,ConditionResult,ConditionTimestampMonotonic,AssertResult,AssertTimestampMonotonic,\
     Type,Result,RemainAfterExit,BusName,UnitFileState,ExecMainExitTimestampMonotonic,\
     ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,InactiveEnterTimestampMonotonic,\
     StateChangeTimestampMonotonic,Restart,RemainAfterElapse";
 
-/// Compares what should run and does not with the same worked out of `systemctl show`. A service with
-/// a bus name is left out: whether the bus starts it `systemctl` does not know.
+/// Compares the wanted and inactive units with those worked out from `systemctl show`. Services with
+/// a bus name are left out: `systemctl` does not show whether the bus can start them.
 fn compare_wanted(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<String>> {
     let units = show::all(machine, OF_REST);
     let of = |unit: &Properties, name: &str| unit.get(name).cloned().unwrap_or_default();
@@ -549,7 +549,7 @@ fn compare_wanted(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Stri
         let again = is(unit, "Restart", "always") || is(unit, "Restart", "on-success");
         let ended = is(unit, "Type", "oneshot") && tried
             || !again && (1..at(unit, active)).contains(&at(unit, main));
-        // By `reset-failed`, after it had come to rest.
+        // A `reset-failed` on an inactive unit changes only StateChangeTimestamp.
         let entered = at(unit, "InactiveEnterTimestampMonotonic");
         let was_reset = entered > 0 && entered != at(unit, "StateChangeTimestampMonotonic");
         let succeeded = is(unit, "Result", "success") && !was_reset;
@@ -589,7 +589,7 @@ fn compare_wanted(machine: &Machine, scrape: &Exposition) -> Result<(), Vec<Stri
     }
 }
 
-/// Compares until there was something of each family: left to chance, some hardly ever are.
+/// Compares until every family has been compared: random operations hardly ever reach some.
 fn compare_each_family(machine: &Machine, exporter: &Exporter) {
     machine.must(&["start", "uw-simple.service", "uw-dog.service", "uw-all.target"]);
     machine.must(&["start", "uw-changing.service", "uw-fired.timer", "uw-never.timer"]);
@@ -599,7 +599,7 @@ fn compare_each_family(machine: &Machine, exporter: &Exporter) {
     for unit in ["uw-fail.service", "uw-bad.service"] {
         assert!(!machine.systemctl(&["start", unit]).status.success(), "{unit}");
     }
-    // Held in memory by what wants it. Changed, and not read again.
+    // A running unit whose file changes needs a daemon-reload.
     machine.write("uw-changing.service", "[Service]\nExecStart=/bin/sleep 98\n");
     let mut missing = BTreeSet::from(COMPARED.map(str::to_owned));
     until("each family has been compared", || {
@@ -613,7 +613,7 @@ fn compare_each_family(machine: &Machine, exporter: &Exporter) {
     machine.must(&["thaw", "uw-other.service"]);
 }
 
-/// A number that the environment may choose.
+/// A number from the environment.
 fn chosen(what: &str) -> Option<u64> {
     let variable = format!("UNITWATCH_ORACLE_{what}");
     let text = env::var(&variable).ok()?;
@@ -621,18 +621,18 @@ fn chosen(what: &str) -> Option<u64> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_value_is_what_systemctl_show_says() {
-    consult(2_000, &[]).await;
+async fn every_value_is_that_of_systemctl_show() {
+    operate_and_compare(2_000, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_systemds_own_socket_too() {
-    consult(500, &["--systemd.collector.private"]).await;
+async fn every_value_is_that_of_systemctl_show_over_the_private_socket() {
+    operate_and_compare(500, &["--systemd.collector.private"]).await;
 }
 
-/// Makes operations, comparing now and then and at the end. For an hour among a thousand units:
+/// Runs operations, and compares after every 250 and at the end. For an hour among 1,100 units:
 /// `UNITWATCH_ORACLE_UNITS=1100 UNITWATCH_ORACLE_MINUTES=60`.
-async fn consult(operations: u64, flags: &[&str]) {
+async fn operate_and_compare(operations: u64, flags: &[&str]) {
     let operations = chosen("OPERATIONS").unwrap_or(operations);
     let (minutes, bystanders) = (chosen("MINUTES").unwrap_or(0), chosen("UNITS").unwrap_or(0));
     let seed = chosen("SEED").unwrap_or_else(|| u64::from(std::process::id()));
@@ -656,8 +656,8 @@ async fn consult(operations: u64, flags: &[&str]) {
             operate(&machine, &mut random, &mut held);
             done += 1;
         }
-        // While everything goes on, what did not change while it was looked at must be right.
-        let (compared, _) = until("the exporter says what systemd says", || {
+        // While units change, those that were stable during a scrape must be right.
+        let (compared, _) = until("the exporter has systemd's values", || {
             let before = show::units(&machine);
             let scrape = exporter.scrape();
             compare(&before, &scrape, &show::units(&machine), show::monotonic_offset())
@@ -665,16 +665,16 @@ async fn consult(operations: u64, flags: &[&str]) {
         println!("after {done} operations: {compared} units are right");
     }
 
-    // And once nothing goes on, everything must be.
+    // Once no unit changes, everything must be right.
     held.connections.clear();
     for mut scope in held.scopes.drain(..) {
         let _ = scope.kill();
         let _ = scope.wait();
     }
-    // What is frozen cannot be stopped.
+    // A frozen unit cannot be stopped.
     machine.systemctl(&["thaw", "uw-other.service", "uw-some.slice"]);
     machine.systemctl(&["stop", "uw-*"]);
-    // By chance it was started so often that its start limit would be hit.
+    // It may have reached its start limit.
     machine.systemctl(&["reset-failed", "uw-simple.service"]);
     machine.must(&["start", "uw-all.target"]);
     machine.must(&["stop", "uw-simple.service"]);
@@ -692,10 +692,10 @@ async fn consult(operations: u64, flags: &[&str]) {
     });
     println!("at rest: {units} units are right after {done} operations");
 
-    // A comparison begins only when the one before has counted what it found.
+    // A comparison starts only when the one before has counted its drifts.
     let compared = || exporter.scrape().value(RESYNCS, &[("reason", "interval")]).unwrap();
     let before = compared();
-    until("the table has been compared once more", || {
+    until("the exporter has compared its table twice more", || {
         let now = compared();
         if now >= before + 2.0 { Ok(()) } else { Err(now) }
     });
@@ -704,7 +704,7 @@ async fn consult(operations: u64, flags: &[&str]) {
     assert!(scrape.value(RESYNCS, &[("reason", "reload")]) > Some(1.0));
 }
 
-/// The job queue is the one that `systemctl list-jobs` prints, with jobs in it and without.
+/// With jobs and without.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_job_queue_is_what_systemctl_lists() {
     let machine = Machine::start().await;
@@ -753,7 +753,7 @@ async fn the_job_queue_is_what_systemctl_lists() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_boot_took_what_systemd_analyze_says() {
     let machine = Machine::start().await;
-    // "Startup finished in 1.2s (kernel) + 3.4s (userspace) = 4.6s", and perhaps another line
+    // "Startup finished in 1.2s (kernel) + 3.4s (userspace) = 4.6s", and possibly a second line.
     let said = machine.analyze_time();
     let line = said.lines().next().unwrap().strip_prefix("Startup finished in ").unwrap();
     let (phases, total) = line.split_once(" = ").unwrap_or((line, ""));
@@ -771,13 +771,12 @@ async fn the_boot_took_what_systemd_analyze_says() {
     assert_eq!(exported.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{said}");
     for (phase, took) in wanted {
         let took = show::microseconds(took.trim()) / 1e6;
-        // It says milliseconds, and cuts off what is less.
+        // It prints whole milliseconds, rounded down.
         assert!((exported[phase] - took).abs() < 2e-3, "{phase}: {exported:?}, {said}");
     }
 }
 
-/// Restarts are counted from signals: as many as `NRestarts` says, and on from there when systemd
-/// begins anew.
+/// Restarts are counted from `NRestarts`, and counting goes on when systemd starts it from 0 again.
 #[tokio::test(flavor = "multi_thread")]
 async fn restarts_are_all_counted_and_a_reset_does_not_lower_them() {
     const RESTARTS: f64 = 12.0;
@@ -799,13 +798,13 @@ async fn restarts_are_all_counted_and_a_reset_does_not_lower_them() {
     for round in 1..=3 {
         let _ = fs::remove_file(machine.runtime_dir().join("uw-count"));
         machine.must(&["restart", "uw-count.service"]);
-        until("it has come up in the end", || {
+        until("it stays up", || {
             let words = ["show", "--property=NRestarts,SubState", "uw-count.service"];
             let said = machine.must(&words);
             let up = said.contains("NRestarts=12\n") && said.contains("SubState=exited");
             if up { Ok(()) } else { Err(said) }
         });
-        until("the counter has them all", || {
+        until("all restarts are counted", || {
             // No other service is restarted.
             let wanted = [Some(RESTARTS * f64::from(round)); 2];
             let exported = exported();
@@ -816,10 +815,10 @@ async fn restarts_are_all_counted_and_a_reset_does_not_lower_them() {
     machine.systemctl(&["stop", "uw-count.service"]);
 }
 
-/// With `RestartMode=direct` a service is restarted without becoming inactive, and `reset-failed`
-/// sets NRestarts to 0, which showed it.
+/// With `RestartMode=direct` a service restarts without becoming inactive, and `reset-failed` sets
+/// `NRestarts` to 0, which was the only trace of it.
 #[tokio::test(flavor = "multi_thread")]
-async fn when_a_service_ceased_to_be_active_before_a_reset_is_found_out() {
+async fn a_comparison_finds_an_active_exit_time_that_reset_failed_hid() {
     let machine = Machine::start().await;
     machine.write(
         "uw-skips.service",
@@ -839,7 +838,7 @@ async fn when_a_service_ceased_to_be_active_before_a_reset_is_found_out() {
     let left = seconds(show::time(&show(), "ActiveExitTimestamp"));
     assert!(left.is_some());
     let exporter = machine.exporter(&[OFTEN]);
-    until("a comparison has found it out", || {
+    until("the comparison has found it", || {
         let unit = [("name", "uw-skips.service"), ("type", "service")];
         let exported = exporter.scrape().value("systemd_unit_active_exit_time_seconds", &unit);
         if exported == left { Ok(()) } else { Err((exported, left)) }

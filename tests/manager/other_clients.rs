@@ -1,6 +1,5 @@
-//! What other clients of the same systemd ask must not make the exporter ask, and the other way
-//! round: a question about a unit that is not in memory makes systemd load it, announce it to every
-//! subscriber and drop it again.
+//! Queries of other clients must not cause queries by the exporter, or the reverse. A query about a
+//! unit that is not loaded makes systemd load it, send UnitNew to every subscriber and unload it.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,21 +17,21 @@ use unitwatch::systemd::{
     question::{MATCH_RULES, Question},
 };
 
-/// How many idle units are shown.
+/// The number of units that are not loaded.
 const IDLE: usize = 50;
 
-/// How long systemd may go on announcing units after that.
+/// How long systemd may go on sending UnitNew after the query.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// How long nothing may be announced from then on.
+/// How long after that no unit may be announced.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// A client that asks about each unit that systemd announces, as a desktop's service monitor does.
-/// It knows what it has made systemd load itself, or it would keep itself busy.
+/// A client that queries each unit that systemd announces, as a desktop's service monitor does. It
+/// ignores the announcements that its own queries cause, or it would never stop.
 struct Monitor {
     link: Link,
     to_ask: VecDeque<UnitName>,
-    /// The units that its own questions have made systemd announce, as often as it asked.
+    /// The announcements that its own queries will cause, by unit.
     own: BTreeMap<UnitName, usize>,
     announced: usize,
     asked: usize,
@@ -40,13 +39,13 @@ struct Monitor {
 
 impl Monitor {
     async fn start(machine: &Machine) -> Self {
-        let way = match machine {
+        let address = match machine {
             Machine::Private(manager) => {
                 Address::Bus { scope: ManagerScope::User, address: manager.bus_address() }
             }
             Machine::System(_) => Address::to(ManagerScope::System, false).remove(0),
         };
-        let mut link = Link::open(&way).await.expect("a connection");
+        let mut link = Link::open(&address).await.expect("a connection");
         for rule in MATCH_RULES {
             link.ask(Question::Match(rule)).unwrap();
         }
@@ -58,9 +57,9 @@ impl Monitor {
         monitor
     }
 
-    /// Takes one thing that was heard. Returns whether it was the answer to the subscription.
+    /// Handles one message. Returns whether it was the answer to `Subscribe`.
     async fn hear(&mut self) -> bool {
-        let heard = self.link.hear().await.expect("systemd speaks");
+        let heard = self.link.hear().await.expect("a message");
         if let Heard::Signal { event: Ok(Some(Event::UnitNew(name))), .. } = &heard {
             self.announced += 1;
             match self.own.get_mut(name).filter(|count| **count > 0) {
@@ -78,7 +77,7 @@ impl Monitor {
         matches!(heard, Heard::Answer(Question::Subscribe, Ok(_)))
     }
 
-    /// Listens until that time, and returns how many units were announced.
+    /// Handles messages until that time, and returns how many units were announced.
     async fn listen_until(&mut self, end: Instant) -> usize {
         let before = self.announced;
         while timeout_at(end.into(), self.hear()).await.is_ok() {}
@@ -86,10 +85,10 @@ impl Monitor {
     }
 }
 
-/// Two exporters, or one and a client like this, made systemd load and drop idle units some
-/// thousand times a second, for ever.
+/// Two exporters, or an exporter and a client like this, once made systemd load and unload such units
+/// a thousand times a second without end.
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_units_that_are_shown_once_are_announced_for_two_seconds_at_most() {
+async fn units_that_are_queried_once_are_announced_for_two_seconds_at_most() {
     let machine = Machine::start().await;
     let names: Vec<_> = (1..=IDLE).map(|number| format!("uw-idle-{number}.service")).collect();
     for name in &names {
@@ -98,7 +97,7 @@ async fn idle_units_that_are_shown_once_are_announced_for_two_seconds_at_most() 
     machine.must(&["daemon-reload"]);
     let exporters: Vec<_> = (0..3).map(|_| machine.exporter(&[])).collect();
     let mut monitor = Monitor::start(&machine).await;
-    // What else there is to hear at the start.
+    // Signals of the start-up.
     monitor.listen_until(Instant::now() + SETTLED).await;
 
     let (announced, asked) = (monitor.announced, monitor.asked);
@@ -115,7 +114,7 @@ async fn idle_units_that_are_shown_once_are_announced_for_two_seconds_at_most() 
     assert!(announced >= 2 * IDLE && asked >= IDLE, "{announced} announced, {asked} asked about");
     let later = monitor.listen_until(shown + SETTLED + SILENCE).await;
     assert_eq!(later, 0, "units are still announced; {announced} were in the first two seconds");
-    // Nor has any of the exporters asked about them: it asks once a scrape what is never signalled.
+    // An exporter queries with each scrape what systemd does not signal, but not these units.
     for (exporter, before) in exporters.iter().zip(before) {
         let asked = calls(exporter).unwrap() - before.unwrap();
         assert!(asked < IDLE as f64, "an exporter asked {asked} times");

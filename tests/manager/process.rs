@@ -1,4 +1,4 @@
-//! The server's life through the real binary: its sockets, its signals and its exit codes.
+//! Sockets, signals and exit codes of the real binary.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -16,10 +16,10 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take before a test fails.
+/// The longest that a test waits for one condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A running exporter; killed when the test ends early.
+/// A running exporter, killed on drop.
 struct Exporter {
     child: Child,
     log: mpsc::Receiver<String>,
@@ -61,7 +61,7 @@ impl Exporter {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for the end and returns what was still logged.
+    /// Waits for the end and returns the rest of the log.
     fn end(mut self) -> (ExitStatus, String) {
         let status = ended(&mut self.child);
         // The log has ended with the process.
@@ -107,15 +107,15 @@ fn port_in(line: &str) -> u16 {
     port.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
-/// Sends the first half of a request and waits until the exporter has read it: from then on it
-/// is a request under way.
+/// Sends the first half of a request and waits until the exporter has read it, so that the request is
+/// in flight.
 fn half_a_request(port: u16) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(b"GET /-/healthy HTTP/1.1\r\nHo").unwrap();
     let client = stream.local_addr().unwrap().port();
     let start = Instant::now();
-    // First acknowledged, which is to say in the other socket's queue, then taken out of it.
+    // First acknowledged, so that it is in the other socket's queue, then read from it.
     for (local, remote, queue) in [(client, port, 0), (port, client, 1)] {
         while queued(local, remote, queue) != Some(0) {
             assert!(start.elapsed() < PATIENCE, "the request is not read");
@@ -125,8 +125,8 @@ fn half_a_request(port: u16) -> TcpStream {
     stream
 }
 
-/// What the kernel says is left in the sending (0) or receiving (1) queue of the socket between
-/// two local ports.
+/// The bytes in the send (0) or receive (1) queue of the socket between two local ports, from
+/// /proc/net/tcp.
 fn queued(local: u16, remote: u16, queue: usize) -> Option<u64> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let ends_with = |address: &str, port: u16| address.ends_with(&format!(":{port:04X}"));
@@ -165,7 +165,7 @@ fn a_taken_port_is_one_line_and_exit_code_1() {
 }
 
 #[test]
-fn a_taken_port_among_several_leaves_none_open() {
+fn a_taken_port_among_several_opens_none() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let path = temporary("several.sock");
     let (status, _) = Exporter::start(&[
@@ -177,10 +177,10 @@ fn a_taken_port_among_several_leaves_none_open() {
     assert!(!path.exists());
 }
 
-/// What a service manager hears at its socket until the exporter has ended: told to where it can
-/// listen, and by itself where it cannot.
+/// The message on a service manager's socket from an exporter that can listen, or the error of
+/// reading one after an exporter that cannot.
 fn notified(name: &str, socket: &UnixDatagram, listens: bool) -> String {
-    // Nothing is waited for that a bus would have to say.
+    // No bus, so the exporter does not wait for one.
     let environment =
         [("NOTIFY_SOCKET", name), ("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/nonexistent")];
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -203,7 +203,7 @@ fn notified(name: &str, socket: &UnixDatagram, listens: bool) -> String {
 }
 
 #[test]
-fn a_service_manager_hears_of_readiness_once_there_is_any() {
+fn readiness_is_sent_to_the_service_manager_once_it_listens() {
     let path = temporary("notify.sock");
     let socket = UnixDatagram::bind(&path).unwrap();
     let name = path.to_str().unwrap();
@@ -218,7 +218,7 @@ fn a_service_manager_hears_of_readiness_once_there_is_any() {
 }
 
 #[test]
-fn a_service_manager_that_is_gone_is_a_warning() {
+fn a_missing_notify_socket_is_a_warning() {
     let environment = [("NOTIFY_SOCKET", "/nonexistent/notify")];
     let mut exporter = Exporter::start_with(&environment, &["--web.listen-address=127.0.0.1:0"]);
     exporter.await_log("cannot tell the service manager at /nonexistent/notify");
@@ -255,14 +255,14 @@ fn the_second_signal_exits_at_once() {
         let (status, log) = exporter.end();
         assert_eq!(status.code(), Some(code), "{log}");
         let mut rest = Vec::new();
-        // Closed or reset, but not answered.
+        // Closed or reset, without an answer.
         let _ = stream.read_to_end(&mut rest);
         assert!(rest.is_empty());
     }
 }
 
 #[test]
-fn a_client_that_never_finishes_does_not_hold_up_the_end() {
+fn an_unfinished_request_does_not_block_the_exit() {
     let mut exporter = Exporter::start(&["--web.listen-address=127.0.0.1:0"]);
     let _stream = half_a_request(exporter.await_port());
     exporter.signal(Signal::TERM);
@@ -272,7 +272,7 @@ fn a_client_that_never_finishes_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn several_addresses_are_served_and_the_socket_file_goes_with_the_process() {
+fn several_addresses_are_served_and_the_socket_file_is_removed_at_exit() {
     let path = temporary("served.sock");
     let mut exporter = Exporter::start(&[
         "--web.listen-address=127.0.0.1:0",
@@ -303,7 +303,7 @@ fn several_addresses_are_served_and_the_socket_file_goes_with_the_process() {
 }
 
 #[test]
-fn a_killed_process_does_not_block_the_next_ones_socket() {
+fn a_stale_socket_file_of_a_killed_process_is_replaced() {
     let path = temporary("killed.sock");
     let address = format!("--web.listen-address=unix:{}", path.display());
     let mut first = Exporter::start(&[&address]);
@@ -314,7 +314,7 @@ fn a_killed_process_does_not_block_the_next_ones_socket() {
 
     let mut second = Exporter::start(&[&address]);
     second.await_log("listening");
-    // A third one must not take it from the living.
+    // A third exporter must not take a socket that is in use.
     let (status, log) = Exporter::start(&[&address]).end();
     assert_eq!(status.code(), Some(1));
     assert!(log.contains("the address is in use"), "{log}");
@@ -325,11 +325,11 @@ fn a_killed_process_does_not_block_the_next_ones_socket() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_does_not_end_the_process() {
+fn a_closed_stderr_does_not_end_the_process() {
     let (mut child, mut log) = spawn(&[], &["--web.listen-address=127.0.0.1:0"]);
     let listening = log.by_ref().lines().map(Result::unwrap).find(|it| it.contains("listening"));
     let port = port_in(&listening.expect("it listens before it ends"));
-    // Closes the reading end of stderr; every line from here on is lost.
+    // Closes the reading end of stderr: every later line is lost.
     drop(log);
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(ended(&mut child).code(), Some(0));

@@ -1,33 +1,23 @@
-//! What is wrong with a unit whose state does not show it: reloads that fail, frozen units,
-//! services that wait for their restart and timers that will not elapse again.
+//! Problems that a unit's active state does not show: failed reloads, frozen units, services that
+//! wait for their restart, and timers that will not elapse again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-};
+use std::{collections::BTreeMap, fs};
 
 use crate::harness::{Exporter, Machine, OFTEN, until};
 
-/// The version of systemd, as `systemd 252 (252.39-1~deb12u1)` begins.
+/// The version of systemd, from `systemd 252 (252.39-1~deb12u1)`.
 fn version(machine: &Machine) -> u32 {
     let text = machine.must(&["--version"]);
     text.split_whitespace().nth(1).unwrap().split('.').next().unwrap().parse().unwrap()
 }
 
-/// The values of a label in a family whose series are all 1.
-fn names(exporter: &Exporter, family: &str) -> BTreeSet<String> {
-    let scrape = exporter.scrape();
-    let series = scrape.of(family).inspect(|(labels, value)| assert_eq!(*value, 1.0, "{labels:?}"));
-    series.map(|(labels, _)| labels["name"].clone()).filter(|it| it.starts_with("ut-")).collect()
-}
-
+/// Waits until exactly these units have a series in a family, in which all series are 1.
 #[track_caller]
 fn until_named(exporter: &Exporter, family: &str, wanted: &[&str]) {
-    let wanted: BTreeSet<_> = wanted.iter().map(|name| (*name).to_owned()).collect();
-    until(&format!("{family} names them"), || {
-        let named = names(exporter, family);
-        if named == wanted { Ok(()) } else { Err((named, wanted.clone())) }
-    });
+    exporter.until_names(family, "ut-", wanted);
+    for (labels, value) in exporter.scrape().of(family) {
+        assert_eq!(value, 1.0, "{labels:?}");
+    }
 }
 
 /// The failed reloads of a unit by result.
@@ -49,7 +39,7 @@ fn until_failed_reloads(exporter: &Exporter, name: &str, wanted: &[(&str, f64)])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_failed_reload_is_counted_once_with_what_made_it_fail() {
+async fn every_failed_reload_is_counted_once_with_its_result() {
     let machine = Machine::start().await;
     let stays = "[Service]\nExecStart=/bin/sleep 999\nTimeoutStartSec=1s\nTimeoutStopSec=1s\n";
     let reads = machine.runtime_dir().join("ut-environment");
@@ -63,7 +53,7 @@ async fn every_failed_reload_is_counted_once_with_what_made_it_fail() {
             format!("{stays}EnvironmentFile=%t/ut-environment\nExecReload=/bin/true\n"),
         ),
         ("ut-fine.service", format!("{stays}ExecReload=/bin/true\n")),
-        // The job gives up before the reload does.
+        // The job times out before the reload does.
         (
             "ut-impatient.service",
             "[Unit]\nJobRunningTimeoutSec=300ms\n[Service]\nExecStart=/bin/sleep 999\n\
@@ -119,7 +109,7 @@ async fn every_failed_reload_is_counted_once_with_what_made_it_fail() {
     });
     until_failed_reloads(&exporter, "ut-impatient.service", &[("timeout", 1.0)]);
 
-    // A reload that fails is neither a failed run nor a restart, and a daemon-reload counts nothing.
+    // A failed reload is not a failed run, and a daemon-reload is not a reload.
     let before = exporter.resyncs("reload");
     machine.must(&["daemon-reload"]);
     exporter.until_resynced("reload", before);
@@ -145,7 +135,7 @@ async fn a_frozen_unit_is_named_until_it_is_thawed() {
     machine.must(&["start", "ut-alone.service", "ut-inside.service"]);
     let family = "systemd_unit_frozen";
     machine.must(&["freeze", "ut-alone.service"]);
-    // Frozen before anything listened.
+    // Frozen before the exporter started.
     let exporter = machine.exporter(&[OFTEN]);
     until_named(&exporter, family, &["ut-alone.service"]);
     let labels = [("name", "ut-alone.service"), ("type", "service")];
@@ -161,7 +151,7 @@ async fn a_frozen_unit_is_named_until_it_is_thawed() {
     machine.must(&["thaw", "ut-cold.slice"]);
     until_named(&exporter, family, &[]);
 
-    // What is at rest has nothing to freeze, whatever systemd goes on to say.
+    // A unit without processes is not frozen, although systemd keeps FreezerState.
     machine.must(&["freeze", "ut-alone.service"]);
     until_named(&exporter, family, &["ut-alone.service"]);
     machine.must(&["kill", "--signal=KILL", "ut-alone.service"]);
@@ -190,7 +180,7 @@ async fn a_service_is_named_while_it_waits_for_its_restart() {
         let labels = [("name", name), ("type", "service"), ("state", "activating")];
         exporter.scrape().value("systemd_unit_state", &labels)
     };
-    until("both are on their way", || {
+    until("both are activating", || {
         let both = [activating("ut-waits.service"), activating("ut-hangs.service")];
         if both == [Some(1.0); 2] { Ok(()) } else { Err(both) }
     });
@@ -216,19 +206,19 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
     let unit =
         |unit: &str, timer: &str| format!("[Timer]\nAccuracySec=1ms\nUnit={unit}\n{timer}\n");
     let timers = [
-        // Its unit has never been started, and so it waits for nothing.
+        // Stuck: relative to a unit that never started.
         ("ut-active.timer", unit("ut-never.service", "OnUnitActiveSec=1min")),
         ("ut-inactive.timer", unit("ut-never.service", "OnUnitInactiveSec=1min")),
-        // There is no such day.
+        // Stuck: there is no such day.
         ("ut-calendar.timer", unit("ut-job.service", "OnCalendar=*-02-30")),
-        // Its unit stays up, and a unit that is up is not started.
+        // Stuck: the unit stays active, and an active unit is not started again.
         ("ut-remain.timer", unit("ut-stays.service", "OnActiveSec=10ms\nOnUnitActiveSec=1h")),
         ("ut-target.timer", unit("ut-stays.target", "OnActiveSec=10ms\nOnUnitActiveSec=1h")),
-        // These have done their duty.
+        // Not stuck: these elapse once.
         ("ut-once.timer", unit("ut-job.service", "OnActiveSec=10ms")),
         ("ut-past.timer", unit("ut-job.service", "OnCalendar=2020-01-01")),
         ("ut-boot.timer", unit("ut-stays.service", "OnActiveSec=10ms")),
-        // These go on.
+        // Not stuck: these will elapse again.
         ("ut-works.timer", unit("ut-held.service", "OnActiveSec=10ms\nOnUnitInactiveSec=1h")),
         ("ut-first.timer", unit("ut-held.service", "OnUnitInactiveSec=1h")),
         ("ut-daily.timer", unit("ut-job.service", "OnCalendar=daily")),
@@ -263,10 +253,10 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
     let stays = ["ut-remain.timer", "ut-target.timer"];
     until_named(&exporter, family, &[&stuck[..], &stays].concat());
 
-    // With an exporter that listens only now the same.
+    // The same for an exporter that starts now.
     let late = machine.exporter(&[]);
     until_named(&late, family, &[&stuck[..], &stays].concat());
-    // And after its unit has stopped, been started by hand, and come to its end.
+    // No longer stuck once the unit has stopped, was started by hand, or has ended.
     machine.must(&["stop", "ut-stays.service", "ut-stays.target"]);
     machine.must(&["start", "ut-never.service"]);
     fs::write(&released, "").unwrap();
@@ -279,7 +269,7 @@ async fn a_timer_that_will_not_elapse_again_is_named() {
     until_named(&exporter, family, &stuck);
     until_named(&late, family, &stuck);
 
-    // What it waits for can no longer come.
+    // Not stuck: its unit was active before, and the timer counts from then.
     machine.must(&["start", "ut-off.timer"]);
     until_named(&exporter, family, &stuck);
     machine.must(&["stop", "ut-*.timer"]);

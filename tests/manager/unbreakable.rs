@@ -1,5 +1,5 @@
-//! What goes wrong around the exporter is a metric, and never an outage. All of it with the real
-//! systemd and the real bus.
+//! A failure around the exporter shows in its metrics and does not end it. With a real systemd and
+//! a real bus.
 
 use std::{path::Path, process::Command};
 
@@ -11,7 +11,7 @@ fn has_units(exporter: &Exporter) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_manager_that_stands_still_is_a_metric() {
+async fn a_manager_that_does_not_answer_shows_in_systemd_up() {
     let machine = Machine::private().await;
     let pid = machine.manager().pid();
     let exporter = machine.exporter(&[]);
@@ -19,12 +19,12 @@ async fn a_manager_that_stands_still_is_a_metric() {
     assert!(has_units(&exporter));
 
     kill_process(pid, Signal::STOP).unwrap();
-    assert_eq!(exporter.up(), Some(0.0), "a scrape that gets no answer says so itself");
+    assert_eq!(exporter.up(), Some(0.0), "a scrape without an answer shows it at once");
     assert_eq!(exporter.get("/-/healthy").0, 200);
     let (status, why) = exporter.get("/-/ready");
     assert_eq!(status, 503);
     assert!(why.contains("does not answer"), "{why}");
-    until("what is stale is withheld", || match has_units(&exporter) {
+    until("stale units are withheld", || match has_units(&exporter) {
         false => Ok(()),
         true => Err(()),
     });
@@ -33,12 +33,12 @@ async fn a_manager_that_stands_still_is_a_metric() {
     kill_process(pid, Signal::CONT).unwrap();
     exporter.until_up();
     assert!(has_units(&exporter));
-    assert_eq!(exporter.resyncs("connect"), 1.0, "the connection was kept, and all it carries");
+    assert_eq!(exporter.resyncs("connect"), 1.0, "the connection was kept");
     assert_eq!(exporter.scrape().sum("systemd_exporter_drift_total"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_that_is_restarted_is_found_again() {
+async fn the_exporter_reconnects_to_a_restarted_bus() {
     let machine = Machine::private().await;
     let exporter = machine.exporter(&[]);
     for round in 1..=3 {
@@ -65,7 +65,7 @@ async fn without_a_bus_the_managers_own_socket_is_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reexec_costs_one_reading_over_either_way_in() {
+async fn a_reexec_is_one_resync_over_the_bus_and_the_private_socket() {
     for flags in [&[][..], &["--systemd.collector.private"]] {
         let machine = Machine::private().await;
         let exporter = machine.exporter(flags);
@@ -79,9 +79,9 @@ async fn a_reexec_costs_one_reading_over_either_way_in() {
 }
 
 #[test]
-fn without_any_systemd_the_process_stays_and_says_so_once() {
+fn without_systemd_the_process_stays_and_logs_it_once() {
     let nowhere = tempfile::tempdir().unwrap();
-    let exporter = lonely(nowhere.path());
+    let exporter = without_systemd(nowhere.path());
     assert_eq!(exporter.up(), Some(0.0));
     assert!(!has_units(&exporter));
     assert_eq!(exporter.get("/-/healthy").0, 200);
@@ -96,14 +96,12 @@ fn without_any_systemd_the_process_stays_and_says_so_once() {
     assert_eq!(exporter.get("/-/healthy").0, 200);
 }
 
-fn lonely(runtime_dir: &Path) -> Exporter {
+fn without_systemd(runtime_dir: &Path) -> Exporter {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
     command.env("XDG_RUNTIME_DIR", runtime_dir).env_remove("DBUS_SESSION_BUS_ADDRESS");
     command.args(["--systemd.collector.user", "--log.level=debug"]);
-    Exporter::spawn({
-        command.arg("--web.listen-address=127.0.0.1:0");
-        command
-    })
+    command.arg("--web.listen-address=127.0.0.1:0");
+    Exporter::spawn(command)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +110,7 @@ async fn a_filter_that_matches_nothing_is_visible() {
     let exporter = machine.exporter(&["--systemd.collector.unit-include=nothing-at-all"]);
     let scrape = exporter.scrape();
     assert_eq!(scrape.value("systemd_exporter_units", &[]), Some(0.0));
-    assert!(scrape.sum("systemd_units") > 0.0, "what counts everything still does");
+    assert!(scrape.sum("systemd_units") > 0.0, "counts of all units are not filtered");
     until("the log says so", || {
         let log = exporter.log();
         if log.contains("no unit passes the filters") { Ok(()) } else { Err(log) }
@@ -120,17 +118,17 @@ async fn a_filter_that_matches_nothing_is_visible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_units_are_said_in_a_metric_and_once_in_the_log() {
+async fn units_over_the_series_limit_show_in_a_metric_and_once_in_the_log() {
     let machine = Machine::start().await;
     for name in ["capped-1.service", "capped-2.service"] {
         let oneshot = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
         machine.write(name, oneshot);
     }
     machine.must(&["daemon-reload"]);
-    // Room for the five usual states of one unit; what is gone makes room at once.
+    // Enough for the five states of one unit. Gone units make room at once.
     let include = "--systemd.collector.unit-include=capped-.+";
     let exporter = machine.exporter(&[include, "--max-series=5", "--retention=0s"]);
-    let told = || {
+    let served = || {
         let scrape = exporter.scrape();
         let names = scrape.of("systemd_unit_state").map(|(labels, _)| labels["name"].clone());
         let mut names: Vec<_> = names.collect();
@@ -140,23 +138,23 @@ async fn too_many_units_are_said_in_a_metric_and_once_in_the_log() {
         let dropped = scrape.value("systemd_exporter_series_dropped", &dropped);
         (names, loaded, dropped)
     };
-    let until_told = |units: &[&str], loaded, dropped| {
+    let until_served = |units: &[&str], loaded, dropped| {
         let wanted = (units.iter().map(ToString::to_string).collect(), Some(loaded), Some(dropped));
-        until(&format!("{wanted:?} is told"), || match told() {
-            told if told == wanted => Ok(()),
-            told => Err(told),
+        until(&format!("{wanted:?} is served"), || match served() {
+            found if found == wanted => Ok(()),
+            found => Err(found),
         });
     };
     machine.must(&["start", "capped-2.service"]);
-    until_told(&["capped-2.service"], 1.0, 0.0);
+    until_served(&["capped-2.service"], 1.0, 0.0);
     machine.must(&["start", "capped-1.service"]);
-    until_told(&["capped-1.service"], 2.0, 5.0);
-    until_told(&["capped-1.service"], 2.0, 5.0);
+    until_served(&["capped-1.service"], 2.0, 5.0);
+    until_served(&["capped-1.service"], 2.0, 5.0);
     machine.must(&["stop", "capped-1.service"]);
-    until_told(&["capped-2.service"], 1.0, 0.0);
+    until_served(&["capped-2.service"], 1.0, 0.0);
 
     let (began, over) = ("too many series", "no unit is left out any more");
-    let log = until("the log says that it is over", || {
+    let log = until("the log has the end of it", || {
         Some(exporter.log()).filter(|log| log.contains(over)).ok_or_else(|| exporter.log())
     });
     let said = |text| log.lines().filter(|line| line.contains(text)).count();

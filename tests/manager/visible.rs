@@ -1,4 +1,4 @@
-//! What has series: whatever is loaded or not at rest, whatever became of its file.
+//! Which units have series: those that are loaded or not inactive, whatever became of their files.
 
 use std::{
     collections::BTreeSet,
@@ -13,19 +13,19 @@ use crate::harness::{Exporter, Machine, OFTEN, exposition::Exposition, until};
 const STAYS: &str = "[Service]\nExecStart=/bin/sleep infinity\n";
 const FAILS: &str = "[Service]\nExecStart=/bin/false\n";
 
-/// The state that a unit is served in.
+/// A unit's active state in a scrape.
 fn state(scrape: &Exposition, name: &str) -> Option<String> {
     let mut states = scrape.of("systemd_unit_state");
     let current = states.find(|(labels, value)| labels["name"] == name && *value == 1.0);
     current.map(|(labels, _)| labels["state"].clone())
 }
 
-/// Whether a family has a series of this unit.
+/// Whether a family has a series for this unit.
 fn has(scrape: &Exposition, family: &str, name: &str) -> bool {
     scrape.of(family).any(|(labels, _)| labels["name"] == name)
 }
 
-/// The families that have series of a unit.
+/// The families with a series for this unit.
 fn families(scrape: &Exposition, name: &str) -> BTreeSet<String> {
     let keys =
         scrape.0.keys().filter(|(_, labels)| labels.get("name").is_some_and(|it| it == name));
@@ -53,7 +53,7 @@ fn remove(machine: &Machine, name: &str) {
     fs::remove_file(machine.unit_dir().join(name)).unwrap();
 }
 
-/// As many units as systemd counts as failed have a state series that names them.
+/// As many units have a state series of failed as systemd counts failed units.
 fn assert_each_failed_unit_is_named(scrape: &Exposition) {
     let failed = |family: &str| {
         let of = scrape.of(family).filter(|(labels, _)| labels["state"] == "failed");
@@ -77,13 +77,13 @@ async fn a_unit_that_failed_before_its_file_was_removed_keeps_its_series() {
     until_systemd_says(&machine, "uv-failed.service", "not-found failed");
     watching.until_resynced("reload", 0.0);
 
-    // The same to one that starts only now.
+    // The same for an exporter that starts now.
     let started = machine.exporter(&["--compat=node_exporter"]);
     for exporter in [&watching, &started] {
         until_state(exporter, "uv-failed.service", Some("failed"));
-        // It is not known, and rules that join with this family find it all the same. A unit at rest is
-        // asked once it has been so for a second.
-        let scrape = until("its type is served", || {
+        // Rules that join with systemd_unit_info must find it although its type is unknown. The
+        // exporter reads an inactive unit's details a second after it became inactive.
+        let scrape = until("it has systemd_unit_info", || {
             let scrape = exporter.scrape();
             if has(&scrape, "systemd_unit_info", "uv-failed.service") {
                 Ok(scrape)
@@ -97,10 +97,14 @@ async fn a_unit_that_failed_before_its_file_was_removed_keeps_its_series() {
         assert!(has(&scrape, "systemd_service_last_exit_status", "uv-failed.service"));
         assert!(!has(&scrape, "systemd_unit_load_error", "uv-failed.service"));
         assert_each_failed_unit_is_named(&scrape);
-        // As the peer has it: a unit that is not loaded has no series of its own.
+        // As in node_exporter, a unit that is not loaded has no series of its own.
         assert!(!has(&scrape, "node_systemd_unit_state", "uv-failed.service"));
         let failed = scrape.value("node_systemd_units", &[("state", "failed")]);
-        assert_eq!(failed, scrape.value("systemd_failed_units", &[]), "each counted once");
+        assert_eq!(
+            failed,
+            scrape.value("systemd_failed_units", &[]),
+            "each failed unit is counted once"
+        );
         assert!(exporter.get("/").1.contains("uv-failed.service"));
     }
     let failures = [("name", "uv-failed.service"), ("type", "service"), ("result", "exit-code")];
@@ -149,7 +153,7 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
     watching.until_resynced("reload", 0.0);
     let started = machine.exporter(&[]);
     for (name, _, load_state) in units {
-        // A slice needs no file, and a timer without one fails.
+        // A slice needs no file, and a timer without its file fails.
         if name.ends_with("service") {
             until_systemd_says(&machine, name, &format!("{load_state} active"));
         }
@@ -161,7 +165,7 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
             let broken = load_state == "bad-setting";
             assert_eq!(has(&scrape, "systemd_unit_load_error", name), broken, "{name}");
             if name.ends_with("service") {
-                // What it uses too.
+                // Resource usage as well.
                 let mut like = families(&scrape, "uv-steady.service");
                 like.extend(broken.then(|| "systemd_unit_load_error".to_owned()));
                 assert_eq!(families(&scrape, name), like, "{name}");
@@ -173,9 +177,9 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
     assert_eq!(scrape.value("systemd_exporter_units", &[]), Some(named as f64));
     assert_each_failed_unit_is_named(&scrape);
 
-    // At rest, nothing is left but what happened.
+    // Once inactive, only its counters are left.
     machine.must(&["stop", "uv-removed.service", "uv-masked.service", "uv-broken.service"]);
-    // A stop is a failure where systemd does not know how the service ends.
+    // systemd does not know the type of a broken service, and takes its stop for a failure.
     machine.systemctl(&["reset-failed", "uv-broken.service"]);
     for name in ["uv-removed.service", "uv-masked.service", "uv-broken.service"] {
         for exporter in [&watching, &started] {
@@ -190,7 +194,7 @@ async fn a_unit_that_runs_without_its_file_keeps_its_series() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unit_that_is_only_referred_to_has_no_series() {
+async fn a_unit_that_is_only_referenced_has_no_series() {
     let machine = Machine::start().await;
     machine.write("uv-refers.target", "[Unit]\nWants=uv-missing.service uv-hidden.service\n");
     symlink("/dev/null", machine.unit_dir().join("uv-hidden.service")).unwrap();
@@ -211,7 +215,7 @@ async fn a_unit_that_is_only_referred_to_has_no_series() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_instance_whose_template_was_removed_is_in_its_sum() {
+async fn an_instance_whose_template_was_removed_stays_in_its_roll_up() {
     let machine = Machine::start().await;
     machine.write(
         "uv-sum@.service",
@@ -229,7 +233,7 @@ async fn an_instance_whose_template_was_removed_is_in_its_sum() {
         (of("active"), of("failed"))
     };
     let until_there = || {
-        until("both are there", || match members() {
+        until("both are members", || match members() {
             (Some(1.0), Some(1.0)) => Ok(()),
             other => Err(other),
         });
@@ -242,13 +246,13 @@ async fn an_instance_whose_template_was_removed_is_in_its_sum() {
     until_there();
     machine.must(&["stop", "uv-sum@stays.service"]);
     machine.must(&["reset-failed", "uv-sum@fails.service"]);
-    until("both are gone", || match members() {
+    until("neither is a member", || match members() {
         (Some(0.0), Some(0.0)) => Ok(()),
         other => Err(other),
     });
 }
 
-/// A tmpfs where the manager sees it, with the unit that systemd makes of it.
+/// A tmpfs in the manager's mount namespace, with its mount unit.
 struct Mounted<'a> {
     machine: &'a Machine,
     directory: PathBuf,
@@ -282,7 +286,7 @@ impl<'a> Mounted<'a> {
     }
 }
 
-/// Runs a program on a mount point, where the manager sees it.
+/// Runs a program on a mount point, in the manager's mount namespace.
 fn run(machine: &Machine, program: &str, words: &[&str], directory: &Path) {
     let mut command = match machine {
         Machine::System(_) => machine.command(program),
@@ -305,9 +309,9 @@ async fn a_mount_point_whose_name_is_not_utf_8_hides_no_other_unit() {
     machine.must(&["start", "uv-beside.service"]);
     let watching = machine.exporter(&[OFTEN]);
     let odd = Mounted::at(&machine, b"uv-pok\xe9mon");
-    // systemd refuses it up to version 257.
+    // Up to version 257 ListUnits fails on such a name.
     let refuses = !machine.systemctl(&["list-units"]).status.success();
-    println!("systemd lists such a mount: {}", !refuses);
+    println!("systemd lists such a mount unit: {}", !refuses);
     let started = machine.exporter(&[OFTEN]);
     let plain = Mounted::at(&machine, b"uv-plain");
     let types = |exporter: &Exporter| {
@@ -316,7 +320,7 @@ async fn a_mount_point_whose_name_is_not_utf_8_hides_no_other_unit() {
         refused.map(|(labels, _)| labels["type"].clone()).collect::<Vec<_>>()
     };
     let until_types = |exporter: &Exporter, wanted: &[&str]| {
-        until("it says what is not listed", || {
+        until("the types that are not listed are served", || {
             let types = types(exporter);
             if types == wanted { Ok(()) } else { Err(types) }
         });
@@ -334,7 +338,7 @@ async fn a_mount_point_whose_name_is_not_utf_8_hides_no_other_unit() {
             exporter.log().lines().filter(|line| line.contains("does not list this type")).count();
         assert_eq!(lines, usize::from(refuses), "{}", exporter.log());
     }
-    // Its signals have said that it is there.
+    // Known from its signals.
     until_state(&watching, &odd.unit, Some("active"));
     let gone = odd.unit.clone();
     odd.unmount();

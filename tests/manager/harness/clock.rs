@@ -1,4 +1,4 @@
-//! A wall clock that jumps when told to, for whoever is started with its environment.
+//! A wall clock that a test can set, for processes started with its environment.
 
 use std::{
     env, fs,
@@ -17,8 +17,8 @@ pub struct Clock {
 // === impl Clock ===
 
 impl Clock {
-    /// A clock that is right. `UNITWATCH_TEST_CLOCK` is the compiled `clock.c` where there is no
-    /// compiler, as in the containers of `tests/run`.
+    /// A clock that shows the right time. `UNITWATCH_TEST_CLOCK` is a compiled `clock.c`, for the
+    /// containers of `tests/run`, which have no compiler.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let library = env::var_os("UNITWATCH_TEST_CLOCK").map(PathBuf::from);
@@ -28,7 +28,7 @@ impl Clock {
         clock
     }
 
-    /// What has to be in the environment of those who are to go by it.
+    /// The environment of a process that uses this clock.
     pub fn environment(&self) -> [(&'static str, String); 2] {
         let text = |path: &Path| path.display().to_string();
         [
@@ -37,9 +37,9 @@ impl Clock {
         ]
     }
 
-    /// Sets it so many seconds ahead of the machine's.
+    /// Sets it this many seconds ahead of the machine's clock.
     pub fn set(&self, ahead: i64) {
-        // Nobody is to read half of it.
+        // Replaced atomically: a process may be reading the file.
         let next = self.directory.path().join("next");
         fs::write(&next, ahead.to_string()).unwrap();
         fs::rename(next, self.directory.path().join("ahead")).unwrap();

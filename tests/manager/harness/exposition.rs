@@ -1,7 +1,7 @@
-//! Just enough of HTTP and of the text format to read what the exporter serves.
+//! The samples of a scrape, by name and labels, and a minimal HTTP client.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read, Write},
     net::TcpStream,
 };
@@ -12,7 +12,7 @@ use crate::sample::sample;
 /// A sample's name and its labels, sorted.
 pub type Key = (String, BTreeMap<String, String>);
 
-/// What one scrape said.
+/// The samples of one scrape.
 #[derive(Debug)]
 pub struct Exposition(pub BTreeMap<Key, f64>);
 
@@ -48,19 +48,26 @@ impl Exposition {
             .filter(move |((this, _), _)| this == name)
             .map(|((_, labels), value)| (labels, *value))
     }
+
+    /// The labels `name` of a family that begin with `prefix`.
+    pub fn names(&self, family: &str, prefix: &str) -> BTreeSet<String> {
+        let names = self.of(family).map(|(labels, _)| labels["name"].clone());
+        names.filter(|name| name.starts_with(prefix)).collect()
+    }
 }
 
+/// The key of a sample.
 pub fn key(name: &str, labels: &[(&str, &str)]) -> Key {
     let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     (name.to_owned(), labels.collect())
 }
 
-/// A GET: status and body.
+/// Status and body of a GET, which must be answered.
 pub fn get(address: &str, path: &str, accept: &str) -> (u16, String) {
     try_get(address, path, accept).expect("the exporter answers")
 }
 
-/// The same where no answer is an answer too.
+/// Status and body of a GET.
 pub fn try_get(address: &str, path: &str, accept: &str) -> io::Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

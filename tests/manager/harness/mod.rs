@@ -7,9 +7,10 @@ pub mod show;
 pub mod storm;
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
         Arc,
@@ -25,25 +26,25 @@ use unitwatch::demo::PrivateManager;
 
 use exposition::Exposition;
 
-/// How long anything that a test waits for may take on a busy machine.
+/// The longest that a test waits for one condition, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The flag that makes the exporter compare its table with systemd's as often as a test needs.
+/// Makes the exporter compare its table with systemd's every two seconds.
 pub const OFTEN: &str = "--systemd.collector.reconcile-interval=2s";
 
-/// The flag that makes the exporter speak to systemd without a bus.
+/// Makes the exporter use systemd's private socket and no bus.
 pub const PRIVATE: &str = "--systemd.collector.private";
 
-/// What a fault may cost an exporter in memory, in bytes.
+/// By how many bytes the exporter's memory may grow during a fault.
 pub const GROWTH: f64 = 64e6;
 
 /// The unit that the exporter is installed with.
 const UNIT: &str = include_str!("../../../packaging/unitwatch.service");
 
-/// How many have been started in its sandbox.
+/// The number of exporters started in the sandbox, for unit names.
 static EXPORTERS: AtomicU32 = AtomicU32::new(0);
 
-/// A machine has one system manager, and the tests of one program run side by side.
+/// A machine has one system manager, and the tests of one program run in parallel.
 static SYSTEM: Mutex<()> = Mutex::const_new(());
 
 /// The manager under test: a private one, or the machine's own where `UNITWATCH_TEST_MANAGER` is
@@ -71,16 +72,16 @@ impl Machine {
         }
     }
 
-    /// A manager of one's own to stop, starve and restart: the system's would take the test along.
+    /// A private manager, for tests that stop, starve or restart it.
     pub async fn private() -> Self {
         Self::Private(Box::new(PrivateManager::start(&[]).await.expect("a private manager")))
     }
 
-    /// The private manager, where it is one.
+    /// The private manager; panics for the system's.
     pub fn manager(&self) -> &PrivateManager {
         match self {
             Self::Private(manager) => manager,
-            Self::System(_) => panic!("the system's manager is not for this test"),
+            Self::System(_) => panic!("this test needs a private manager"),
         }
     }
 
@@ -92,7 +93,7 @@ impl Machine {
         }
     }
 
-    /// What `%t` stands for in unit files.
+    /// The directory that `%t` means in unit files.
     pub fn runtime_dir(&self) -> PathBuf {
         match self {
             Self::Private(manager) => manager.runtime_dir().to_owned(),
@@ -106,7 +107,7 @@ impl Machine {
         fs::write(self.unit_dir().join(name), text).unwrap();
     }
 
-    /// A program that finds this manager as its own.
+    /// A command whose environment points to this manager.
     pub fn command(&self, program: &str) -> Command {
         match self {
             Self::Private(manager) => manager.command(program),
@@ -118,12 +119,12 @@ impl Machine {
         }
     }
 
-    /// The flag that makes a program of systemd's, or the exporter, speak to this manager.
+    /// Whether systemd's programs and the exporter need `--user` or its like.
     pub fn is_private(&self) -> bool {
         matches!(self, Self::Private(_))
     }
 
-    /// Runs `systemctl` with these words, whatever becomes of it.
+    /// Runs `systemctl`, which may fail.
     pub fn systemctl(&self, words: &[&str]) -> Output {
         let mut command = self.command("systemctl");
         if self.is_private() {
@@ -132,7 +133,7 @@ impl Machine {
         command.arg("--no-pager").args(words).output().expect("systemctl")
     }
 
-    /// What `systemd-analyze time` says of the boot, once it is over.
+    /// The output of `systemd-analyze time`, which fails until the boot is over.
     pub fn analyze_time(&self) -> String {
         until("the boot is over", || {
             let mut command = self.command("systemd-analyze");
@@ -152,7 +153,7 @@ impl Machine {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs `systemd-run` with these words, which must succeed.
+    /// Runs `systemd-run`, which must succeed.
     pub fn run(&self, words: &[&str]) {
         let mut command = self.command("systemd-run");
         if self.is_private() {
@@ -168,9 +169,9 @@ impl Machine {
             self.must(&["kill", "--signal=KILL", "dbus.service"]);
             return;
         };
-        // A user manager that hears of the closed connection before it hears of the dead process
-        // connects to the socket that it holds itself, and waits for an answer for 90 s. Told of
-        // both at once it takes the process first.
+        // A user manager that sees the closed connection before the dead process connects to the
+        // bus socket that it listens on itself, and waits 90 s for an answer. When it sees both
+        // at once it handles the process first.
         let bus = manager.bus_pid().expect("a bus");
         kill_process(manager.pid(), Signal::STOP).unwrap();
         kill_process(bus, Signal::KILL).unwrap();
@@ -181,8 +182,8 @@ impl Machine {
         kill_process(manager.pid(), Signal::CONT).unwrap();
     }
 
-    /// Starts the exporter with these flags: where it is said which program to take for that, in the
-    /// sandbox of its unit, unless a flag is not for the unprivileged.
+    /// Starts the exporter with these flags. With `UNITWATCH_TEST_SANDBOX` set it runs in the
+    /// sandbox of its unit, except with `--systemd.collector.private`, which needs root.
     pub fn launch(&self, flags: &[&str]) -> Exporter {
         if let Ok(program) = env::var("UNITWATCH_TEST_SANDBOX")
             && !self.is_private()
@@ -190,16 +191,19 @@ impl Machine {
         {
             return self.launch_in_sandbox(&program, flags);
         }
+        Exporter::spawn(self.unitwatch(flags))
+    }
+
+    /// The command that `launch` runs outside the sandbox.
+    fn unitwatch(&self, flags: &[&str]) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_unitwatch"));
-        if self.is_private() {
-            command.arg("--systemd.collector.user");
-        }
+        command.args(self.is_private().then_some("--systemd.collector.user"));
         command.arg("--web.listen-address=127.0.0.1:0").args(flags);
-        Exporter::spawn(command)
+        command
     }
 
     fn launch_in_sandbox(&self, program: &str, flags: &[&str]) -> Exporter {
-        // What runs it and where it keeps things is the test's.
+        // The test sets how it is started and where its state is.
         let apart = ["ExecStart", "Type", "Restart", "State", "Runtime"];
         let (_, service) = UNIT.split_once("\n[Service]\n").unwrap();
         let (service, _) = service.split_once("\n[Install]\n").unwrap();
@@ -217,7 +221,7 @@ impl Machine {
         let mut exporter = Exporter::spawn(command);
         let main = self.must(&["show", "--value", "--property=MainPID", &unit]);
         let main = main.trim().parse().ok().and_then(Pid::from_raw);
-        exporter.main = Some(main.expect("its process"));
+        exporter.main = Some(main.expect("a main PID"));
         exporter
     }
 
@@ -227,16 +231,25 @@ impl Machine {
         exporter.until_ready();
         exporter
     }
+
+    /// The same, with the counters kept in this directory.
+    pub fn exporter_with_state(&self, state: &Path, flags: &[&str]) -> Exporter {
+        let mut command = self.unitwatch(flags);
+        command.env("STATE_DIRECTORY", state);
+        let exporter = Exporter::spawn(command);
+        exporter.until_ready();
+        exporter
+    }
 }
 
 impl Exporter {
-    /// Starts this command and waits for the address that it says it listens on.
+    /// Starts this command and waits until it logs the address that it listens on.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the exporter starts");
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let log = Arc::new(std::sync::Mutex::new(String::new()));
         let (kept, (found, address)) = (Arc::clone(&log), mpsc::channel());
-        // Whoever logs must not stand still because nobody reads.
+        // A full pipe would block the exporter.
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 let mut kept = kept.lock().unwrap();
@@ -249,71 +262,71 @@ impl Exporter {
             }
         });
         let mut exporter = Self { child, main: None, address: String::new(), log };
-        exporter.address = address.recv_timeout(PATIENCE).expect("it says where it listens");
+        exporter.address = address.recv_timeout(PATIENCE).expect("the log has the address");
         exporter
     }
 
-    /// Its process.
+    /// The exporter's process, also where systemd-run started it.
     pub fn pid(&self) -> Pid {
         self.main.unwrap_or_else(|| Pid::from_child(&self.child))
     }
 
-    /// Waits until it is ready.
+    /// Waits until `/-/ready` answers 200.
     pub fn until_ready(&self) {
         until("the exporter is ready", || {
             (self.get("/-/ready").0 == 200).then_some(()).ok_or_else(|| self.get("/-/ready").1)
         });
     }
 
-    /// Sends it a signal, and waits until it has ended.
+    /// Sends a signal and waits until the process has ended.
     pub fn end(mut self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();
         until("the exporter has ended", || self.child.try_wait().unwrap().ok_or(()));
         self.main = None;
     }
 
-    /// What `systemd_up` says.
+    /// The value of `systemd_up`.
     pub fn up(&self) -> Option<f64> {
         self.scrape().value("systemd_up", &[])
     }
 
-    /// Waits until it is in step with systemd.
+    /// Waits until it is in sync with systemd.
     pub fn until_up(&self) {
-        until("the exporter is in step", || match self.up() {
+        until("the exporter is in sync", || match self.up() {
             Some(1.0) => Ok(()),
             other => Err(other),
         });
     }
 
-    /// How often everything has been read anew for this reason.
+    /// How often the exporter has resynced for this reason.
     pub fn resyncs(&self, reason: &str) -> f64 {
         let scrape = self.scrape();
         scrape.value("systemd_exporter_resyncs_total", &[("reason", reason)]).unwrap_or(0.0)
     }
 
-    /// Waits until everything has been read anew more often than that, and is known.
+    /// Waits for more resyncs than that, and until the last one is complete.
     pub fn until_resynced(&self, reason: &str, more_than: f64) {
-        until("everything has been read again", || {
+        until("the exporter has resynced", || {
             let count = self.resyncs(reason);
             if count > more_than { Ok(()) } else { Err(count) }
         });
         self.until_up();
     }
 
-    /// Compares its table with systemd's once more: neither then nor before was anything wrong.
+    /// Waits for one more comparison with systemd: neither it nor an earlier one found a drift.
     pub fn assert_never_drifted(&self) {
-        // One comparison begins only when the one before has counted what it found.
+        // A comparison starts only when the one before has counted its drifts.
         self.until_resynced("interval", self.resyncs("interval") + 1.0);
         let scrape = self.scrape();
         assert_eq!(scrape.sum("systemd_exporter_drift_total"), 0.0, "{scrape:?}");
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
-    /// A GET: status and body.
+    /// Status and body of a GET.
     pub fn get(&self, path: &str) -> (u16, String) {
         exposition::get(&self.address, path, "text/plain")
     }
@@ -323,6 +336,16 @@ impl Exporter {
         let (status, body) = self.get("/metrics");
         assert_eq!(status, 200, "{body}");
         Exposition::parse(&body)
+    }
+
+    /// Waits until exactly these units with this prefix have a sample in a family.
+    #[track_caller]
+    pub fn until_names(&self, family: &str, prefix: &str, wanted: &[&str]) {
+        let wanted: BTreeSet<_> = wanted.iter().map(|&name| name.to_owned()).collect();
+        until(&format!("{family} has {wanted:?}"), || {
+            let found = self.scrape().names(family, prefix);
+            if found == wanted { Ok(()) } else { Err(found) }
+        });
     }
 }
 
@@ -339,7 +362,7 @@ impl Drop for Exporter {
     }
 }
 
-/// Asks until the answer is yes, for what nothing signals to a test; fails with the last no.
+/// Polls a condition until it is `Ok`; panics with the last `Err` after [`PATIENCE`].
 pub fn until<T, E: std::fmt::Debug>(what: &str, mut condition: impl FnMut() -> Result<T, E>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Scrapes all through a test, so that it is known what a Prometheus would have seen.
+//! Scrapes throughout a test, as Prometheus would.
 
 use std::{
     collections::BTreeMap,
@@ -12,11 +12,11 @@ use super::{
     exposition::{self, Exposition, Key},
 };
 
-/// How long after an answer the next scrape begins.
+/// The time between an answer and the next scrape.
 const PAUSE: Duration = Duration::from_millis(150);
 
-/// No scrape may take longer. The exporter gives up after 9.7 s (`src/web/scrape.rs`); as much
-/// again is for a busy machine.
+/// The longest that a scrape may take. The exporter gives up after 9.7 s (`src/web/scrape.rs`);
+/// the rest is for a busy machine.
 const BOUND: Duration = Duration::from_secs(20);
 
 /// Scrapes on a thread of its own until [`Scraper::finish`].
@@ -25,17 +25,17 @@ pub struct Scraper {
     thread: JoinHandle<Record>,
 }
 
-/// What was seen meanwhile.
+/// What the scrapes returned.
 #[derive(Debug, Default)]
 pub struct Record {
     pub scrapes: usize,
     pub slowest: Duration,
-    /// The longest time during which every scrape said that `systemd_up` is 0.
+    /// The longest time during which `systemd_up` was 0 in every scrape.
     pub longest_down: Duration,
-    /// Memory in RAM in bytes, with the first scrape and at most.
+    /// Resident memory in bytes: in the first scrape, and the maximum.
     pub resident: (f64, f64),
     failures: Vec<String>,
-    /// The highest value of each counter.
+    /// The last value of each counter.
     counters: BTreeMap<Key, f64>,
     down_since: Option<Instant>,
 }
@@ -59,14 +59,14 @@ impl Scraper {
         Self { stop, thread }
     }
 
-    /// Ends the scraping. Every scrape must have been answered with 200, in time, and no counter
-    /// may ever have gone down.
+    /// Stops scraping. Every scrape must have been answered with 200 and in time, and no counter may
+    /// have gone down.
     pub fn finish(self) -> Record {
         self.stop.send(()).expect("the scraper runs");
         let record = self.thread.join().expect("the scraper does not panic");
         println!(
-            "{} scrapes, the slowest in {:.3} s; systemd_up was 0 for {:.1} s at most; resident \
-             {:.1} MB at first, {:.1} MB at most",
+            "{} scrapes, the slowest in {:.3} s; systemd_up was 0 for up to {:.1} s; resident \
+             {:.1} MB at first, up to {:.1} MB",
             record.scrapes,
             record.slowest.as_secs_f64(),
             record.longest_down.as_secs_f64(),
@@ -82,7 +82,7 @@ impl Scraper {
 // === impl Record ===
 
 impl Record {
-    /// By how many bytes the memory in RAM grew at most.
+    /// The growth of resident memory in bytes.
     pub fn growth(&self) -> f64 {
         self.resident.1 - self.resident.0
     }
@@ -124,7 +124,7 @@ impl Record {
     }
 }
 
-/// Whether it only rises. What the kernel counts begins anew with each run of a unit.
+/// Whether a family only rises. The kernel's counters start from 0 with each run of a unit.
 fn is_counter(family: &str) -> bool {
     let kernels = ["cpu_", "memory_", "io_", "pressure_"];
     let is_kernels = |of: &str| kernels.iter().any(|kernels| of.starts_with(kernels));

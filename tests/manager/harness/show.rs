@@ -1,4 +1,4 @@
-//! What `systemctl show` says, with its dates and spans read back into microseconds.
+//! The output of `systemctl show`, with its dates and time spans parsed into microseconds.
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::Machine;
 
-/// The properties of one unit, or of the manager, as `systemctl show` prints them.
+/// The properties of one unit or of the manager.
 pub type Properties = BTreeMap<String, String>;
 
-/// Everything that the tests compare.
+/// The properties that the oracle compares.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,ActiveEnterTimestamp,\
     ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,InactiveExitTimestampMonotonic,\
     ActiveExitTimestamp,InactiveEnterTimestamp,InactiveExitTimestamp,Type,NRestarts,TasksMax,\
@@ -25,31 +25,31 @@ pub fn units(machine: &Machine) -> BTreeMap<String, Properties> {
     all(machine, PROPERTIES)
 }
 
-/// The same with these properties.
+/// All units in memory by name, with these properties.
 pub fn all(machine: &Machine, names: &str) -> BTreeMap<String, Properties> {
     let text = machine.must(&["show", "--all", "--timestamp=us+utc", "--property", names, "*"]);
     let units = text.split("\n\n").map(properties).filter(|unit| !unit.is_empty());
     units.map(|unit| (unit["Id"].clone(), unit)).collect()
 }
 
-/// The manager itself.
+/// The properties of the manager.
 pub fn manager(machine: &Machine) -> Properties {
     properties(&machine.must(&["show", "--timestamp=us+utc"]))
 }
 
-/// What `systemctl show` prints of one unit.
+/// Parses the properties of one unit.
 pub fn properties(text: &str) -> Properties {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     let mut properties = Properties::new();
     for (name, value) in pairs {
-        // A list is several lines of one name.
+        // A list is printed as several lines with the same name.
         let values = properties.entry(name.to_owned()).or_default();
         values.push_str(value);
     }
     properties
 }
 
-/// A number; `None` where systemd says that there is none.
+/// A number; `None` if the property is unset or infinite.
 pub fn number(unit: &Properties, property: &str) -> Option<f64> {
     match unit.get(property)?.as_str() {
         "" | "infinity" | "[not set]" | "[no data]" | "18446744073709551615" => None,
@@ -57,7 +57,7 @@ pub fn number(unit: &Properties, property: &str) -> Option<f64> {
     }
 }
 
-/// A point in time in microseconds since the epoch; `None` where it never was.
+/// A timestamp in microseconds since the epoch; `None` if it is unset.
 pub fn time(unit: &Properties, property: &str) -> Option<f64> {
     // "Sun 2026-11-22 19:10:39.123456 UTC"
     let words: Vec<_> = unit.get(property)?.split(' ').collect();
@@ -71,7 +71,7 @@ pub fn time(unit: &Properties, property: &str) -> Option<f64> {
 
 /// Days from the epoch to a date of the Gregorian calendar.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    // Cursor from a March, so that the day a leap year adds is the last of its year.
+    // Years are counted from March, so that a leap day is the last day of its year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leaps = year / 4 - year / 100 + year / 400;
     365 * year + leaps + (153 * month + 2) / 5 + day - 1 - 719_468
@@ -82,13 +82,13 @@ pub fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64() * 1e6
 }
 
-/// The moment of the boot by the wall clock, in microseconds since the epoch.
+/// The wall clock minus the monotonic clock, in microseconds.
 pub fn monotonic_offset() -> f64 {
     let monotonic = clock_gettime(ClockId::Monotonic);
     now() - (monotonic.tv_sec as f64 * 1e6 + monotonic.tv_nsec as f64 / 1e3)
 }
 
-/// A span in microseconds; `None` where there is none.
+/// A time span in microseconds; `None` if it is unset or infinite.
 pub fn span(unit: &Properties, property: &str) -> Option<f64> {
     let text = unit.get(property)?.as_str();
     (!matches!(text, "" | "0" | "infinity")).then(|| microseconds(text))
@@ -110,7 +110,7 @@ pub fn microseconds(text: &str) -> f64 {
     let part = |word: &str| {
         let found =
             units.iter().find_map(|(unit, length)| Some((word.strip_suffix(unit)?, length)));
-        let (count, length) = found.unwrap_or_else(|| panic!("{text:?} is no span"));
+        let (count, length) = found.unwrap_or_else(|| panic!("{text:?} is not a time span"));
         count.parse::<f64>().unwrap() * length
     };
     text.split(' ').map(part).sum()

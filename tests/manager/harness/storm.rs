@@ -1,26 +1,26 @@
-//! Services that crash again and again, and keep a ledger of it themselves.
+//! Crash loops whose services count their own runs in files.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::{Exporter, Machine, exposition::Exposition, until};
 
-/// The kinds of them: when they are restarted, how a run ends, and what `Result` that is if it is
-/// a failure.
+/// Each kind of crash loop: its name, its `Restart=` setting, how a run ends, and the `Result` of a
+/// run that fails.
 const KINDS: [(&str, &str, &str, Option<&str>); 4] = [
     ("uw-fails", "Restart=on-failure", "exit 1", Some("exit-code")),
     ("uw-dies", "Restart=on-failure", "kill -9 $$$$", Some("signal")),
     ("uw-ends", "Restart=always", "exit 0", None),
-    // Like the first one for a systemd that does not know the setting yet.
+    // Before systemd 254 RestartMode= is unknown, and this is like the first one.
     ("uw-direct", "Restart=on-failure\nRestartMode=direct", "exit 1", Some("exit-code")),
 ];
 
-/// Crash loops of all kinds. They stop with it.
+/// Crash loops of all kinds, stopped on drop.
 pub struct Storm<'a> {
     machine: &'a Machine,
     names: Vec<String>,
 }
 
-/// What happened to one service, by its own account and systemd's, or by the exporter's.
+/// What happened to one service: by its own files and systemd, or by the exporter's counters.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tally {
     pub runs: f64,
@@ -33,16 +33,15 @@ pub struct Tally {
 /// What happened to each service.
 pub type Tallies = BTreeMap<String, Tally>;
 
-/// What an exporter has heard of a storm.
+/// What an exporter can know of a storm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// All of it.
+    /// It was connected all the time.
     Everything,
-    /// Not all. Runs that began and ended meanwhile are known by number only, and how they failed
-    /// is not.
+    /// It was not. The number of runs in a gap is known, but not how they failed.
     WithGaps {
-        /// How often systemd executed itself anew. It may each time count a restart twice that it
-        /// was about to make, and whoever did not hear that takes it for two runs.
+        /// The number of daemon-reexecs in a gap. Each may count a pending restart twice, which the
+        /// exporter then takes for two runs.
         reexecs: u32,
     },
 }
@@ -50,11 +49,11 @@ pub enum Heard {
 // === impl Storm ===
 
 impl<'a> Storm<'a> {
-    /// Starts so many crash loops.
+    /// Starts this many crash loops.
     pub fn brew(machine: &'a Machine, count: usize) -> Self {
         for (name, restart, end, _) in KINDS {
-            // Each run adds a line to a file of the unit's own. Once it is to be calm it says
-            // that it stays.
+            // Each run appends a byte to the unit's own file. Once the directory `calm` exists the
+            // next run leaves a file there and stays up.
             let text = format!(
                 "[Unit]\nStartLimitIntervalSec=0\n[Service]\n{restart}\nRestartSec=50ms\n\
                  ExecStart=/bin/sh -c 'cd %t/uw-storm; echo >>%n; \
@@ -72,7 +71,7 @@ impl<'a> Storm<'a> {
         storm
     }
 
-    /// Whether it is one of its services.
+    /// Whether this is one of the services.
     pub fn has(&self, name: &str) -> bool {
         self.names.iter().any(|it| it == name)
     }
@@ -86,13 +85,13 @@ impl<'a> Storm<'a> {
         self.machine.must(&words.iter().copied().chain(names).collect::<Vec<_>>())
     }
 
-    /// How often each service has run so far.
+    /// The number of runs of each service so far.
     fn runs(&self) -> BTreeMap<String, u64> {
         let runs = |name: &String| fs::metadata(self.ledger().join(name)).map_or(0, |it| it.len());
         self.names.iter().map(|name| (name.clone(), runs(name))).collect()
     }
 
-    /// Waits until every service has run so many times more than now.
+    /// Waits until every service has run this many times more.
     pub fn until_more(&self, runs: u64) {
         let before = self.runs();
         until("every service has crashed some more", || {
@@ -102,8 +101,8 @@ impl<'a> Storm<'a> {
         });
     }
 
-    /// Lets every service stay up the next time that it starts, and returns what has happened to
-    /// each of them, by what it and systemd say.
+    /// Makes every service stay up from its next start on, and returns what has happened to each,
+    /// from its own file and from systemd.
     pub fn calm(&self) -> Tallies {
         let calm = self.ledger().join("calm");
         fs::create_dir(&calm).unwrap();
@@ -123,15 +122,15 @@ impl<'a> Storm<'a> {
         let restarts: BTreeMap<String, f64> = said.collect();
         let tally = |(name, runs): (String, u64)| {
             let (restarts, runs) = (restarts[&name], runs as f64);
-            // The last run goes on.
+            // The last run has not ended.
             let failures = result(&name).map(|result| (result.to_owned(), runs - 1.0));
             (name, Tally { runs, restarts, failures: failures.into_iter().collect() })
         };
         self.runs().into_iter().map(tally).collect()
     }
 
-    /// Calms the storm and waits until each exporter has counted exactly what happened in it. They
-    /// must have been there from the beginning.
+    /// Ends the storm and waits until each exporter has counted exactly what happened. The
+    /// exporters must have been started before it.
     pub fn until_counted<'e>(
         &self,
         exporters: impl IntoIterator<Item = &'e Exporter>,
@@ -162,7 +161,7 @@ impl<'a> Storm<'a> {
 
 impl Drop for Storm<'_> {
     fn drop(&mut self) {
-        // Where a test failed, not even this may work.
+        // After a failed test this may fail too.
         for word in ["stop", "reset-failed"] {
             let names = self.names.iter().map(String::as_str);
             self.machine.systemctl(&[word].into_iter().chain(names).collect::<Vec<_>>());
@@ -170,12 +169,12 @@ impl Drop for Storm<'_> {
     }
 }
 
-/// The `Result` of the runs of one of the services that fail.
+/// The `Result` of a failing service's runs.
 fn result(name: &str) -> Option<&'static str> {
     KINDS.iter().find(|(kind, ..)| name.starts_with(kind)).and_then(|(.., result)| *result)
 }
 
-/// What an exporter has counted.
+/// What an exporter has counted for one service.
 fn counted(scrape: &Exposition, name: &str) -> Tally {
     let both = [("name", name), ("type", "service")];
     let failures = scrape.of("systemd_unit_failures_total");
