@@ -1,6 +1,6 @@
 /* Preloaded, makes the wall clock run as many seconds ahead of the machine's as the file that
  * UNITWATCH_TEST_CLOCK_AHEAD names says at that moment. The monotonic clock is left alone, as by
- * a real jump. Unlike by one, timers of the kernel are not told of it.
+ * a real jump. Unlike after a real jump, kernel timers do not follow.
  *
  * libfaketime does not do: it moves the monotonic timers of timerfd_settime(2) too. */
 #define _GNU_SOURCE
