@@ -92,7 +92,7 @@ fn without_systemd_the_process_stays_and_logs_it_once() {
         let tries = exporter.log().matches("trying again after a pause").count();
         if tries >= 4 { Ok(()) } else { Err(tries) }
     });
-    assert_eq!(exporter.log().matches("out of step with systemd").count(), 1);
+    assert_eq!(exporter.log().matches("out of sync with systemd").count(), 1);
     assert_eq!(exporter.get("/-/healthy").0, 200);
 }
 
