@@ -21,6 +21,17 @@
 //! systemd, which the tests use too.
 
 #![forbid(unsafe_code)]
+#![warn(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
 
 pub mod cgroup;
 pub mod cli;

@@ -1,5 +1,17 @@
 //! The `unitwatch` command.
 
+#![warn(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
 use std::{env, mem, process::ExitCode, thread::available_parallelism};
 
 use unitwatch::{

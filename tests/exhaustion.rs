@@ -1,14 +1,6 @@
 //! A process that has no file descriptor left. It is a separate binary, because the limit applies to
 //! the whole process.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "clippy's exemptions for tests do not cover helper functions"
-)]
-
 use std::{
     fmt,
     fs::File,

@@ -1,7 +1,5 @@
 //! The time to encode a scrape of a host with many units.
 
-#![allow(clippy::unwrap_used, reason = "a benchmark may stop at the first surprise")]
-
 mod host;
 
 use std::hint::black_box;

@@ -3,13 +3,6 @@
 //! Both serve the families of a host with many units, without those from kernel files, over one
 //! connection each, in turn. Calls to systemd and reads of kernel files are not included.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::indexing_slicing,
-    reason = "a benchmark may panic, and prints its figures"
-)]
-
 mod host;
 
 use std::{

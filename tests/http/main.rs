@@ -2,17 +2,10 @@
 //!
 //! The source is a fake, so that a test can make it slow, large or broken.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "clippy's exemptions for tests do not cover helper functions"
-)]
-
 mod answers;
 mod client;
 mod connections;
 mod handler;
+mod listeners;
 mod server;
 mod stop;

@@ -1,4 +1,4 @@
-"""What is counted of a unit: by the journal, in systemd's own words, and by unitwatch."""
+"""The starts, restarts and failures of a unit: in the journal and in unitwatch's counters."""
 
 import json
 import subprocess
@@ -9,13 +9,13 @@ import exposition
 
 SECONDS = 120
 
-# === What systemd's messages are known by ===
+# === The IDs of systemd's messages ===
 
 FAILED = "d9b373ed55a64feb8242e02dbe79a49c"
 RESTARTED = "5eb03494b6584870a536b337290809b3"
 # The result of a start that is refused because there were too many.
 REFUSED = "start-limit-hit"
-# What journald itself says of messages that it did not take.
+# journald's own message about dropped messages.
 DROPPED = "a596d6fe7bfa4994828e72309e95d61e"
 
 FIELDS = ("MESSAGE", "MESSAGE_ID", "UNIT", "UNIT_RESULT", "INVOCATION_ID", "N_RESTARTS", "JOB_ID", "JOB_TYPE", "JOB_RESULT")
@@ -23,7 +23,7 @@ FIELDS = ("MESSAGE", "MESSAGE_ID", "UNIT", "UNIT_RESULT", "INVOCATION_ID", "N_RE
 
 @dataclass
 class Account:
-    """Of one unit, since some moment."""
+    """The counts of one unit since some time."""
 
     starts: int = 0
     restarts: int = 0
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass
 class History:
-    """What the journal has of one unit."""
+    """One unit's messages in the journal."""
 
     runs: dict = field(default_factory=dict)
     # When each was scheduled.
@@ -77,13 +77,13 @@ class History:
 
 
 def demand(journal: Account) -> None:
-    """Refuses to compare nothing with nothing."""
+    """Fails if there is nothing to compare."""
     if not (journal.starts and journal.restarts and journal.failures.total()):
         raise exposition.Unacceptable(f"too little has happened to judge by: {journal}")
 
 
 class Journal:
-    """What PID 1 wrote about units after a moment."""
+    """The messages of PID 1 about units since a cursor."""
 
     def __init__(self, after: str):
         self.units = defaultdict(History)
@@ -116,7 +116,7 @@ class Journal:
                 run.failed[result] = when
         elif kind == RESTARTED:
             number = int(entry["N_RESTARTS"])
-            # A message that is not there would go unseen otherwise.
+            # Otherwise a missing message would not be noticed.
             if number not in (1, unit.restart_number + 1):
                 raise exposition.Unacceptable(f"the journal is not complete before: {entry['MESSAGE']}")
             unit.restart_number = number

@@ -1,4 +1,4 @@
-"""An Alertmanager with the example configuration, and what it tells."""
+"""An Alertmanager with the example configuration, and its alerts."""
 
 import contextlib
 import json
@@ -19,12 +19,12 @@ SECONDS = 60
 MILLISECONDS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-# Nobody may listen there yet.
+# No process may listen there yet.
 GIVEN = set()
 
 
 def free_address() -> str:
-    """Another one each time."""
+    """A free address, a new one each time."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as free:
             address = "127.0.0.1:%d" % free.getsockname()[1]
@@ -34,14 +34,14 @@ def free_address() -> str:
 
 
 def replaced(text: str, old: str, new: str) -> str:
-    """What is to be replaced has to be there."""
+    """Replaces text that must be there."""
     if old not in text:
         raise exposition.Unacceptable(f"there is no {old!r} in {text[:60]!r}...")
     return text.replace(old, new)
 
 
 def hurried(text: str) -> str:
-    """Rules, or what Alertmanager is told, with every time in it a sixtieth of itself: what takes a
+    """Rules, or a configuration of Alertmanager, with every time in it a sixtieth of itself: what takes a
     minute takes a second. Nothing else is changed, and so each time keeps its proportion to the
     others."""
     less = lambda found: f"{int(found[1]) * MILLISECONDS[found[2]] // 60}ms"
@@ -55,7 +55,7 @@ def hurried(text: str) -> str:
 
 @contextlib.contextmanager
 def program(*command: str):
-    """A server for as long as it is needed. What it said is shown if that goes badly."""
+    """A server for the length of the block. Its log is shown if the block fails."""
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
@@ -71,8 +71,8 @@ def program(*command: str):
 
 @contextlib.contextmanager
 def alertmanager(work: Path, webhook: str):
-    """One that pages `webhook`, tells `webhook`mail what the example mails, and is in a hurry;
-    otherwise as the example has it. Yields its address."""
+    """An Alertmanager with the example configuration, but with short times: pages go to `webhook`,
+    mails to `webhook`mail. Yields its address."""
     text = replaced(EXAMPLE.read_text(), "https://pager.example.org/alerts", webhook)
     text = replaced(text, "email_configs", "webhook_configs")
     text = replaced(text, "to: operators@example.org", f"url: {webhook}mail")
@@ -101,7 +101,7 @@ def send(address: str, alerts: list[dict]) -> None:
 
 def states(address: str) -> list[tuple[dict, bool]]:
     """Each alert's labels, and whether another one inhibits it. Until Alertmanager has thought
-    about an alert it is not told."""
+    about an alert it is not listed."""
     with urllib.request.urlopen(f"http://{address}/api/v2/alerts", timeout=10) as reply:
         alerts = json.load(reply)
     return [
@@ -112,7 +112,7 @@ def states(address: str) -> list[tuple[dict, bool]]:
 
 
 def until(what, why: str):
-    """Asks again until there is something, and returns it."""
+    """Polls until there is a result, and returns it."""
     end = time.monotonic() + SECONDS
     while not (answer := what()):
         if time.monotonic() > end:

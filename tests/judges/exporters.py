@@ -15,7 +15,7 @@ from pathlib import Path
 import exposition
 
 USER = "unitwatch"
-# A wait for longer than that is a failure.
+# The longest wait for one condition.
 SECONDS = 120
 # Asked for as Prometheus does, but in the one format that all have.
 HEADERS = {"Accept": exposition.TEXT, "Accept-Encoding": "gzip"}
@@ -58,7 +58,7 @@ def allowed_calls(accounted: str = "*.service") -> tuple[int, str]:
 
 
 def machine() -> list[str]:
-    """What the figures depend on."""
+    """The machine that the figures depend on."""
     model = next((line.partition(": ")[2] for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     pids = "pids" in Path("/sys/fs/cgroup/cgroup.controllers").read_text().split()
     return [
@@ -73,7 +73,7 @@ def machine() -> list[str]:
 
 class Clock:
     """The CPU time of a process, threads that have ended included, to the nanosecond
-    that the scheduler counts in and not to the 10 ms that /proc tells."""
+    that the scheduler counts in and not to the 10 ms of /proc."""
 
     def __init__(self, pid: int):
         clock = ctypes.c_int()
@@ -87,7 +87,7 @@ class Clock:
 
 
 def others() -> dict:
-    """The clocks of those who answer an exporter."""
+    """The CPU clocks of PID 1, the bus and the exporter."""
     bus = int(systemctl("show", "--value", "--property=MainPID", "dbus.service"))
     return {"PID 1": Clock(1), "dbus-daemon": Clock(bus)}
 
@@ -126,7 +126,7 @@ class Exporter:
         return used | {"together": sum(used.values())}
 
     def memory(self) -> int:
-        """Resident, in bytes."""
+        """Resident memory in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
 
@@ -138,7 +138,7 @@ class Exporter:
 
 @contextlib.contextmanager
 def started(address: str, *command: str):
-    """An exporter for as long as the block lasts; its last words where that fails."""
+    """An exporter for the length of the block; its log if the block fails."""
     with tempfile.TemporaryFile("w+") as log:
         exporter = Exporter(address, list(command), log)
         try:
@@ -153,7 +153,7 @@ def started(address: str, *command: str):
             exporter.process.wait(SECONDS)
 
 
-# === What they say ===
+# === Samples ===
 
 
 def total(samples: dict, family: str, **labels: str) -> float:

@@ -1,4 +1,4 @@
-"""What the judges share: fetching an exposition and reading its samples."""
+"""Shared by the judges: fetches an exposition and parses its samples."""
 
 import re
 import sys
@@ -15,11 +15,11 @@ SAMPLE = re.compile(r'([a-zA-Z_:][\w:]*)(?:\{((?:[^"}]|"(?:[^"\\]|\\.)*")*)\})? 
 
 
 class Unacceptable(Exception):
-    """The judge's verdict, when it is a bad one."""
+    """The judge's verdict that the exporter failed."""
 
 
 def fetch(url: str, accept: str, seconds: float = FETCH_SECONDS) -> str:
-    """The body in the asked-for format and in no other."""
+    """The body, which must be in the requested format."""
     request = urllib.request.Request(url, headers={"Accept": accept})
     with urllib.request.urlopen(request, timeout=seconds) as reply:
         given = reply.headers["Content-Type"].replace(" ", "")
@@ -31,7 +31,7 @@ def fetch(url: str, accept: str, seconds: float = FETCH_SECONDS) -> str:
 def samples(text: str) -> dict:
     """Value by name and labels of the text format. prometheus_client has a parser
     too, but that one adds `_total` to the counters that lack it. A label without
-    a value is no label to Prometheus, and is left out."""
+    an empty value is the same as no label to Prometheus, and is dropped."""
     found = {}
     for line in text.splitlines():
         if not line or line.startswith("#"):
@@ -57,7 +57,7 @@ def types(text: str) -> dict:
 
 
 def show(family: str, labels: frozenset, value: float) -> str:
-    """A sample, as the text format has it."""
+    """A sample in the text format."""
     return family + "{" + ",".join(f'{key}="{text}"' for key, text in sorted(labels)) + "} " + repr(value)
 
 

@@ -1,4 +1,4 @@
-"""The dashboards' queries, and what Grafana makes of them."""
+"""The dashboards' queries, with variables replaced as Grafana does."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A Prometheus for as long as it is needed, and asking it."""
+"""Starts a Prometheus and queries it."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from alertmanager import SECONDS, free_address, program
 
 @contextlib.contextmanager
 def prometheus(work: Path, configuration: dict, *flags: str):
-    """One that keeps its data in `work`. Yields its address once it is ready."""
+    """A Prometheus with its data in `work`. Yields its address once it is ready."""
     # JSON is YAML.
     (work / "prometheus.yml").write_text(json.dumps(configuration))
     address = free_address()
@@ -28,7 +28,7 @@ def prometheus(work: Path, configuration: dict, *flags: str):
 
 
 def ask(address: str, path: str, **parameters) -> dict:
-    """An answer of its API."""
+    """The result of an API request."""
     url = f"http://{address}/api/v1/{path}?" + urllib.parse.urlencode(parameters)
     with urllib.request.urlopen(url, timeout=SECONDS) as reply:
         return json.load(reply)

@@ -1,5 +1,5 @@
-"""The units of tests/containers/storm in motion: what they do not do by themselves
-somebody has to do, again and again."""
+"""Drives the units of tests/containers/storm: starts, reloads and resets them again and
+again, except for those that restart by themselves."""
 
 import contextlib
 import itertools
@@ -13,7 +13,7 @@ import exposition
 
 SECONDS = 60
 OURS = re.compile(r"(run-)?storm-.+")
-# After so many seconds each time, one of the actions below.
+# The period in seconds of each action below.
 SCHEDULE = (
     (0.2, "connect"),
     (0.7, "forgive_one"),
@@ -30,19 +30,19 @@ SCHEDULE = (
 
 
 def systemctl(*arguments: str, fails: bool = False) -> str:
-    """What it prints. Much of what is started here is meant to fail."""
+    """Its output. With `fails` it may fail, as many of the units are meant to."""
     ran = subprocess.run(["systemctl", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=SECONDS)
     if ran.returncode != 0 and not fails:
         raise exposition.Unacceptable(f"systemctl {' '.join(arguments)}: {ran.stderr}")
     return ran.stdout
 
 
-# After these, systemd has forgotten how often a unit restarted.
+# After these, systemd's NRestarts is 0 again.
 FORGETTING = {"forgive_one", "forgive_all", "release"}
 
 
 class Storm:
-    """It rages for as long as the block lasts, and at its end all units are stopped."""
+    """Runs for the length of the block, and then stops all units."""
 
     def __init__(self, without: set = frozenset()):
         self.without = without
@@ -73,19 +73,19 @@ class Storm:
                 if self.over.wait(max(0.0, due[name] - time.monotonic())):
                     return
                 getattr(self, name)()
-                # Not to catch up: what a busy machine cannot do is left out.
+                # Without catching up: a busy machine runs fewer actions.
                 due[name] = time.monotonic() + periods[name]
-        except Exception as error:  # told at the end, by the judge's own thread
+        except Exception as error:  # raised at the end, in the judge's own thread
             self.broken = error
 
     # === The actions ===
 
     def connect(self) -> None:
-        """An instance of a service, for this connection alone."""
+        """Starts an instance for this connection."""
         knock("accept")
 
     def forgive_one(self) -> None:
-        """Between each crash and the restart that follows it."""
+        """Resets it between each crash and the next restart."""
         systemctl("reset-failed", "storm-forgiven.service", fails=True)
 
     def restart(self) -> None:
@@ -118,7 +118,7 @@ class Storm:
             process.wait(SECONDS)
 
     def trigger(self) -> None:
-        """A socket that gives up on its service."""
+        """Makes a socket reach its trigger limit."""
         systemctl("start", "storm-trigger.socket")
         knock("trigger")
 
@@ -136,11 +136,11 @@ def knock(name: str) -> None:
 
 
 def stop_all() -> None:
-    """Until nothing moves any more."""
+    """Stops all units and waits until none is active and no job is queued."""
     deadline = time.monotonic() + SECONDS
     units = ("storm-*", "run-storm-*")
     while True:
-        # A timer may start what is being stopped, and so cancel that; the next round has it.
+        # A timer may start a unit that is being stopped and so cancel the stop; the next round stops it.
         systemctl("stop", *units, fails=True)
         at_work = systemctl("list-units", "--state=active,activating,deactivating,reloading", "--no-legend", "--plain", *units)
         if not at_work and not systemctl("list-jobs", "--no-legend", *units):

@@ -1,4 +1,4 @@
-"""An exporter that is scraped again and again."""
+"""An exporter that is scraped at an interval."""
 
 import re
 import subprocess
@@ -7,10 +7,10 @@ import time
 import exposition
 import storm
 
-# A wait for longer than that is a failure.
+# The longest wait for one condition.
 SECONDS = 60
 # What unitwatch counts. What systemd counts goes with the unit, and what an exporter
-# says of itself begins anew with it.
+# says of itself starts from 0 with it.
 EVENTS = re.compile(r"systemd_((unit_)?(transitions|failures)|unit_starts|service_restart|jobs_completed|restarts|reloads)_total")
 
 

@@ -1,4 +1,4 @@
-# What module.nix makes of a configuration, for tests/module.rs and tests/run:
+# What module.nix makes of a configuration, for tests/repo/module.rs and tests/run:
 #
 #   nix-instantiate --eval --strict --json tests/nix/eval.nix --arg configuration '{ ... }'
 #
