@@ -43,7 +43,7 @@ families! {
         "Always 1, with the state of the unit's file, such as enabled or masked; also for units not in memory (ListUnitFiles). Absent unless --collector.unit-file-state is on.";
     [UnitProblems]
     WANTED_INACTIVE: Gauge "systemd_unit_wanted_inactive" ["name", "type", "reason"]
-        "Always 1, for an inactive unit that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy); reason is stopped, or never_started since systemd started (InactiveExitTimestamp). Absent with a job or if inactive by design, see the README. Up to one reconcile interval late.";
+        "Always 1, for an inactive unit that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy); reason is stopped, or never_started since systemd started (InactiveExitTimestamp). Absent with a job or if inactive by design, see docs/metrics.md. Up to one reconcile interval late.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
         "Always 1, for a unit whose files changed on disk after systemd loaded them (NeedDaemonReload). Absent otherwise. Not signalled: up to one reconcile interval late, plus one for every 300 units.";
     FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
