@@ -347,7 +347,6 @@ impl Inventory {
                 entry.knowledge.invalidate(PropertySet::PRESUMED);
             }
             entry.confirm_listed();
-            self.note_inactive(name);
             self.count_after_gap(name);
         }
     }
@@ -376,9 +375,6 @@ impl Inventory {
                     .knowledge
                     .invalidate(PropertySet::SILENT_SETTINGS.union(PropertySet::SILENT_WORDS));
                 entry.knowledge.invalidate(PropertySet::RELATIONS);
-                if entry.note_inactive() {
-                    self.deferred.insert(name.clone());
-                }
                 // A connection may have come and gone without a signal.
                 entry.polls.may_have_changed = true;
                 if entry.unit.need_daemon_reload {
@@ -725,6 +721,9 @@ impl Inventory {
                 entry.knowledge.ask_now();
             }
             let changed = entry.apply_row(listed);
+            if entry.note_inactive() {
+                self.deferred.insert(name.clone());
+            }
             if self.is_unlisted(&name) {
                 // It was in no listing before, so nothing has drifted.
             } else if visible {
