@@ -1,32 +1,32 @@
-//! Counts by one of systemd's words.
+//! Counts by key: a state, a result or another short value of systemd.
 
 use serde::{Deserialize, Serialize};
 
-/// How many different words are told apart. systemd has about a dozen of each kind; a peer gone
-/// mad is not to fill the memory with new ones.
+/// How many keys are counted separately. systemd has about a dozen of each kind; the limit bounds
+/// the memory if a faulty peer sends ever new ones.
 pub const MAX_KEYS: usize = 32;
 
-/// What is counted under that stands for every word too many.
+/// The key for everything over the limit.
 const OTHER: &str = "other";
 
-/// How often something happened, by word. Holds only what happened at all, and little memory:
-/// there is one for each unit.
+/// How often something happened, by key. Keys without an event take no memory: each unit has
+/// several of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Counts<W>(Vec<(W, u64)>);
+pub struct Counts<K>(Vec<(K, u64)>);
 
 // === impl Counts ===
 
-impl<W> Default for Counts<W> {
+impl<K> Default for Counts<K> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<W> Counts<W> {
-    /// Each word with its count, in the order in which the words first came up.
-    pub fn iter(&self) -> impl Iterator<Item = (&W, u64)> {
-        self.0.iter().map(|(word, count)| (word, *count))
+impl<K> Counts<K> {
+    /// Each key with its count, in the order in which the keys were first counted.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, u64)> {
+        self.0.iter().map(|(key, count)| (key, *count))
     }
 
     /// Whether nothing was counted.
@@ -35,18 +35,18 @@ impl<W> Counts<W> {
     }
 }
 
-impl<W: PartialEq + Clone + for<'a> From<&'a str>> Counts<W> {
-    /// Counts `more` under a word.
-    pub fn add(&mut self, word: &W, more: u64) {
+impl<K: PartialEq + Clone + for<'a> From<&'a str>> Counts<K> {
+    /// Adds `more` to the count of a key.
+    pub fn add(&mut self, key: &K, more: u64) {
         if more == 0 {
             return;
         }
-        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| known == word) {
+        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| known == key) {
             *count = count.saturating_add(more);
         } else if self.0.len() + 1 < MAX_KEYS {
-            self.0.push((word.clone(), more));
+            self.0.push((key.clone(), more));
         } else {
-            let other = W::from(OTHER);
+            let other = K::from(OTHER);
             match self.0.iter_mut().find(|(known, _)| *known == other) {
                 Some((_, count)) => *count = count.saturating_add(more),
                 None => self.0.push((other, more)),
@@ -55,8 +55,8 @@ impl<W: PartialEq + Clone + for<'a> From<&'a str>> Counts<W> {
     }
 }
 
-impl<W: PartialEq + Clone + for<'a> From<&'a str>> FromIterator<(W, u64)> for Counts<W> {
-    fn from_iter<I: IntoIterator<Item = (W, u64)>>(counts: I) -> Self {
+impl<K: PartialEq + Clone + for<'a> From<&'a str>> FromIterator<(K, u64)> for Counts<K> {
+    fn from_iter<I: IntoIterator<Item = (K, u64)>>(counts: I) -> Self {
         let mut all = Self::default();
         counts.into_iter().for_each(|(key, count)| all.add(&key, count));
         all
@@ -69,17 +69,32 @@ mod tests {
     use crate::systemd::state::RunResult;
 
     #[test]
-    fn words_without_end_are_counted_as_other() {
+    fn keys_over_the_limit_are_counted_as_other() {
         let mut counts = Counts::<RunResult>::default();
         counts.add(&RunResult::Signal, 2);
         for number in 0..1_000 {
-            counts.add(&RunResult::from(&*format!("word-{number}")), 1);
+            counts.add(&RunResult::from(&*format!("result-{number}")), 1);
         }
         counts.add(&RunResult::Signal, 1);
         assert_eq!(counts.iter().count(), MAX_KEYS);
         assert_eq!(counts.iter().map(|(_, count)| count).sum::<u64>(), 1_003);
         assert_eq!(counts.iter().next(), Some((&RunResult::Signal, 3)));
-        let other = counts.iter().find(|(word, _)| word.as_str() == OTHER);
+        let other = counts.iter().find(|(key, _)| key.as_str() == OTHER);
         assert_eq!(other, Some((&RunResult::from(OTHER), 1_000 - 30)));
+    }
+    #[test]
+    fn counts_are_empty_until_something_is_counted() {
+        let mut counts = Counts::<RunResult>::default();
+        counts.add(&RunResult::Signal, 0);
+        assert!(counts.is_empty());
+        counts.add(&RunResult::Signal, 1);
+        assert!(!counts.is_empty());
+    }
+
+    #[test]
+    fn counts_of_the_same_key_are_added_when_collected() {
+        let all = [(RunResult::Signal, 2), (RunResult::Timeout, 0), (RunResult::Signal, 3)];
+        let counts = Counts::from_iter(all);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [(&RunResult::Signal, 5)]);
     }
 }

@@ -82,18 +82,23 @@ impl GoneUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::cursor::Facts;
+
+    fn name(number: usize) -> UnitName {
+        UnitName::new(&format!("u{number}.service")).unwrap()
+    }
+
+    fn unit(starts: u64, left: Usec) -> GoneUnit {
+        let counters = Arc::new(Counters { starts, ..Counters::default() });
+        let (cursor, placement) = (Arc::new(Cursor::fresh()), Placement::Own);
+        GoneUnit { counters, cursor, placement, slice: None, left }
+    }
 
     #[test]
     fn over_capacity_the_unit_that_left_first_is_dropped() {
         let mut gone = GoneUnits::default();
-        let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
-            let counters = Arc::new(Counters { starts: 7, ..Counters::default() });
-            let (cursor, left) = (Arc::new(Cursor::fresh()), number as u64);
-            gone.keep(
-                &name(number),
-                GoneUnit { counters, cursor, placement: Placement::Own, slice: None, left },
-            );
+            gone.keep(&name(number), unit(7, number as u64));
         }
         assert_eq!(gone.order.len(), CAPACITY);
         assert!(gone.take(&name(0)).is_none());
@@ -101,5 +106,24 @@ mod tests {
         assert_eq!(gone.take(&name(CAPACITY)).unwrap().counters.starts, 7);
         assert!(gone.take(&name(CAPACITY)).is_none(), "a unit is taken once");
         assert_eq!((gone.units.len(), gone.order.len()), (CAPACITY - 1, CAPACITY - 1));
+    }
+
+    #[test]
+    fn a_unit_is_kept_if_it_ran_and_shown_if_it_has_counters_of_its_own() {
+        let mut ran = Cursor::fresh();
+        ran.advance(&Facts { invocation: Some(7), ..Facts::default() });
+        let ran = GoneUnit { cursor: ran.into(), ..unit(0, 9) };
+        let hidden = GoneUnit { placement: Placement::Hidden, ..unit(3, 9) };
+        for (unit, is_kept, is_shown) in [
+            (unit(0, 9), false, false),
+            (ran, true, false),
+            (hidden, true, false),
+            (unit(3, 9), true, true),
+        ] {
+            let mut gone = GoneUnits::default();
+            gone.keep(&name(1), unit);
+            assert_eq!(gone.shown_since(8).count(), usize::from(is_shown));
+            assert_eq!(gone.take(&name(1)).is_some(), is_kept);
+        }
     }
 }
