@@ -349,7 +349,6 @@ impl Inventory {
                 entry.knowledge.invalidate(PropertySet::PRESUMED);
             }
             entry.confirm_listed();
-            self.note_inactive(name);
             self.count_after_gap(name);
         }
     }
@@ -376,9 +375,6 @@ impl Inventory {
             if scope.has(name.unit_type()) && entry.is_exported() {
                 entry.knowledge.invalidate(PropertySet::SILENT);
                 entry.knowledge.invalidate(PropertySet::RELATIONS);
-                if entry.note_inactive() {
-                    self.deferred.insert(name.clone());
-                }
                 // A connection may have come and gone without a signal.
                 entry.polls.may_have_changed = true;
                 if entry.unit.need_daemon_reload {
@@ -724,6 +720,9 @@ impl Inventory {
                 entry.knowledge.ask_now();
             }
             let changed = entry.apply_row(listed);
+            if entry.note_inactive() {
+                self.deferred.insert(name.clone());
+            }
             if self.is_unlisted(&name) {
                 // It was in no listing before, so nothing has drifted.
             } else if visible {

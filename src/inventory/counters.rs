@@ -1,4 +1,4 @@
-//! What has happened: counters of each unit, which outlive it, and of the whole host.
+//! The counters: of each unit, which outlive it, and of the host.
 
 use std::collections::BTreeMap;
 
@@ -14,29 +14,29 @@ use crate::{
     },
 };
 
-/// What has happened to one unit since the exporter first knew of it. None of it ever goes down.
+/// The events of one unit since the exporter first saw it. No counter ever falls.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counters {
-    /// New invocations (`InvocationID`), whoever asked for them.
+    /// Runs (`InvocationID`), manual and automatic.
     pub starts: u64,
-    /// Automatic restarts: what `NRestarts` was at first, and those since. A reset of `NRestarts`
-    /// does not lower it.
+    /// Automatic restarts, including those in `NRestarts` when the unit was first seen. A reset of
+    /// `NRestarts` does not lower it.
     pub restarts: u64,
     /// Entries into each `ActiveState`.
     pub transitions: Counts<ActiveState>,
     /// Failed runs by `Result`.
     pub failures: Counts<RunResult>,
-    /// Failed reloads by `ReloadResult`, or by the result of the job.
+    /// Failed reloads by `ReloadResult`, or by the result of the reload job.
     #[serde(default, skip_serializing_if = "Counts::is_empty")]
     pub reload_failures: Counts<RunResult>,
-    /// How the main process of a service last ended.
+    /// The last exit of the main process of a service.
     pub last_exit: Option<Exit>,
 }
 
-/// How the main process of a service ended.
+/// An exit of the main process of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Exit {
-    /// `ExecMainExitTimestamp`.
+    /// `ExecMainExitTimestamp`, in microseconds since the epoch.
     pub at: Usec,
     /// `ExecMainCode`.
     pub code: ExitCode,
@@ -44,58 +44,58 @@ pub struct Exit {
     pub status: u64,
 }
 
-/// What has happened on the whole host, units that have gone and hidden ones included.
+/// The events of all units of the host, including gone and hidden units.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostCounters {
-    /// Entries into each `ActiveState` by type of unit.
+    /// Entries into each `ActiveState` by unit type.
     pub transitions: BTreeMap<UnitType, Counts<ActiveState>>,
-    /// Failed runs by type of unit and `Result`.
+    /// Failed runs by unit type and `Result`.
     pub failures: BTreeMap<UnitType, Counts<RunResult>>,
-    /// Jobs that have left the queue, by what they did.
+    /// Jobs that have left the queue, by type.
     pub jobs: BTreeMap<JobType, JobTotals>,
-    /// Automatic restarts of all services. What `NRestarts` was when a service was first seen is not
-    /// in it: that did not happen while the exporter counted.
+    /// Automatic restarts of all services, without those in `NRestarts` when a service was first
+    /// seen: they happened before the exporter counted.
     pub restarts: u64,
-    /// Times that systemd has reloaded its configuration.
+    /// Finished daemon-reloads.
     pub reloads: u64,
 }
 
-/// What became of the jobs of one type.
+/// The finished jobs of one type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobTotals {
     /// By result.
     pub completed: Counts<JobResult>,
-    /// From `JobNew` to `JobRemoved`.
+    /// The time from `JobNew` to `JobRemoved`.
     pub durations: Histogram,
 }
 
-/// What one look at a unit adds to what was counted before.
+/// What newer facts of a unit add to its counters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Delta {
     pub(super) starts: u64,
     pub(super) restarts: u64,
-    /// What `NRestarts` was when it was first known.
+    /// `NRestarts` when it was first known.
     pub(super) earlier_restarts: u64,
     pub(super) transitions: Counts<ActiveState>,
     pub(super) failures: Counts<RunResult>,
     pub(super) reload_failures: Counts<RunResult>,
     pub(super) exit: Option<Exit>,
-    /// Runs that ended while nobody looked, and were restarted automatically.
+    /// Runs that ended in a gap and were restarted automatically.
     pub(super) unseen: u64,
 }
 
-/// How many types of jobs are told apart; systemd has six.
+/// How many job types are counted separately; systemd has six.
 const MAX_JOB_TYPES: usize = 16;
 
 // === impl Counters ===
 
 impl Counters {
-    /// Whether nothing has happened.
+    /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds what has happened to another unit, but for how it last ended: that is of one unit.
+    /// Adds the counters of another unit, except its last exit: a sum has none.
     pub fn merge(&mut self, other: &Self) {
         self.starts = self.starts.saturating_add(other.starts);
         self.restarts = self.restarts.saturating_add(other.restarts);
@@ -151,8 +151,8 @@ impl HostCounters {
     }
 
     pub(super) fn add_job(&mut self, job_type: JobType, result: &JobResult, took: Option<Usec>) {
-        let room = self.jobs.len() < MAX_JOB_TYPES || self.jobs.contains_key(&job_type);
-        let job_type = if room { job_type } else { JobType::Other("other".into()) };
+        let has_room = self.jobs.len() < MAX_JOB_TYPES || self.jobs.contains_key(&job_type);
+        let job_type = if has_room { job_type } else { JobType::Other("other".into()) };
         let jobs = self.jobs.entry(job_type).or_default();
         jobs.completed.add(result, 1);
         if let Some(took) = took {

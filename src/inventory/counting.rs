@@ -328,3 +328,45 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn learn(properties: &[(UnitProperty, Value)]) -> Runs {
+        let mut runs = Runs::new(Cursor::fresh().into());
+        properties.iter().for_each(|(property, value)| runs.learn(*property, value));
+        runs
+    }
+
+    #[test]
+    fn the_exit_of_the_main_process_is_taken_from_its_three_properties() {
+        use UnitProperty::{ExitCode as Code, ExitStatus, ExitTime};
+        let exit = |code| {
+            let facts =
+                [(ExitTime, Value::Number(7)), (Code, code), (ExitStatus, Value::Number(3))];
+            let runs = learn(&facts);
+            (runs.exit_time, runs.exit_code, runs.exit_status)
+        };
+        assert_eq!(exit(Value::Number(1)), (Some(7), Some(ExitCode::Exited), 3));
+        assert_eq!(exit(Value::Number(2)), (Some(7), Some(ExitCode::Killed), 3));
+        // No process has exited.
+        assert_eq!(exit(Value::Number(0)), (Some(7), None, 3));
+    }
+
+    #[test]
+    fn a_service_restarts_after_failures_only_if_its_policy_excludes_successes() {
+        let after_failure = |policy: &str| {
+            let policy = Value::Text(policy.into());
+            learn(&[(UnitProperty::RestartPolicy, policy)]).after_failure
+        };
+        for policy in ["on-failure", "on-abnormal", "on-abort", "on-watchdog"] {
+            assert!(after_failure(policy), "{policy}");
+        }
+        for policy in ["no", "always", "on-success", "of-a-later-version"] {
+            assert!(!after_failure(policy), "{policy}");
+        }
+        let forced = |value| learn(&[(UnitProperty::RestartForced, value)]).forced;
+        assert!(forced(Value::Flag(true)) && !forced(Value::Flag(false)));
+    }
+}

@@ -82,4 +82,19 @@ mod tests {
         let other = counts.iter().find(|(key, _)| key.as_str() == OTHER);
         assert_eq!(other, Some((&RunResult::from(OTHER), 1_000 - 30)));
     }
+    #[test]
+    fn counts_are_empty_until_something_is_counted() {
+        let mut counts = Counts::<RunResult>::default();
+        counts.add(&RunResult::Signal, 0);
+        assert!(counts.is_empty());
+        counts.add(&RunResult::Signal, 1);
+        assert!(!counts.is_empty());
+    }
+
+    #[test]
+    fn counts_of_the_same_key_are_added_when_collected() {
+        let all = [(RunResult::Signal, 2), (RunResult::Timeout, 0), (RunResult::Signal, 3)];
+        let counts = Counts::from_iter(all);
+        assert_eq!(counts.iter().collect::<Vec<_>>(), [(&RunResult::Signal, 5)]);
+    }
 }

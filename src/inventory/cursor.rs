@@ -355,3 +355,70 @@ impl Comparison {
         matches!(self, Self::Another(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ActiveState::{Active, Failed, Inactive};
+
+    /// A state, and when the unit last entered and left the active state.
+    fn facts(state: ActiveState, active_enter: Usec, active_exit: Usec) -> Facts {
+        let (active_enter, active_exit) = (Some(active_enter), Some(active_exit));
+        Facts { state: Some(state), active_enter, active_exit, ..Facts::default() }
+    }
+
+    /// Moves a cursor through these facts and returns the last transitions that this counts.
+    fn last_transitions(all: &[Facts]) -> Vec<(String, u64)> {
+        let mut cursor = Cursor::default();
+        let delta = all.iter().map(|facts| cursor.advance(facts)).last().unwrap();
+        delta.transitions.iter().map(|(state, count)| (state.to_string(), count)).collect()
+    }
+
+    #[test]
+    fn a_unit_that_was_active_between_two_facts_counts_an_entry_into_active() {
+        let before = facts(Inactive, 3, 4);
+        let all = last_transitions(&[before.clone(), facts(Failed, 5, 6)]);
+        assert_eq!(all, [("failed".into(), 1), ("active".into(), 1)]);
+        assert_eq!(
+            last_transitions(&[before.clone(), facts(Inactive, 5, 6)]),
+            [("active".into(), 1)]
+        );
+        assert_eq!(last_transitions(&[before, facts(Inactive, 3, 4)]), []);
+    }
+
+    /// If the clock was set back, the last exit seems to be later than this entry.
+    #[test]
+    fn an_active_unit_that_entered_active_again_counts_one_entry() {
+        for exit in [8, 9, 10] {
+            let all = last_transitions(&[facts(Active, 5, 4), facts(Active, 9, exit)]);
+            assert_eq!(all, [("active".into(), 1)], "{exit}");
+        }
+    }
+
+    /// The state is older than the time of entry, as two answers may be.
+    #[test]
+    fn a_time_of_entry_that_is_read_before_its_state_is_kept_until_the_state_is_counted() {
+        let torn = [facts(Inactive, 3, 4), facts(Inactive, 5, 4)];
+        assert_eq!(last_transitions(&torn), []);
+        let active = [&torn[..], &[facts(Active, 5, 4)]].concat();
+        assert_eq!(last_transitions(&active), [("active".into(), 1)]);
+        let again = [&active[..], &[facts(Active, 9, 8)]].concat();
+        assert_eq!(last_transitions(&again), [("active".into(), 1)]);
+    }
+
+    #[test]
+    fn facts_that_are_read_again_do_not_hide_a_later_entry() {
+        let active = [facts(Active, 5, 4), facts(Active, 5, 4), facts(Active, 9, 8)];
+        assert_eq!(last_transitions(&active), [("active".into(), 1)]);
+        let failed = |at| Facts { inactive_enter: Some(at), ..facts(Failed, 3, 4) };
+        let all = last_transitions(&[failed(4), failed(4), failed(7)]);
+        assert_eq!(all, [("failed".into(), 1)]);
+    }
+
+    #[test]
+    fn the_first_time_of_entry_is_not_counted_and_a_later_one_is() {
+        assert_eq!(last_transitions(&[facts(Inactive, 3, 4)]), []);
+        let all = [facts(Inactive, 3, 4), facts(Active, 5, 4), facts(Inactive, 5, 6)];
+        assert_eq!(last_transitions(&all), [("inactive".into(), 1)]);
+    }
+}

@@ -1,33 +1,33 @@
-//! The units that have left systemd's memory, so that what happened to them can still be scraped
-//! for a while, and one that comes back goes on counting.
+//! Units that have left systemd's memory. Their counters are shown for a while, and continue if the
+//! unit comes back.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{counters::Counters, cursor::Cursor};
 use crate::{clock::Usec, selection::Placement, systemd::name::UnitName};
 
-/// How many units are remembered, longer than their series are served. Whoever runs a million
-/// short-lived units a day has their series for some ten minutes, and no more memory taken.
+/// How many gone units are kept, some of them longer than they are shown. It bounds the memory: a
+/// host with a million short-lived units a day keeps each for about 14 minutes.
 const CAPACITY: usize = 10_000;
 
-/// What is remembered of units that have left.
+/// The gone units.
 #[derive(Debug, Default)]
 pub(super) struct GoneUnits {
-    /// With the number of the departure.
+    /// Each with the number of its departure.
     units: BTreeMap<UnitName, (GoneUnit, u64)>,
     /// The same units by the number of their departure.
     order: BTreeMap<u64, UnitName>,
     departures: u64,
 }
 
-/// What is remembered of one unit.
+/// What is kept of a gone unit.
 #[derive(Clone, Debug)]
 pub(super) struct GoneUnit {
     pub(super) counters: Arc<Counters>,
     pub(super) cursor: Arc<Cursor>,
     /// Where it is shown.
     pub(super) placement: Placement,
-    /// The slice that it was in, as far as that is known.
+    /// Its slice, if known.
     pub(super) slice: Option<UnitName>,
     /// When it left, in microseconds since boot.
     pub(super) left: Usec,
@@ -36,7 +36,7 @@ pub(super) struct GoneUnit {
 // === impl GoneUnits ===
 
 impl GoneUnits {
-    /// Remembers a unit that leaves; the one that left first makes way.
+    /// Keeps a unit that leaves, if it ever ran. Over capacity, drops the unit that left first.
     pub(super) fn keep(&mut self, name: &UnitName, past: GoneUnit) {
         self.take(name);
         if past.counters.is_empty() && !past.cursor.ever_ran() {
@@ -52,7 +52,7 @@ impl GoneUnits {
         }
     }
 
-    /// Gives back, and forgets, what is remembered of a unit.
+    /// Removes a unit and returns what was kept of it.
     pub(super) fn take(&mut self, name: &UnitName) -> Option<GoneUnit> {
         let (past, departure) = self.units.remove(name)?;
         self.order.remove(&departure);
@@ -64,7 +64,7 @@ impl GoneUnits {
         self.order.values().filter_map(|name| Some((name, &self.units.get(name)?.0)))
     }
 
-    /// Those that are shown in series of their own and left after `time`, by name.
+    /// Those with series of their own that left after `time`, by name.
     pub(super) fn shown_since(&self, time: Usec) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
         let all = self.units.iter().map(|(name, (gone, _))| (name, gone));
         all.filter(move |(_, gone)| gone.is_shown() && gone.left > time)
@@ -82,24 +82,48 @@ impl GoneUnit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::cursor::Facts;
+
+    fn name(number: usize) -> UnitName {
+        UnitName::new(&format!("u{number}.service")).unwrap()
+    }
+
+    fn unit(starts: u64, left: Usec) -> GoneUnit {
+        let counters = Arc::new(Counters { starts, ..Counters::default() });
+        let (cursor, placement) = (Arc::new(Cursor::fresh()), Placement::Own);
+        GoneUnit { counters, cursor, placement, slice: None, left }
+    }
 
     #[test]
-    fn the_first_to_leave_makes_way() {
+    fn over_capacity_the_unit_that_left_first_is_dropped() {
         let mut gone = GoneUnits::default();
-        let name = |number: usize| UnitName::new(&format!("u{number}.service")).unwrap();
         for number in 0..=CAPACITY {
-            let counters = Arc::new(Counters { starts: 7, ..Counters::default() });
-            let (cursor, left) = (Arc::new(Cursor::fresh()), number as u64);
-            gone.keep(
-                &name(number),
-                GoneUnit { counters, cursor, placement: Placement::Own, slice: None, left },
-            );
+            gone.keep(&name(number), unit(7, number as u64));
         }
         assert_eq!(gone.order.len(), CAPACITY);
         assert!(gone.take(&name(0)).is_none());
         assert_eq!(gone.shown_since(CAPACITY as u64 - 3).count(), 3);
         assert_eq!(gone.take(&name(CAPACITY)).unwrap().counters.starts, 7);
-        assert!(gone.take(&name(CAPACITY)).is_none(), "given back once");
+        assert!(gone.take(&name(CAPACITY)).is_none(), "a unit is taken once");
         assert_eq!((gone.units.len(), gone.order.len()), (CAPACITY - 1, CAPACITY - 1));
+    }
+
+    #[test]
+    fn a_unit_is_kept_if_it_ran_and_shown_if_it_has_counters_of_its_own() {
+        let mut ran = Cursor::fresh();
+        ran.advance(&Facts { invocation: Some(7), ..Facts::default() });
+        let ran = GoneUnit { cursor: ran.into(), ..unit(0, 9) };
+        let hidden = GoneUnit { placement: Placement::Hidden, ..unit(3, 9) };
+        for (unit, is_kept, is_shown) in [
+            (unit(0, 9), false, false),
+            (ran, true, false),
+            (hidden, true, false),
+            (unit(3, 9), true, true),
+        ] {
+            let mut gone = GoneUnits::default();
+            gone.keep(&name(1), unit);
+            assert_eq!(gone.shown_since(8).count(), usize::from(is_shown));
+            assert_eq!(gone.take(&name(1)).is_some(), is_kept);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Values that follow from other values of the same unit, and so are not asked. When the exporter
-//! starts, each question is asked of every unit, and all of them cost PID 1 CPU time.
+//! Values that are inferred from other values of the same unit instead of asked for. When the
+//! exporter starts, each question is asked of every unit and costs PID 1 CPU time.
 
 use super::{entry::Entry, unit::Unit};
 use crate::clock::Usec;
@@ -9,19 +9,19 @@ use crate::systemd::{
     state::{ActiveState, RunResult},
 };
 
-/// The longest start, by the time of day, of which it is believed that the clock was not set during
-/// it and that it is a single start; in microseconds.
+/// The longest start for which these are assumed: the clock was not set during it, and it was a
+/// single start. In microseconds by the time of day.
 const SHORT: Usec = 10_000_000;
 
-/// The stamps of a start by the time of day.
-const START: PropertySet = PropertySet::of(&[
+/// The times of the last start by the time of day.
+const START_TIMES: PropertySet = PropertySet::of(&[
     UnitProperty::InactiveExit,
     UnitProperty::ActiveEnter,
     UnitProperty::ActiveExit,
 ]);
 
 /// Properties that are 0 until a unit is started. systemd sets InactiveExitTimestamp first.
-const OF_RUNS: PropertySet = PropertySet::of(&[
+const ZERO_BEFORE_START: PropertySet = PropertySet::of(&[
     UnitProperty::ActiveEnter,
     UnitProperty::ActiveExit,
     UnitProperty::InactiveEnter,
@@ -32,7 +32,7 @@ const OF_RUNS: PropertySet = PropertySet::of(&[
 // === impl Entry ===
 
 impl Entry {
-    /// Holds for true what has just been listed, and what follows from it.
+    /// Marks the listed values as current, and infers others from them.
     pub(super) fn confirm_listed(&mut self) {
         self.knowledge.confirm(PropertySet::STATE);
         let unit = &self.unit;
@@ -40,12 +40,12 @@ impl Entry {
         if unit.active_state != ActiveState::Active || !self.is_exported() {
             return;
         }
-        // Each start begins with a success, and a failure ends it.
+        // A start sets Result to success, and a failure would have ended the run.
         let result = PropertySet::result_of(unit_type).without(self.knowledge.current);
         for property in result.iter() {
             self.learn(property, &Value::Text(RunResult::Success.as_str().into()));
         }
-        // A start also forgets how the main process ended before, and this one has not.
+        // A start also clears ExecMainExitTimestamp, and this main process still runs.
         if unit_type == UnitType::Service
             && &*self.unit.sub_state == "running"
             && !self.knowledge.current.has(UnitProperty::ExitTime)
@@ -54,12 +54,12 @@ impl Entry {
         }
     }
 
-    /// Fills in the values that follow from the answers so far.
+    /// Infers values from the answers so far.
     pub(super) fn infer(&mut self) {
         if self.was_never_started() {
             let unit_type = self.unit.name.unit_type();
             let open = PropertySet::run_of(unit_type).without(self.knowledge.current);
-            for property in OF_RUNS.iter().filter(|it| open.has(*it)) {
+            for property in ZERO_BEFORE_START.iter().filter(|it| open.has(*it)) {
                 self.learn(property, &Value::Nothing);
             }
         }
@@ -72,12 +72,12 @@ impl Entry {
         self.derive_start();
     }
 
-    /// Properties that may follow from answers that are still missing, and are not asked before.
+    /// Properties that answers still to come may settle: they are not asked for before those.
     pub(super) fn may_follow(&self) -> PropertySet {
         let is_open = |some: PropertySet| !self.knowledge.answered().contains(some);
         let started = PropertySet::of(&[UnitProperty::InactiveExit]);
         if self.unit.active_state.is_at_rest() && is_open(started) {
-            OF_RUNS
+            ZERO_BEFORE_START
         } else if self.evidence_of_first_time().is_some_and(is_open) {
             PropertySet::of(&[UnitProperty::ActiveExit])
         } else {
@@ -85,7 +85,7 @@ impl Entry {
         }
     }
 
-    /// Takes everything that was presumed for unknown, so that it is asked.
+    /// Invalidates everything presumed, so that it is asked for.
     pub(super) fn invalidate_presumed(&mut self) {
         self.knowledge.invalidate(PropertySet::PRESUMED);
         if self.knowledge.is_exit_presumed {
@@ -101,11 +101,11 @@ impl Entry {
             && unit.inactive_exit.is_none()
     }
 
-    /// Whether it was never active before.
+    /// Whether it is active and was never active before.
     fn is_active_for_the_first_time(&self) -> bool {
         let evidence = self.evidence_of_first_time();
-        let came_to_rest = self.unit.inactive_enter.is_some();
-        if came_to_rest || evidence.is_none_or(|it| !self.knowledge.current.contains(it)) {
+        let was_inactive = self.unit.inactive_enter.is_some();
+        if was_inactive || evidence.is_none_or(|it| !self.knowledge.current.contains(it)) {
             return false;
         }
         self.unit.name.unit_type() != UnitType::Service
@@ -139,18 +139,18 @@ impl Entry {
         }
     }
 
-    /// Derives them once those of the time of day are known. A start that seems to have taken long, or
-    /// less than no time, may have seen the clock set and set back: it is asked about.
+    /// Derives the monotonic times of its start from those by the time of day. They are asked for
+    /// if the start seems long or negative: the clock may have been set and set back meanwhile.
     fn derive_start(&mut self) {
         let is_known = self.knowledge.current.has(UnitProperty::ActiveEnterMonotonic);
         let Some(offset) =
-            self.clock_offset.filter(|_| !is_known && self.knowledge.current.contains(START))
+            self.clock_offset.filter(|_| !is_known && self.knowledge.current.contains(START_TIMES))
         else {
             return;
         };
         let unit = &self.unit;
-        // When a unit at rest ceased to be active is compared with when its process ended, to the
-        // microsecond.
+        // For an inactive unit ActiveExitTimestampMonotonic is compared with the exit of its
+        // process, to the microsecond, so it has to be exact.
         if unit.active_state.is_at_rest() || start_time(unit).is_none_or(|took| took > SHORT) {
             return;
         }
@@ -164,13 +164,13 @@ impl Entry {
         }
     }
 
-    /// Of the times of its last start those that are not known to be none.
+    /// The monotonic times of its last start that are needed: those that are not known to be 0.
     pub(super) fn needed_of_start(&self) -> PropertySet {
         let unit = &self.unit;
         let is_skipped = self.knowledge.skipped.has(UnitProperty::ActiveEnterMonotonic);
-        // They may follow from those.
-        let awaits = self.clock_offset.is_some() && !self.knowledge.current.contains(START);
-        if is_skipped || awaits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
+        // They may be derived from the times of day.
+        let waits = self.clock_offset.is_some() && !self.knowledge.current.contains(START_TIMES);
+        if is_skipped || waits || unit.inactive_exit.is_none() || unit.active_enter.is_none() {
             return PropertySet::EMPTY;
         }
         match unit.active_exit {
@@ -181,8 +181,7 @@ impl Entry {
     }
 }
 
-/// How long its last start took by the time of day, in microseconds, unless that was set back.
+/// How long its last start took by the time of day, in microseconds; `None` if that was set back.
 fn start_time(unit: &Unit) -> Option<Usec> {
-    let ends = unit.inactive_exit.zip(unit.active_enter);
-    ends.and_then(|(began, ended)| ended.checked_sub(began))
+    unit.active_enter?.checked_sub(unit.inactive_exit?)
 }

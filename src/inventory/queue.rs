@@ -1,4 +1,4 @@
-//! What is not known yet and has to be asked, and when.
+//! The queue of questions: what to ask systemd, and in which order.
 
 use std::{collections::VecDeque, ops::Bound};
 
@@ -9,14 +9,14 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// How many units are asked at each comparison whether their files have changed: systemd looks for
-/// them on the disk, which takes it about a millisecond a unit.
+/// How many units are asked at each comparison whether their files have changed. systemd reads the
+/// disk for it, which takes about a millisecond a unit.
 pub(super) const FILES_AT_ONCE: usize = 300;
 
 // === impl Inventory ===
 
 impl Inventory {
-    /// The next thing to ask systemd, marked as asked.
+    /// The next question for systemd, marked as asked.
     pub fn next_question(&mut self) -> Option<(UnitName, UnitProperty)> {
         loop {
             let name = self.unread.front()?;
@@ -32,21 +32,20 @@ impl Inventory {
                     return Some((name.clone(), property));
                 }
                 entry.knowledge.queued = false;
-                // A signal may have brought what was missing.
+                // A signal may have carried the missing values.
                 entry.note_read();
             }
             self.unread.pop_front();
         }
     }
 
-    /// Whether everything has been known, at one time or another, of each unit that the last listing
-    /// of all told of. Those that came later do not count, and what changes again is read again:
-    /// or there might be no end of it.
+    /// Whether every unit of the last full listing has been read completely at least once. Later
+    /// units and later changes do not count, otherwise a busy host might never be complete.
     pub fn is_complete(&self) -> bool {
         !self.units.values().any(Entry::is_seed)
     }
 
-    /// Whether all that may be asked at this moment is known, also what a table is whole without.
+    /// Whether everything that may be asked now is answered, for later units and changes too.
     pub fn is_settled(&self) -> bool {
         let is_known =
             |entry: &Entry| entry.to_ask().is_empty() && entry.knowledge.asked.is_empty();
@@ -54,7 +53,7 @@ impl Inventory {
         files && self.units.values().all(is_known)
     }
 
-    /// Asks the units next in turn whether their files are newer than what is loaded.
+    /// Asks the next units in turn whether their files are newer than what systemd loaded.
     pub fn check_files(&mut self) {
         let after = self.files_checked_up_to.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.units.range_mut((after, Bound::Unbounded));
@@ -68,36 +67,35 @@ impl Inventory {
         }
     }
 
-    /// What to ask at each scrape because systemd never signals it: the counters of sockets that
-    /// have connections or may have had some, and of services that count IP traffic, and when
-    /// services with a watchdog said that they live.
+    /// What to ask at a scrape because systemd never signals it: the counters of sockets whose
+    /// connections may have changed, IP counters, and watchdog pings.
     ///
-    /// It has to be asked then, or [`Self::mark_all_changed`] to be called.
+    /// If it is not asked, call [`Self::mark_all_changed`].
     pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
-            let wanted = entry.polled();
+            let polled = entry.polled();
             let is_shown = || entry.placement != Placement::Hidden;
-            if !wanted.is_empty() && entry.is_exported() && is_shown() {
-                all.extend(wanted.iter().map(|property| (name.clone(), property)));
-                // Which socket the connections of instances belong to is not to be told.
+            if !polled.is_empty() && entry.is_exported() && is_shown() {
+                all.extend(polled.iter().map(|property| (name.clone(), property)));
+                // The connections of an instance cannot be traced to its socket: always ask again.
                 entry.polls.may_have_changed = name.as_str().contains('@');
             }
         }
         all
     }
 
-    /// Takes it that the connections of each socket may have changed.
+    /// Notes that the connections of every socket may have changed.
     pub fn mark_all_changed(&mut self) {
         self.units.values_mut().for_each(|entry| entry.polls.may_have_changed = true);
     }
 
-    /// The same of the sockets that something which was heard has to do with: a socket that accepts
-    /// connections has an instance of the service of its name for each.
-    pub(super) fn mark_changed(&mut self, heard: &UnitName) {
-        let socket = match heard.as_str().split_once('@') {
-            _ if heard.unit_type() == UnitType::Socket => Some(heard.clone()),
-            Some((prefix, _)) if heard.unit_type() == UnitType::Service => {
+    /// Notes that the connections of a signalled unit's socket may have changed. With `Accept=yes`
+    /// a socket starts an instance of the service of its name for each connection.
+    pub(super) fn mark_changed(&mut self, signalled: &UnitName) {
+        let socket = match signalled.as_str().split_once('@') {
+            _ if signalled.unit_type() == UnitType::Socket => Some(signalled.clone()),
+            Some((prefix, _)) if signalled.unit_type() == UnitType::Service => {
                 UnitName::new(&format!("{prefix}.socket"))
             }
             _ => None,
@@ -108,10 +106,11 @@ impl Inventory {
     }
 }
 
+/// Puts a unit into the queue if it is to be asked about and is not in it.
 pub(super) fn enqueue(unread: &mut VecDeque<UnitName>, name: &UnitName, entry: &mut Entry) {
     if !entry.knowledge.queued && !entry.to_ask().is_empty() {
         entry.knowledge.queued = true;
-        // Before all that has come since, or a storm of new units would keep it waiting.
+        // Seeds come first: a storm of new units would delay them.
         match entry.is_seed() {
             true => unread.push_front(name.clone()),
             false => unread.push_back(name.clone()),

@@ -1,5 +1,5 @@
-//! What has happened to units that are told of as one. It is counted with what happens to each of
-//! them, and so is not lessened when one leaves, and is forgotten.
+//! The counters of roll-ups. Each event of a member is added when it is counted, so the counters do
+//! not fall when a member leaves and is dropped.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -18,26 +18,26 @@ use crate::{
     },
 };
 
-/// How many sums are remembered: nobody has so many templates on purpose.
+/// How many roll-ups are kept. It bounds the memory if template names are generated.
 const CAPACITY: usize = 10_000;
 
-/// The sums, and which units they are of.
+/// The counters of each roll-up.
 #[derive(Debug, Default)]
 pub(super) struct RollupTable {
-    kept: BTreeMap<RollupName, KeptRollup>,
+    rollups: BTreeMap<RollupName, RollupCounters>,
     additions: u64,
 }
 
 #[derive(Debug, Default)]
-struct KeptRollup {
+struct RollupCounters {
     counters: Arc<Counters>,
-    /// When a unit of it last left, in microseconds since boot.
+    /// When a member last left, in microseconds since boot.
     left: Usec,
-    /// The number of the last addition.
-    added: u64,
+    /// The number of the last addition to it.
+    last_addition: u64,
 }
 
-/// A sum as it is written down.
+/// A roll-up in the state file.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RollupRecord {
     name: RollupName,
@@ -49,7 +49,7 @@ pub(super) struct RollupRecord {
 // === impl RollupTable ===
 
 impl RollupTable {
-    /// Adds what happened to a unit to its roll-up, at once or as soon as the roll-up is known.
+    /// Adds the events of a unit to its roll-up, now or when its placement is known.
     pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta) {
         if entry.rolls_up {
             entry.runs.not_rolled_up.get_or_insert_default().add(delta);
@@ -57,40 +57,41 @@ impl RollupTable {
         }
     }
 
-    /// Adds what waits for the placement of a unit, if that is known now.
+    /// Adds the events that waited for the placement of a unit, if it is known now.
     pub(super) fn settle(&mut self, entry: &mut Entry) {
         if let Placement::RolledUp(rollup) = &entry.placement
-            && let Some(more) = entry.runs.not_rolled_up.take()
+            && let Some(counters) = entry.runs.not_rolled_up.take()
         {
-            self.merge(rollup.clone(), &more);
+            self.merge(rollup.clone(), &counters);
         }
     }
 
-    /// Notes that a unit with this placement has left.
+    /// Notes when a unit with this placement left.
     pub(super) fn leave(&mut self, placement: &Placement, now: Usec) {
         if let Placement::RolledUp(rollup) = placement
-            && let Some(kept) = self.kept.get_mut(rollup)
+            && let Some(rollup) = self.rollups.get_mut(rollup)
         {
-            kept.left = kept.left.max(now);
+            rollup.left = rollup.left.max(now);
         }
     }
 
-    /// Every sum with what has happened, and when a unit of it last left.
+    /// Every roll-up with its counters, and when a member last left.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&RollupName, &Arc<Counters>, Usec)> {
-        self.kept.iter().map(|(sum, kept)| (sum, &kept.counters, kept.left))
+        self.rollups.iter().map(|(name, rollup)| (name, &rollup.counters, rollup.left))
     }
 
+    /// Everything, for the state file.
     pub(super) fn record(&self) -> Vec<RollupRecord> {
-        let record = |(name, kept): (&RollupName, &KeptRollup)| RollupRecord {
+        let record = |(name, counters, left): (&RollupName, &Arc<Counters>, Usec)| RollupRecord {
             name: name.clone(),
-            counters: Arc::clone(&kept.counters),
-            left: kept.left,
+            counters: Arc::clone(counters),
+            left,
         };
-        self.kept.iter().map(record).collect()
+        self.iter().map(record).collect()
     }
 
-    /// Goes on from what was written down, and for sums that were not summed then from what is
-    /// remembered of their units.
+    /// Continues from the state file. A roll-up that is not in it starts with the counters of its
+    /// members in the file.
     pub(super) fn recall<'a>(
         &mut self,
         rules: Rollups,
@@ -101,31 +102,30 @@ impl RollupTable {
         for RollupRecord { name, counters, left } in records {
             if rules.has(&name) {
                 self.merge(name.clone(), &counters);
-                self.kept.entry(name).and_modify(|kept| kept.left = left);
+                self.rollups.entry(name).and_modify(|rollup| rollup.left = left);
             }
         }
         for unit in units {
             if let Placement::RolledUp(rollup) = &unit.placement
-                && !self.kept.contains_key(rollup)
+                && !self.rollups.contains_key(rollup)
             {
                 others.merge(rollup.clone(), &unit.counters);
                 others.leave(&unit.placement, unit.left);
             }
         }
         self.additions += others.additions;
-        self.kept.append(&mut others.kept);
+        self.rollups.append(&mut others.rollups);
     }
 
-    fn merge(&mut self, sum: RollupName, more: &Counters) {
+    fn merge(&mut self, name: RollupName, counters: &Counters) {
         self.additions += 1;
-        let kept = self.kept.entry(sum).or_default();
-        Arc::make_mut(&mut kept.counters).merge(more);
-        kept.added = self.additions;
-        if self.kept.len() > CAPACITY {
-            // The one to which nothing has been added for the longest time.
-            let first = self.kept.iter().min_by_key(|(_, kept)| kept.added);
-            if let Some(first) = first.map(|(sum, _)| sum.clone()) {
-                self.kept.remove(&first);
+        let rollup = self.rollups.entry(name).or_default();
+        Arc::make_mut(&mut rollup.counters).merge(counters);
+        rollup.last_addition = self.additions;
+        if self.rollups.len() > CAPACITY {
+            let idlest = self.rollups.iter().min_by_key(|(_, rollup)| rollup.last_addition);
+            if let Some(idlest) = idlest.map(|(name, _)| name.clone()) {
+                self.rollups.remove(&idlest);
             }
         }
     }
@@ -137,26 +137,23 @@ mod tests {
     use crate::{selection::Selection, systemd::name::UnitName};
 
     #[test]
-    fn sums_without_end_do_not_fill_the_memory() {
+    fn over_capacity_the_roll_up_without_an_addition_for_the_longest_time_is_dropped() {
         let rules = Rollups::read(["instances"]).unwrap();
         let selection = Selection { rollups: rules, ..Selection::default() };
         let mut rollups = RollupTable::default();
         let unit = |number| UnitName::new(&format!("u{number}@x.service")).unwrap();
-        let sum = |number| match selection.place(&unit(number), None) {
-            Placement::RolledUp(sum) => sum,
+        let name = |number| match selection.place(&unit(number), None) {
+            Placement::RolledUp(name) => name,
             other => panic!("{other:?}"),
         };
-        let more = Counters { starts: 1, ..Counters::default() };
+        let start = Counters { starts: 1, ..Counters::default() };
         for number in 0..=CAPACITY {
-            rollups.merge(sum(number), &more);
-            rollups.merge(sum(0), &more);
+            rollups.merge(name(number), &start);
+            rollups.merge(name(0), &start);
         }
-        let starts = |number| {
-            let sum = sum(number);
-            rollups.kept.get(&sum).map(|kept| kept.counters.starts)
-        };
-        assert_eq!(rollups.kept.len(), CAPACITY);
-        assert_eq!(starts(0), Some(CAPACITY as u64 + 2), "it is the one that is used most");
+        let starts = |number| rollups.rollups.get(&name(number)).map(|it| it.counters.starts);
+        assert_eq!(rollups.rollups.len(), CAPACITY);
+        assert_eq!(starts(0), Some(CAPACITY as u64 + 2), "it is added to most often");
         assert_eq!((starts(1), starts(2)), (None, Some(1)));
     }
 }

@@ -1,4 +1,4 @@
-//! The state of everything at one moment, as plain data: what a scrape is worded from.
+//! The state at one moment as plain data, from which a scrape is encoded.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -23,74 +23,71 @@ use crate::{
     },
 };
 
-/// What is known at one moment. Units are shared, not copied.
+/// The state at one moment. Units are shared, not copied.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The units that pass the filter, by name, whatever their load state; but for those that are
-    /// told of as one.
+    /// The units that are shown in their own series, by name, in any load state.
     pub units: Vec<Arc<Unit>>,
-    /// Those that are told of as one, by the name of all.
+    /// The roll-ups, by name.
     pub rollups: Vec<Rollup>,
-    /// The units that have left, or of which it is not known whether they are there, with what
-    /// happened to them.
+    /// The counters of gone units, and of units that may have left memory already.
     pub gone: Vec<(UnitName, Arc<Counters>)>,
-    /// The unit files by name, of units in systemd's memory or not, where their states are wanted.
+    /// The unit files by name, of loaded and other units, if they are read.
     pub files: Vec<ListedFile>,
     /// The inactive units that should run, and why they do not.
     pub wanted_inactive: Vec<(UnitName, InactiveReason)>,
     /// The timers among `units` that are active and will not elapse again.
     pub stuck_timers: BTreeSet<UnitName>,
-    /// What has happened on the whole host.
+    /// The counters of the host.
     pub totals: HostCounters,
-    /// Visible units by type and active state, also those that the filter hides.
+    /// Visible units by type and active state, including units that the filter hides.
     pub by_state: BTreeMap<(UnitType, ActiveState), u64>,
-    /// Units in memory that are not loaded, by load and active state, also those that the filter
-    /// hides.
+    /// Units in memory that are not loaded, by load and active state, including units that the
+    /// filter hides.
     pub not_loaded: BTreeMap<(LoadState, ActiveState), u64>,
     /// The queued jobs by type and state.
     pub jobs: BTreeMap<(JobType, JobState), u64>,
-    /// Since when the oldest queued job has been known, in microseconds since boot.
+    /// When the oldest queued job was first signalled or listed, in microseconds since boot.
     pub oldest_job: Option<Usec>,
-    /// What the manager says of itself.
+    /// The manager's properties.
     pub manager: Manager,
-    /// What systemd refuses to list.
+    /// The listings that systemd refuses.
     pub refused: BTreeSet<Listing>,
 }
 
-/// Units that are told of as one.
+/// Units that share one set of series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollup {
-    /// The name for all of them.
+    /// The name that they share.
     pub name: RollupName,
-    /// Those that pass the filter, by name, whatever their load state; perhaps all have left.
+    /// The members in memory, by name, in any load state; may be empty.
     pub members: Vec<Arc<Unit>>,
-    /// What has happened to all of them, also to those that have left, but for how each of them
-    /// last ended.
+    /// The counters of all members, including gone ones. There is no last exit.
     pub counters: Arc<Counters>,
 }
 
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The visible unit of that name, if it passes the filter and is in no sum.
+    /// The visible unit with this name, if it has its own series.
     pub fn find(&self, name: &str) -> Option<&Unit> {
         let at = self.units.binary_search_by(|unit| unit.name.as_str().cmp(name)).ok()?;
         self.units.get(at).map(AsRef::as_ref).filter(|unit| unit.is_visible())
     }
 
-    /// The visible units that are in a sum, by name.
+    /// The visible members of roll-ups, by name.
     pub fn members(&self) -> HashMap<&str, &Unit> {
         let visible = self.rollups.iter().flat_map(Rollup::visible);
         visible.map(|unit| (unit.name.as_str(), unit)).collect()
     }
 
-    /// How many units that pass the filter are visible.
+    /// How many visible units have their own series or are in a roll-up.
     pub fn visible_units(&self) -> usize {
-        let members = self.rollups.iter().map(|sum| sum.visible().count()).sum::<usize>();
+        let members = self.rollups.iter().map(|rollup| rollup.visible().count()).sum::<usize>();
         self.units.iter().filter(|unit| unit.is_visible()).count() + members
     }
 
-    /// What a selection leaves of a snapshot of everything.
+    /// The part of a snapshot of everything that a selection shows.
     #[must_use]
     pub fn select(&self, selection: &Selection) -> Self {
         let slices: HashMap<_, _> =
@@ -126,8 +123,8 @@ impl Snapshot {
     }
 }
 
-/// Whether the state of a unit file is shown. A template is shown beside its roll-up, which is of
-/// its instances.
+/// Whether the state of a unit file is shown. A template is shown beside the roll-up of its
+/// instances.
 fn shows_file(name: &UnitName, placement: &Placement) -> bool {
     match placement {
         Placement::Own => true,
@@ -143,7 +140,7 @@ impl Rollup {
         Self { name, members, counters }
     }
 
-    /// Those of its units that are visible.
+    /// The visible members.
     pub fn visible(&self) -> impl Iterator<Item = &Unit> {
         let members = self.members.iter().map(AsRef::as_ref);
         members.filter(|unit: &&Unit| unit.is_visible())
@@ -168,7 +165,7 @@ impl Inventory {
         for entry in self.units.values() {
             let unit = &entry.unit;
             if !entry.is_shown() {
-                // It may have left already, but its counters are true.
+                // The unit may have left already, but its counters are right.
                 if entry.placement == Placement::Own && !unit.counters.is_empty() {
                     snapshot.gone.push((unit.name.clone(), Arc::clone(&unit.counters)));
                 }
@@ -190,22 +187,22 @@ impl Inventory {
                 Placement::Hidden | Placement::Unresolved => {}
             }
         }
-        // Since boot the clock may not have run for as long as the retention.
+        // The host may have booted more recently than the retention.
         let since = now.saturating_sub(self.retention);
         let keeps_gone = self.retention > 0;
         let gone = self.gone.shown_since(since).filter(|_| keeps_gone);
         let gone = gone.map(|(name, gone)| (name.clone(), Arc::clone(&gone.counters)));
         snapshot.gone.extend(gone);
         for (name, counters, left) in self.rollups.iter() {
-            let here = members.remove(name);
-            if here.is_some() || (left > since && keeps_gone) {
-                let here = here.unwrap_or_default();
-                snapshot.rollups.push(Rollup::new(name.clone(), here, Arc::clone(counters)));
+            let loaded = members.remove(name);
+            if loaded.is_some() || (left > since && keeps_gone) {
+                let loaded = loaded.unwrap_or_default();
+                snapshot.rollups.push(Rollup::new(name.clone(), loaded, Arc::clone(counters)));
             }
         }
-        // Nothing has happened to these.
+        // These have no counters yet.
         let others = members.into_iter();
-        let others = others.map(|(name, here)| Rollup::new(name.clone(), here, Arc::default()));
+        let others = others.map(|(name, loaded)| Rollup::new(name.clone(), loaded, Arc::default()));
         snapshot.rollups.extend(others);
         snapshot.rollups.sort_by(|one, other| one.name.cmp(&other.name));
         snapshot

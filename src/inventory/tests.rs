@@ -1,6 +1,5 @@
-//! The inventory driven by invented histories: a small model of systemd that answers and signals
-//! as the real one does, with every delay that the real one may have, and events that no systemd
-//! would send.
+//! Generated histories: a model of systemd that answers and signals as the real one does, with
+//! every delay that the real one may have, and events that no systemd would send.
 
 mod counting;
 mod inferred;
@@ -30,7 +29,7 @@ const NAMES: [&str; 6] =
     ["a@x.service", "a@y.service", "c.socket", "d.timer", "e.mount", "f.device"];
 
 impl Inventory {
-    /// Adopts a listing of all units.
+    /// Replaces the table by a listing of all units.
     pub(super) fn resync(&mut self, listing: Vec<ListedUnit>, extent: Extent, now: Usec) {
         self.resync_part(ListedTypes::All, listing, extent, now);
         self.note_all_listed();
@@ -44,7 +43,7 @@ impl Inventory {
     }
 }
 
-/// The units that do not match `exclude`, in these slices (in any if there are none), with these
+/// The units that do not match `exclude`, in these slices (in all if none is given), with these
 /// roll-ups.
 fn selecting(exclude: &str, slices: &[&str], rollups: &[&str]) -> Selection {
     Selection {
@@ -55,10 +54,10 @@ fn selecting(exclude: &str, slices: &[&str], rollups: &[&str]) -> Selection {
     }
 }
 
-/// How many inventories listen to one systemd: what one asks, the others hear of.
+/// How many inventories listen to one systemd. A question of one causes signals to all.
 const LISTENERS: usize = 2;
 
-/// What the model of systemd holds of a unit.
+/// A unit of the model.
 #[derive(Clone, Debug, PartialEq)]
 struct Real {
     load: LoadState,
@@ -67,26 +66,26 @@ struct Real {
     restarts: u64,
     /// Its `UnitNew` has been sent.
     announced: bool,
-    /// Its file has been removed, which the next reload finds out.
+    /// Its file has been removed; the next reload notices.
     removed: bool,
 }
 
-/// A message on its way from systemd to us.
+/// A message from systemd to an inventory.
 #[derive(Clone, Debug)]
 enum Message {
     Event(Event),
     Answer(UnitName, UnitProperty, Result<Value, CallError>),
-    Adopt(Vec<ListedUnit>),
+    Resync(Vec<ListedUnit>),
     Compare(Vec<ListedUnit>),
 }
 
-/// systemd, as far as it matters here: it reads values when it sends them, sends in order, and
-/// sends the signal of a change some time after the change.
+/// The model of systemd. It reads values when it sends them, sends in order, and signals a change
+/// some time after it.
 #[derive(Debug, Default)]
 struct Systemd {
     units: BTreeMap<UnitName, Real>,
     dirty: BTreeSet<UnitName>,
-    /// What is on its way to each of the inventories.
+    /// The messages under way to each inventory.
     wires: [VecDeque<Message>; LISTENERS],
     clock: u64,
 }
@@ -98,12 +97,12 @@ enum Step {
     Restart(usize),
     ResetRestarts(usize),
     Collect(usize),
-    /// systemd's event loop comes round to sending signals.
+    /// systemd's event loop sends signals.
     Signal,
     Deliver(usize, u8),
-    /// An inventory asks, and systemd answers at once; the answer takes its time.
+    /// An inventory asks. systemd answers at once, but the answer arrives later.
     Ask(usize, u8),
-    /// Another client asks about a unit.
+    /// Another client asks about a unit that is not in memory.
     Visit(usize),
     RemoveFile(usize),
     Reload,
@@ -150,7 +149,7 @@ impl Systemd {
             removed: false,
         };
         let real = self.units.entry(name.clone()).or_insert(fresh);
-        // A stub whose file has come is loaded at the next occasion, silently but for the signal.
+        // A stub whose file has appeared is loaded when systemd next needs it.
         if found && real.load == LoadState::NotFound {
             real.load = load;
         }
@@ -200,7 +199,7 @@ impl Systemd {
         self.send(Event::UnitChanged(name.clone(), facts));
     }
 
-    /// Answers a `Get` as systemd does: what it does not have it loads, and soon drops again.
+    /// Answers a `Get` as systemd does: it loads a unit that is not in memory, and drops it soon.
     fn answer(&mut self, name: &UnitName, property: UnitProperty, to: usize) {
         let absent = !self.units.contains_key(name);
         if absent {
@@ -225,7 +224,7 @@ impl Systemd {
 
     fn reload(&mut self) {
         self.send(Event::Reloading(true));
-        // What was to be signalled of a unit is, before the unit is freed.
+        // systemd sends the pending signals of a unit before it frees it.
         self.signal();
         let names: Vec<_> = self.units.keys().cloned().collect();
         names.iter().for_each(|name| self.send(Event::UnitRemoved(name.clone())));
@@ -247,12 +246,12 @@ impl Systemd {
             Step::Change(at, to) => {
                 let Some(real) = self.units.get_mut(&name(*at)) else { return };
                 let to_state = ActiveState::ALL[usize::from(*to) % 5].clone();
-                // Without its file it can only stop.
+                // A unit without a file can only stop.
                 let stops = real.is_visible() && to_state.is_at_rest();
                 if real.load == LoadState::Loaded || stops {
                     real.active = to_state;
                     real.entered = self.clock;
-                    // As `*_set_state()`: what was to be signalled before is signalled first.
+                    // As `*_set_state()`: a pending signal is sent before the next change.
                     if self.dirty.contains(&name(*at)) && to % 2 == 0 {
                         self.signal_one(&name(*at));
                     }
@@ -310,26 +309,26 @@ impl Systemd {
                     let reloaded = event == Event::Reloading(false);
                     inventory.apply(event, 0);
                     if reloaded {
-                        // The watch asks for a listing, which systemd answers when it gets to it.
+                        // The watch asks for a listing, and systemd answers later.
                         let listing = self.list();
-                        self.wires[to].push_back(Message::Adopt(listing));
+                        self.wires[to].push_back(Message::Resync(listing));
                     }
                 }
                 Some(Message::Answer(name, property, answer)) => {
                     inventory.answer(&name, property, answer);
                 }
-                Some(Message::Adopt(listing)) => inventory.resync(listing, Extent::Settings, 0),
+                Some(Message::Resync(listing)) => inventory.resync(listing, Extent::Settings, 0),
                 Some(Message::Compare(listing)) => {
-                    assert_eq!(inventory.compare(listing, 0), 0, "a unit went without a signal");
+                    assert_eq!(inventory.compare(listing, 0), 0, "a unit left without a signal");
                 }
             }
         }
     }
 
-    /// Lets everything that is under way arrive, one message at a time, and everything be asked.
+    /// Delivers everything under way, one message at a time, and answers every question.
     fn settle(&mut self, inventories: &mut [Inventory; LISTENERS]) {
         for round in 0.. {
-            assert!(round < 20_000, "questions and answers never come to an end: {inventories:?}");
+            assert!(round < 20_000, "the questions never end: {inventories:?}");
             self.signal();
             let quiet = self.wires.iter().all(VecDeque::is_empty);
             let mut asked = false;
@@ -374,7 +373,7 @@ fn inventory() -> Inventory {
 
 fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, Option<u64>)> {
     let row = |unit: &Arc<Unit>| {
-        // Of what is not visible nothing but its state is read.
+        // Of a unit that is not visible only the state is read.
         let entered = unit.active_enter.filter(|_| unit.is_visible());
         let state = (unit.load_state.clone(), unit.active_state.clone(), entered);
         (unit.name.clone(), state)
@@ -382,19 +381,19 @@ fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, O
     inventory.snapshot(0).units.iter().map(row).collect()
 }
 
-/// Lives through a history to its end, and compares.
-fn live_through(steps: &[Step]) {
+/// Runs a history to its end, then compares each table with the model.
+fn run(steps: &[Step]) {
     let (mut systemd, mut inventories) = (Systemd::default(), [inventory(), inventory()]);
     for step in steps {
         systemd.step(step, &mut inventories);
     }
     systemd.settle(&mut inventories);
     for inventory in &mut inventories {
-        compare_with(&systemd, inventory);
+        assert_in_sync(&systemd, inventory);
     }
 }
 
-fn compare_with(systemd: &Systemd, inventory: &mut Inventory) {
+fn assert_in_sync(systemd: &Systemd, inventory: &mut Inventory) {
     let real: BTreeMap<_, _> = systemd
         .units
         .iter()
@@ -416,19 +415,18 @@ fn compare_with(systemd: &Systemd, inventory: &mut Inventory) {
     assert_eq!(inventory.take_drift(), Vec::<&str>::new());
 }
 
-/// A unit that changes after a listing named it and before its `UnitNew` is sent: the change is
-/// never signalled.
+/// A change between a listing and the unit's `UnitNew` is never signalled.
 #[test]
-fn a_unit_that_was_listed_before_it_was_announced_is_read_anew() {
+fn a_unit_that_was_listed_before_it_was_announced_is_read_again() {
     use Step::{Change, Deliver, Load, Reload};
-    live_through(&[Load(0, false), Reload, Load(4, true), Deliver(0, 4), Change(4, 155)]);
+    run(&[Load(0, false), Reload, Load(4, true), Deliver(0, 4), Change(4, 155)]);
 }
 
-/// The same where it left and came back while a question about it was under way.
+/// The same, with a question under way.
 #[test]
 fn a_unit_that_came_back_while_it_was_asked_about_is_read_again() {
     use Step::{Ask, Change, Collect, Deliver, Load, Pause, Signal};
-    live_through(&[
+    run(&[
         Load(3, false),
         Signal,
         Deliver(0, 1),
@@ -440,18 +438,19 @@ fn a_unit_that_came_back_while_it_was_asked_about_is_read_again() {
     ]);
 }
 
-/// Each of two inventories took the units that the other had made systemd load for news.
+/// Each of two inventories asked about the units that questions of the other had loaded, without
+/// end.
 #[test]
-fn a_unit_that_another_client_asks_about_wakes_nobody() {
+fn a_unit_that_a_question_of_another_client_loads_is_not_asked_about() {
     use Step::{Ask, Deliver, Visit};
-    live_through(&[Visit(0), Deliver(0, 1), Ask(0, 1), Deliver(1, 1), Ask(1, 1)]);
+    run(&[Visit(0), Deliver(0, 1), Ask(0, 1), Deliver(1, 1), Ask(1, 1)]);
 }
 
-/// What an impossible history is made of: which unit, what happens, and with what.
-type Nonsense = (usize, u8, (UnitProperty, Value), u32);
+/// A step of an impossible history: a unit, an event, and the values for it.
+type ImpossibleStep = (usize, u8, (UnitProperty, Value), u32);
 
-/// Any property with any value, or one that is counted with a value that it can have: else hardly
-/// anything would be counted.
+/// Any property with any value, or a counted property with a value that it can have: without the
+/// latter hardly anything would be counted.
 fn fact() -> impl Strategy<Value = (UnitProperty, Value)> {
     use UnitProperty::{ActiveState, Invocation, LoadState, SubState};
     let words = |words: &[&'static str]| select(words.to_vec());
@@ -480,32 +479,32 @@ fn value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Everything that is counted by unit, and for the host.
+/// All counters, of units and of the host.
 fn counters(inventory: &Inventory) -> BTreeMap<String, u64> {
     let snapshot = inventory.snapshot(0);
     let units = snapshot.units.iter().map(|unit| (&unit.name, &unit.counters));
-    let departed = snapshot.gone.iter().map(|(name, history)| (name, history));
-    let mut counters = BTreeMap::new();
-    for (name, history) in units.chain(departed) {
-        counters.insert(format!("{name} starts"), history.starts);
-        counters.insert(format!("{name} restarts"), history.restarts);
-        let transitions = history.transitions.iter();
-        counters.extend(transitions.map(|(state, count)| (format!("{name} {state}"), count)));
-        let failures = history.failures.iter();
-        counters.extend(failures.map(|(result, count)| (format!("{name} {result}"), count)));
+    let gone = snapshot.gone.iter().map(|(name, counters)| (name, counters));
+    let mut all = BTreeMap::new();
+    for (name, counters) in units.chain(gone) {
+        all.insert(format!("{name} starts"), counters.starts);
+        all.insert(format!("{name} restarts"), counters.restarts);
+        let transitions = counters.transitions.iter();
+        all.extend(transitions.map(|(state, count)| (format!("{name} {state}"), count)));
+        let failures = counters.failures.iter();
+        all.extend(failures.map(|(result, count)| (format!("{name} {result}"), count)));
     }
     for (unit_type, transitions) in &snapshot.totals.transitions {
-        let all = transitions.iter();
-        counters.extend(all.map(|(state, count)| (format!("{unit_type:?} {state}"), count)));
+        let entries = transitions.iter();
+        all.extend(entries.map(|(state, count)| (format!("{unit_type:?} {state}"), count)));
     }
     for (unit_type, failures) in &snapshot.totals.failures {
-        let all = failures.iter();
-        counters.extend(all.map(|(result, count)| (format!("{unit_type:?} {result}"), count)));
+        let failures = failures.iter();
+        all.extend(failures.map(|(result, count)| (format!("{unit_type:?} {result}"), count)));
     }
-    counters
+    all
 }
 
-fn suffer(inventory: &mut Inventory, (at, what, (property, value), number): Nonsense) {
+fn apply_step(inventory: &mut Inventory, (at, what, (property, value), number): ImpossibleStep) {
     let unit = name(at);
     match what {
         0 => inventory.apply(Event::UnitNew(unit), 0),
@@ -525,12 +524,12 @@ fn suffer(inventory: &mut Inventory, (at, what, (property, value), number): Nons
     }
 }
 
-/// The highest that each counter was.
-fn survive(history: Vec<Nonsense>) -> Result<BTreeMap<String, u64>, TestCaseError> {
+/// Runs an impossible history; returns the highest value of each counter.
+fn run_impossible(history: Vec<ImpossibleStep>) -> Result<BTreeMap<String, u64>, TestCaseError> {
     let mut inventory = inventory();
     let mut highest = BTreeMap::<String, u64>::new();
-    for nonsense in history {
-        suffer(&mut inventory, nonsense);
+    for step in history {
+        apply_step(&mut inventory, step);
         for (counter, now) in counters(&inventory) {
             let before = highest.insert(counter.clone(), now).unwrap_or(0);
             prop_assert!(now >= before, "{}: {} after {}", counter, now, before);
@@ -549,18 +548,17 @@ fn survive(history: Vec<Nonsense>) -> Result<BTreeMap<String, u64>, TestCaseErro
     Ok(highest)
 }
 
-/// Whatever a systemd gone mad may send: no panic, no counter that goes down, and the next listing
-/// is believed.
+/// Also, the next listing replaces the table.
 #[test]
-fn impossible_histories_do_no_harm() {
+fn impossible_histories_cause_no_panic_and_lower_no_counter() {
     let config = ProptestConfig { cases: 500, failure_persistence: None, ..Default::default() };
-    let nonsense = (0..NAMES.len(), 0..24_u8, fact(), any::<u32>());
-    let (met, counted) = (RefCell::new(HashSet::new()), RefCell::new(BTreeSet::new()));
+    let step = (0..NAMES.len(), 0..24_u8, fact(), any::<u32>());
+    let (sent, counted) = (RefCell::new(HashSet::new()), RefCell::new(BTreeSet::new()));
     TestRunner::new(config)
-        .run(&vec(nonsense, 0..200), |history| {
+        .run(&vec(step, 0..200), |history| {
             let signalled = history.iter().filter(|(_, what, ..)| *what > 9);
-            met.borrow_mut().extend(signalled.map(|(at, _, (property, _), _)| (*at, *property)));
-            for (counter, highest) in survive(history)? {
+            sent.borrow_mut().extend(signalled.map(|(at, _, (property, _), _)| (*at, *property)));
+            for (counter, highest) in run_impossible(history)? {
                 let (_, kind) = counter.split_once(' ').unwrap();
                 if highest > 0 {
                     counted.borrow_mut().insert(kind.to_owned());
@@ -569,8 +567,8 @@ fn impossible_histories_do_no_harm() {
             Ok(())
         })
         .unwrap();
-    // It proves nothing unless everything was met, and everything counted.
-    assert_eq!(met.take().len(), NAMES.len() * UnitProperty::ALL.len());
+    // The histories have every property of every unit, and count every kind.
+    assert_eq!(sent.take().len(), NAMES.len() * UnitProperty::ALL.len());
     let counted = counted.take();
     for kind in ["starts", "restarts", "active", "activating", "failed"] {
         assert!(counted.contains(kind), "{kind}: {counted:?}");
@@ -580,28 +578,27 @@ fn impossible_histories_do_no_harm() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens, and however late signals and answers come: once all has arrived the
-    /// table says what systemd says, and a comparison finds nothing to explain.
+    /// Signals and answers may come late. Once all have arrived, a comparison finds no drift.
     #[test]
-    fn the_table_ends_as_systemd_is(steps in vec(step(), 0..120)) {
-        live_through(&steps);
+    fn the_table_ends_in_sync_with_systemd(steps in vec(step(), 0..120)) {
+        run(&steps);
     }
 
     #[test]
-    fn object_paths_lead_back_to_their_names(name in r"[a-zA-Z0-9:_.\\@-]{1,60}\.(service|mount)") {
+    fn a_name_is_read_back_from_its_object_path(name in r"[a-zA-Z0-9:_.\\@-]{1,60}\.(service|mount)") {
         let name = UnitName::new(&name).unwrap();
         prop_assert_eq!(UnitName::from_object_path(&name.object_path()), Some(name));
     }
 
     #[test]
-    fn no_object_path_makes_it_panic(label in ".{0,40}") {
+    fn no_object_path_causes_a_panic(label in ".{0,40}") {
         let _ = UnitName::from_object_path(&format!("{UNIT_PATH_PREFIX}{label}"));
     }
 }
 
-/// A unit that may not be asked about is asked once, and stays hidden.
+/// A unit whose state is refused stays hidden.
 #[test]
-fn what_is_refused_is_not_asked_for_again() {
+fn a_refused_property_is_not_asked_for_again() {
     let mut inventory = inventory();
     inventory.apply(Event::UnitNew(name(0)), 0);
     inventory.retry_deferred(SETTLING);
@@ -636,7 +633,7 @@ fn a_correction_that_no_signal_explains_is_drift() {
 
     assert_eq!(inventory.compare(vec![listed(ActiveState::Active)], 0), 0);
     assert_eq!(inventory.take_drift(), ["active_state"]);
-    assert_eq!(inventory.compare(Vec::new(), 0), 1, "gone without a signal");
+    assert_eq!(inventory.compare(Vec::new(), 0), 1, "it left without a signal");
 }
 
 #[test]
@@ -653,12 +650,12 @@ fn a_queued_job_is_counted_once_its_type_is_known() {
     inventory.apply(Event::JobChanged { id: 7, state: "running".into() }, 0);
     let counted = inventory.snapshot(0).jobs.into_keys().next();
     assert_eq!(counted.map(|(_, state)| state.to_string()).as_deref(), Some("running"));
-    assert_eq!(inventory.replace_jobs(Vec::new(), 0), 1, "gone without a signal");
+    assert_eq!(inventory.replace_jobs(Vec::new(), 0), 1, "it left without a signal");
 }
 
-/// systemd lists as failed what it has no file of any more, and goes on with what runs.
+/// systemd keeps units that failed or run after their file was removed.
 #[test]
-fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
+fn a_unit_that_is_not_inactive_is_visible_in_any_load_state_except_stub() {
     let listed = |load_state: &LoadState, active_state: &ActiveState| ListedUnit {
         name: name(0),
         load_state: load_state.clone(),
@@ -674,9 +671,9 @@ fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
                 asked.push(property);
                 inventory.answer(&unit, property, Ok(Value::Nothing));
             }
-            // A stub is what nothing is known of yet.
-            let rests = *active_state == ActiveState::Inactive || *load_state == LoadState::Stub;
-            let visible = *load_state == LoadState::Loaded || !rests;
+            // systemd has not loaded a stub yet.
+            let is_idle = *active_state == ActiveState::Inactive || *load_state == LoadState::Stub;
+            let visible = *load_state == LoadState::Loaded || !is_idle;
             let snapshot = inventory.snapshot(0);
             let of = (load_state, active_state);
             assert_eq!(snapshot.find(name(0).as_str()).is_some(), visible, "{of:?}");
@@ -691,9 +688,8 @@ fn what_is_not_at_rest_is_visible_whatever_its_load_state() {
     }
 }
 
-/// Every answer but one: what systemd does not tell is absent, and the rest is served.
 #[test]
-fn a_property_that_is_refused_costs_nothing_but_itself() {
+fn a_unit_without_a_sub_state_is_shown_and_one_without_another_state_is_not() {
     for refused in PropertySet::STATE.iter() {
         let mut inventory = inventory();
         inventory.apply(Event::UnitNew(name(0)), 0);
@@ -715,13 +711,13 @@ fn a_property_that_is_refused_costs_nothing_but_itself() {
             UnitProperty::SubState => {
                 assert_eq!(states, [(UnitType::Service, ActiveState::Failed)]);
             }
-            // Whether it is loaded, or runs, is not known: it is not said to be at rest.
+            // It is not known whether it is loaded or runs, so it is not reported as inactive.
             _ => assert_eq!(states, [], "{refused:?}"),
         }
     }
 }
 
-/// Units of a type that systemd refuses to list are known by what it signals of them.
+/// Units of a type that systemd refuses to list are known from signals.
 #[test]
 fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let listed = |name: &str, active_state| ListedUnit {
@@ -735,15 +731,15 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let refused = Listing::Units(UnitType::Mount);
     let mut inventory = inventory();
     let a = || listed("a.service", ActiveState::Active);
-    // What is not of the type that was asked for is not believed.
+    // Units of another type than the one asked for are ignored.
     let more = vec![a(), listed("x.mount", ActiveState::Active)];
     inventory.resync_part(service, more, Extent::Everything, 0);
     assert!(inventory.refuse(refused, true));
-    assert!(!inventory.refuse(refused, true), "no news");
+    assert!(!inventory.refuse(refused, true), "no change");
     assert_eq!(inventory.snapshot(0).refused, [refused].into());
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), [name_of("a.service")]);
 
-    // One that was there before, and one that has just come.
+    // One unit that was there before, and a new one.
     let facts = || vec![(UnitProperty::ActiveState, Value::Text("active".into()))];
     inventory.apply(Event::UnitChanged(name_of("b.mount"), facts()), 0);
     inventory.apply(Event::UnitNew(name_of("c.mount")), 0);
@@ -758,7 +754,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let all = ["a.service", "b.mount", "c.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
 
-    // No drift when they are listed again, whatever is.
+    // The first listing of a refused type finds no drift.
     let mounts =
         vec![listed("b.mount", ActiveState::Failed), listed("d.mount", ActiveState::Active)];
     assert_eq!(inventory.compare_part(mount, mounts, 0), 0);
@@ -766,13 +762,13 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     assert_eq!(inventory.take_drift(), Vec::<&str>::new());
     let all = ["a.service", "b.mount", "d.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
-    // From now on it is.
+    // Later ones do.
     assert_eq!(inventory.compare_part(mount, Vec::new(), 0), 2);
 }
 
-/// Also of the types that are listed after the first one.
+/// Also if its type is not the first to be listed.
 #[test]
-fn what_a_listing_by_type_finds_has_not_just_come() {
+fn a_unit_that_a_listing_by_type_finds_is_not_new() {
     let listed = |name: &str| ListedUnit {
         name: name_of(name),
         load_state: LoadState::Loaded,
@@ -798,9 +794,8 @@ fn what_a_listing_by_type_finds_has_not_just_come() {
     }
 }
 
-/// Nor what it finds in the next life of the exporter.
 #[test]
-fn what_is_listed_again_after_a_restart_of_the_exporter_has_not_just_come() {
+fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_new() {
     let (service, mount) =
         (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let mut first = inventory();

@@ -1,4 +1,4 @@
-//! The timers that are active and will not elapse again.
+//! Stuck timers: active, and never to elapse again.
 
 use super::{
     Inventory,
@@ -13,11 +13,11 @@ use crate::systemd::{
 // === impl Inventory ===
 
 impl Inventory {
-    /// Whether a unit is an active timer that is to repeat, has no next time and waits for nothing
-    /// that would give it one.
+    /// Whether a unit is an active timer that should repeat, has no next time and will not get one.
     ///
-    /// `OnUnitActiveSec=` and `OnUnitInactiveSec=` count from a run of the unit that the timer
-    /// starts, and systemd works out the next time when that unit changes its state.
+    /// `OnUnitActiveSec=` and `OnUnitInactiveSec=` count from a run of the timer's unit, and
+    /// systemd computes the next time when that unit changes its state. So the timer is stuck if it
+    /// is idle.
     pub(super) fn is_stuck(&self, unit: &Unit) -> bool {
         let Details::Timer(timer) = &unit.details else { return false };
         // It waits for a time, or for the clock or the time zone to be set.
@@ -28,8 +28,8 @@ impl Inventory {
             && timer.unit.as_ref().is_some_and(|unit| self.is_idle(unit))
     }
 
-    /// Whether a unit does nothing and is not about to. One that stays up is not started again: a
-    /// service that has ended, as `RemainAfterExit=` has it, or a target.
+    /// Whether a unit does not run and has no job. A unit that stays active is not started again: a
+    /// service that has exited (`RemainAfterExit=yes`), or a target.
     fn is_idle(&self, name: &UnitName) -> bool {
         let entry = self.units.get(name).filter(|entry| entry.is_shown());
         let is_idle = entry.is_none_or(|Entry { unit, .. }| match unit.active_state {

@@ -1,8 +1,8 @@
-//! Inactive units that an active unit wants, and that do not rest by design.
+//! Inactive units that should run: an active unit wants them, and they are not inactive by design.
 //!
-//! systemd signals neither the lists of a unit nor their changes, and a question about a unit that
-//! it has just dropped makes it load that unit again. So an inactive unit is asked once it has been
-//! inactive and in memory for a second.
+//! systemd never signals the dependencies of a unit, so they are asked for. A question about a unit
+//! that systemd has just dropped would load it again, so a unit is only asked about once it has
+//! been inactive and in memory for a second.
 
 use std::collections::BTreeSet;
 
@@ -14,39 +14,41 @@ use crate::systemd::{
     state::{ActiveState, LoadState, RunResult},
 };
 
-/// The names that a bus starts a service for.
+/// The bus names that start a service.
 pub(super) type Activatable = BTreeSet<Box<str>>;
 
-/// Since when a unit that should run does not.
+/// How a unit that should run came to be inactive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InactiveReason {
-    /// It has not left the inactive state since systemd began.
+    /// It has not left the inactive state since systemd started.
     NeverStarted,
-    /// It has been started since.
+    /// It was started, and stopped again.
     Stopped,
 }
 
-/// What systemd says of an inactive unit beyond its row: which units want it, and what may excuse
-/// it.
+/// What decides whether an inactive unit should run: the units that want it, and the reasons for
+/// which it may be inactive by design.
 #[derive(Debug, Default)]
 pub(super) struct InactiveFacts {
-    /// An active unit has wanted it while it was at rest: only then is it of interest what excuses it.
+    /// An active unit has wanted it since it became inactive. Without that the other facts are not
+    /// needed.
     is_wanted: bool,
-    /// All that is asked of it has been known since.
+    /// Everything needed has been answered since.
     is_known: bool,
-    /// The lists of units that are not empty.
+    /// The dependencies by property. Empty lists are left out.
     relations: Vec<(UnitProperty, Box<[UnitName]>)>,
     condition: Check,
     assertion: Check,
+    /// `UnitFileState` is `static`: only dependencies and triggers start it.
     is_static: bool,
     remains_after_exit: bool,
     bus_name: Option<Box<str>>,
-    /// `Restart` is one of those that follow a success as well.
-    restarts_always: bool,
-    /// `RestartPreventExitStatus` may make a success one that is not followed by a restart.
+    /// `Restart=` restarts the service after a success as well.
+    restarts_after_success: bool,
+    /// `RestartPreventExitStatus=` may prevent the restart after a success.
     may_not_restart: bool,
-    /// A timer that is inactive once it has elapsed for the last time.
-    leaves_when_elapsed: bool,
+    /// `RemainAfterElapse=no`: the timer becomes inactive after its last elapse.
+    stops_when_elapsed: bool,
     /// `ExecMainExitTimestampMonotonic`.
     main_exit: Option<Usec>,
     /// `StateChangeTimestamp`.
@@ -56,7 +58,7 @@ pub(super) struct InactiveFacts {
 /// The conditions or the asserts of a unit.
 #[derive(Debug, Default)]
 struct Check {
-    /// When they were last looked at, on the monotonic clock.
+    /// When they were last checked, in microseconds since boot.
     at: Option<Usec>,
     met: bool,
 }
@@ -64,7 +66,7 @@ struct Check {
 // === impl InactiveFacts ===
 
 impl InactiveFacts {
-    /// Takes the value of one of [`PropertySet::RESTING`].
+    /// Takes one of the properties of [`PropertySet::RESTING`].
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         use UnitProperty as P;
         let is_set = *value == Value::Flag(true);
@@ -77,18 +79,18 @@ impl InactiveFacts {
             P::RemainAfterExit => self.remains_after_exit = is_set,
             P::BusName => self.bus_name = value.text().filter(|it| !it.is_empty()).map(Into::into),
             P::RestartPolicy => {
-                self.restarts_always = matches!(value.text(), Some("always" | "on-success"));
+                self.restarts_after_success = matches!(value.text(), Some("always" | "on-success"));
             }
             P::RestartPrevented => self.may_not_restart = is_set,
-            P::RemainAfterElapse => self.leaves_when_elapsed = *value == Value::Flag(false),
+            P::RemainAfterElapse => self.stops_when_elapsed = *value == Value::Flag(false),
             P::ExitMonotonic => self.main_exit = value.number(),
             P::StateChange => self.changed = value.number(),
-            _ => self.relate(property, value),
+            _ => self.learn_relation(property, value),
         }
     }
 
-    /// Takes a list of units.
-    fn relate(&mut self, property: UnitProperty, value: &Value) {
+    /// Takes a list of dependencies.
+    fn learn_relation(&mut self, property: UnitProperty, value: &Value) {
         self.relations.retain(|(relation, _)| *relation != property);
         if let Value::Units(names) = value
             && !names.is_empty()
@@ -97,20 +99,21 @@ impl InactiveFacts {
         }
     }
 
-    /// The units in these lists.
+    /// The units of these dependencies.
     fn related(&self, relations: PropertySet) -> impl Iterator<Item = &UnitName> {
         let lists = self.relations.iter().filter(move |(relation, _)| relations.has(*relation));
         lists.flat_map(|(_, names)| names)
     }
 
-    /// When it was last tried to start the unit, on the monotonic clock.
+    /// When systemd last tried to start the unit and checked its conditions
+    /// (`ConditionTimestampMonotonic`), in microseconds since boot.
     pub(super) fn tried_at(&self) -> Option<Usec> {
         self.condition.at
     }
 
-    /// What is to be known of a unit that has been inactive and in memory for a while, `held` being what
-    /// is.
-    pub(super) fn needed(&self, unit: &Unit, held: PropertySet) -> PropertySet {
+    /// What is needed of a unit that has been inactive and in memory for a second; `current` is
+    /// known.
+    pub(super) fn needed(&self, unit: &Unit, current: PropertySet) -> PropertySet {
         if !is_candidate(unit) {
             return PropertySet::EMPTY;
         }
@@ -120,51 +123,52 @@ impl InactiveFacts {
         if self.condition.has_failed() || self.assertion.has_failed() {
             return PropertySet::WANTING.union(PropertySet::CHECKS);
         }
-        let mut wanted = PropertySet::RELATIONS.union(PropertySet::CHECKS);
-        wanted = match unit.details {
+        let mut needed = PropertySet::RELATIONS.union(PropertySet::CHECKS);
+        needed = match unit.details {
             Details::Service(_) => {
-                wanted.union(PropertySet::ENDING).union(PropertySet::RESTING_SERVICE)
+                needed.union(PropertySet::ENDING).union(PropertySet::RESTING_SERVICE)
             }
-            Details::Timer(_) => wanted.with(UnitProperty::RemainAfterElapse),
-            _ => wanted,
+            Details::Timer(_) => needed.with(UnitProperty::RemainAfterElapse),
+            _ => needed,
         };
-        // systemd looks for the file on the disk.
-        if held.has(UnitProperty::ConditionTime) && !self.was_tried(unit) {
-            wanted = wanted.with(UnitProperty::UnitFileState);
+        // For UnitFileState systemd reads the disk, so it is asked for only where it decides.
+        if current.has(UnitProperty::ConditionTime) && !self.was_tried(unit) {
+            needed = needed.with(UnitProperty::UnitFileState);
         }
-        wanted
+        needed
     }
 
-    /// Takes in what is known of the unit. `answered` also has what systemd refused to say.
-    pub(super) fn update(&mut self, unit: &Unit, held: PropertySet, answered: PropertySet) {
-        self.is_known |= self.is_wanted && answered.contains(self.needed(unit, held));
+    /// Notes whether everything needed is answered. `answered` also has the unavailable properties.
+    pub(super) fn update(&mut self, unit: &Unit, current: PropertySet, answered: PropertySet) {
+        self.is_known |= self.is_wanted && answered.contains(self.needed(unit, current));
     }
 
-    /// The units that start this one with themselves. A device does so when it is plugged in.
-    fn wanting(&self) -> impl Iterator<Item = &UnitName> {
+    /// The units that start this one when they start. Devices are left out: a device starts it when
+    /// it is plugged in.
+    fn wanted_by(&self) -> impl Iterator<Item = &UnitName> {
         self.related(PropertySet::WANTING).filter(|name| name.unit_type() != UnitType::Device)
     }
 
-    /// Why the unit does not run although an active unit wants it; `None` if nothing is wrong, or
-    /// not enough is known.
+    /// Why the unit is reported; `None` if no active unit wants it, if it is inactive by design, or
+    /// if not enough is known.
     fn reason(
         &self,
         unit: &Unit,
         is_active: impl Fn(&UnitName) -> bool + Copy,
         activatable: Option<&Activatable>,
     ) -> Option<InactiveReason> {
-        let is_missed = self.is_known
+        let should_run = self.is_known
             && is_candidate(unit)
-            && self.wanting().any(is_active)
+            && self.wanted_by().any(is_active)
             && !self.is_by_design(unit, is_active, activatable);
         let reason = match unit.inactive_exit {
             None => InactiveReason::NeverStarted,
             Some(_) => InactiveReason::Stopped,
         };
-        is_missed.then_some(reason)
+        should_run.then_some(reason)
     }
 
-    /// Whether the unit is inactive because it is meant to be.
+    /// Whether the unit is inactive by design.
     fn is_by_design(
         &self,
         unit: &Unit,
@@ -182,7 +186,7 @@ impl InactiveFacts {
             || (self.is_static && !self.was_tried(unit))
     }
 
-    /// A oneshot that ran. With `RemainAfterExit=yes` it would be active then.
+    /// Whether it is a oneshot that ran. With `RemainAfterExit=yes` it would still be active.
     fn has_finished(&self, unit: &Unit) -> bool {
         let Details::Service(service) = &unit.details else { return false };
         service.service_type.as_deref() == Some("oneshot")
@@ -191,48 +195,47 @@ impl InactiveFacts {
             && self.was_tried(unit)
     }
 
-    /// A service whose main process ended well before anything stopped it. A stop job makes the
-    /// unit leave the active state first, also if the process then exits with 0. One that is
-    /// restarted after a success as well does not end by itself: it was stopped before the restart.
+    /// Whether its main process exited with success before anything stopped it. A stop job makes
+    /// the unit leave the active state first, even if the process then exits with 0. A service that
+    /// restarts after a success was stopped before the restart.
     fn has_ended_by_itself(&self, unit: &Unit) -> bool {
         let ends = self.main_exit.zip(unit.active_exit_monotonic);
         !self.remains_after_exit
-            && (!self.restarts_always || self.may_not_restart)
+            && (!self.restarts_after_success || self.may_not_restart)
             && self.has_succeeded(unit)
             && ends.is_some_and(|(main, active)| main < active.get())
     }
 
-    /// A service whose last run was a success. `systemctl reset-failed` makes the result of one that
-    /// failed a success too, and that is a change of state after it came to rest.
+    /// Whether its last run was a success. `systemctl reset-failed` sets the result of a failed run
+    /// to success too, but changes the state after InactiveEnterTimestamp.
     fn has_succeeded(&self, unit: &Unit) -> bool {
         let was_reset = unit.inactive_enter.is_some() && self.changed != unit.inactive_enter;
         unit.result == Some(RunResult::Success) && !was_reset
     }
 
-    /// A timer with `RemainAfterElapse=no` that has elapsed and will not do so again.
+    /// Whether it is a timer with `RemainAfterElapse=no` that will not elapse again.
     fn has_elapsed(&self, unit: &Unit) -> bool {
         let Details::Timer(timer) = &unit.details else { return false };
-        self.leaves_when_elapsed
+        self.stops_when_elapsed
             && timer.last_trigger.is_some()
             && !timer.repeats()
             && unit.result == Some(RunResult::Success)
     }
 
-    /// A service that its bus starts when something calls its name. Where there is no bus to ask,
-    /// each name counts as one of these.
+    /// Whether the bus starts it when a client calls its name. Without a bus to ask, every name
+    /// counts as such a name.
     fn is_started_by_bus(&self, activatable: Option<&Activatable>) -> bool {
         let is_activatable = |name: &str| activatable.is_none_or(|names| names.contains(name));
         self.bus_name.as_deref().is_some_and(is_activatable)
     }
 
-    /// Whether it was to be started at least once, or was set up without being started, as a mount
-    /// may be.
+    /// Whether systemd tried to start it, or it was active without a start, as a mount may be.
     fn was_tried(&self, unit: &Unit) -> bool {
         self.condition.at.is_some() || unit.inactive_exit.is_some()
     }
 }
 
-/// Whether it is of interest which units want this one.
+/// Whether the unit is inactive and could be started, so that the units that want it matter.
 fn is_candidate(unit: &Unit) -> bool {
     unit.active_state == ActiveState::Inactive
         && unit.load_state == LoadState::Loaded
@@ -242,8 +245,8 @@ fn is_candidate(unit: &Unit) -> bool {
 // === impl Check ===
 
 impl Check {
-    /// Whether they kept the unit from being started. Without a time they have never been looked
-    /// at, and systemd says that they are not met.
+    /// Whether they prevented the last start. Without a time they were never checked, and systemd
+    /// reports them as not met.
     fn has_failed(&self) -> bool {
         self.at.is_some() && !self.met
     }
@@ -264,22 +267,22 @@ impl InactiveReason {
 // === impl Entry ===
 
 impl Entry {
-    /// Takes in whether the unit is inactive now. Returns whether it has become so, and is to be
-    /// asked after a pause.
+    /// Notes whether the unit is inactive. Returns whether it became so less than a second ago: it
+    /// is asked about later.
     pub(super) fn note_inactive(&mut self) -> bool {
         if self.unit.active_state == ActiveState::Inactive {
             return !self.lasts;
         }
         self.lasts = false;
-        if let Some(rest) = &mut self.inactive {
-            (rest.is_wanted, rest.is_known) = (false, false);
+        if let Some(facts) = &mut self.inactive {
+            (facts.is_wanted, facts.is_known) = (false, false);
         }
-        // By the time that it is inactive again other units may want it.
+        // When it is inactive again, other units may want it.
         self.knowledge.invalidate(PropertySet::RELATIONS);
         false
     }
 
-    /// Takes in that the unit has been in memory for a while as it is, or was listed.
+    /// Notes that the unit was listed, or has been in its state and in memory for a second.
     pub(super) fn note_lasting(&mut self) {
         if self.note_inactive() {
             self.lasts = true;
@@ -290,12 +293,12 @@ impl Entry {
 // === impl Inventory ===
 
 impl Inventory {
-    /// Takes in the names that the bus starts services for.
+    /// Replaces the bus names that start a service.
     pub fn replace_activatable(&mut self, names: BTreeSet<Box<str>>) {
         self.activatable = Some(names);
     }
 
-    /// Takes in what an answer says of a unit's rest.
+    /// Re-evaluates after an answer whether an inactive unit should run.
     pub(super) fn update_inactive_facts(&mut self, name: &UnitName, answered: UnitProperty) {
         if PropertySet::WANTING.has(answered) {
             self.recheck_wanted(name);
@@ -307,43 +310,45 @@ impl Inventory {
         }
     }
 
-    /// Takes in whether an active unit wants this one. If none does, it may do so later.
+    /// Notes whether an active unit wants this one. If only inactive units do, this is repeated
+    /// every second.
     pub(super) fn recheck_wanted(&mut self, name: &UnitName) {
         let Some(entry) = self.units.get(name).filter(|entry| entry.lasts) else { return };
-        let Some(rest) = entry.inactive.as_ref() else { return };
-        let is_of_interest = !rest.is_wanted && rest.wanting().next().is_some();
-        let is_wanted = rest.wanting().any(|name| self.is_active(name));
-        if is_of_interest && !is_wanted {
+        let Some(facts) = entry.inactive.as_ref() else { return };
+        let is_open = !facts.is_wanted && facts.wanted_by().next().is_some();
+        let is_wanted = facts.wanted_by().any(|name| self.is_active(name));
+        if is_open && !is_wanted {
             self.unwanted.insert(name.clone());
-        } else if is_of_interest && let Some(entry) = self.units.get_mut(name) {
+        } else if is_open && let Some(entry) = self.units.get_mut(name) {
             entry.inactive.get_or_insert_default().is_wanted = true;
             enqueue(&mut self.unread, name, entry);
         }
     }
 
-    /// Takes in whether a unit is inactive now; it is asked after a pause.
+    /// Notes whether a unit is inactive; one that has become so is asked about later.
     pub(super) fn note_inactive(&mut self, name: &UnitName) {
         if self.units.get_mut(name).is_some_and(Entry::note_inactive) {
             self.deferred.insert(name.clone());
         }
     }
 
-    /// Looks whether what wants the units that only inactive ones wanted has become active.
+    /// Notes which of the units that only inactive units wanted are now wanted by an active one.
     pub(super) fn recheck_unwanted(&mut self) {
         for name in std::mem::take(&mut self.unwanted) {
             self.recheck_wanted(&name);
         }
     }
 
-    /// Why a unit does not run although an active unit wants it.
+    /// Why a unit is reported as wanted and inactive, if it is. A unit with a job is not: the job
+    /// may start it.
     pub(super) fn wanted_inactive(&self, entry: &Entry) -> Option<InactiveReason> {
         let is_active = |name: &UnitName| self.is_active(name);
-        let rest = entry.inactive.as_ref()?;
-        let reason = rest.reason(&entry.unit, is_active, self.activatable.as_ref())?;
+        let facts = entry.inactive.as_ref()?;
+        let reason = facts.reason(&entry.unit, is_active, self.activatable.as_ref())?;
         (!self.jobs.has_one_for(&entry.unit.name)).then_some(reason)
     }
 
-    /// Whether a unit is active, as systemd understands it for what depends on it.
+    /// Whether a unit is active in the sense that systemd's dependencies use.
     fn is_active(&self, name: &UnitName) -> bool {
         use ActiveState::{Active, Refreshing, Reloading};
         let entry = self.units.get(name);
@@ -369,10 +374,9 @@ mod tests {
         Value::Units(of.iter().map(|of| name(of)).collect())
     }
 
-    /// A unit and its rest.
     struct Case {
         unit: Unit,
-        rest: InactiveFacts,
+        facts: InactiveFacts,
     }
 
     impl Case {
@@ -386,8 +390,8 @@ mod tests {
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
             unit.details = Details::Service(service);
-            let rest = InactiveFacts { is_known: true, ..InactiveFacts::default() };
-            let case = Self { unit, rest };
+            let facts = InactiveFacts { is_known: true, ..InactiveFacts::default() };
+            let case = Self { unit, facts };
             case.with(UnitProperty::WantedBy, names(&["all.target"]))
                 .with(UnitProperty::ConditionTime, Value::Number(1))
                 .with(UnitProperty::ConditionResult, Value::Flag(true))
@@ -398,7 +402,7 @@ mod tests {
                 .with(UnitProperty::Conflicts, names(&["shutdown.target"]))
         }
 
-        /// The same, never started: systemd says then that nothing is met, at no time.
+        /// The same, never started: systemd then reports conditions as not met, without a time.
         fn untried() -> Self {
             let mut case = Self::stopped();
             case.unit.inactive_exit = None;
@@ -421,7 +425,7 @@ mod tests {
 
         fn with(mut self, property: UnitProperty, value: Value) -> Self {
             assert!(PropertySet::RESTING.has(property), "{property:?}");
-            self.rest.learn(property, &value);
+            self.facts.learn(property, &value);
             self
         }
 
@@ -433,12 +437,12 @@ mod tests {
         fn reason(&self) -> Option<InactiveReason> {
             let activatable = Activatable::from(["org.example.Called".into()]);
             let is_active = |name: &UnitName| ACTIVE.contains(&name.as_str());
-            self.rest.reason(&self.unit, is_active, Some(&activatable))
+            self.facts.reason(&self.unit, is_active, Some(&activatable))
         }
     }
 
     #[track_caller]
-    fn rests(case: Case) {
+    fn by_design(case: Case) {
         assert_eq!(case.reason(), None);
     }
 
@@ -456,91 +460,91 @@ mod tests {
     fn a_unit_is_wanted_if_an_active_unit_wants_requires_or_upholds_it() {
         for relation in PropertySet::WANTING.iter() {
             let unwanted = || Case::stopped().with(UnitProperty::WantedBy, names(&[]));
-            rests(unwanted());
+            by_design(unwanted());
             stopped(unwanted().with(relation, names(&["idle.target", "all.target"])));
-            rests(unwanted().with(relation, names(&["idle.target"])));
-            rests(unwanted().with(relation, names(&["plugged.device"])));
+            by_design(unwanted().with(relation, names(&["idle.target"])));
+            by_design(unwanted().with(relation, names(&["plugged.device"])));
         }
     }
 
     #[test]
     fn only_an_inactive_loaded_unit_that_can_be_started_is_reported() {
         for state in ActiveState::ALL.iter().filter(|state| **state != ActiveState::Inactive) {
-            rests(Case::stopped().with_unit(|unit| unit.active_state = state.clone()));
+            by_design(Case::stopped().with_unit(|unit| unit.active_state = state.clone()));
         }
         for state in LoadState::ALL.iter().filter(|state| **state != LoadState::Loaded) {
-            rests(Case::stopped().with_unit(|unit| unit.load_state = state.clone()));
+            by_design(Case::stopped().with_unit(|unit| unit.load_state = state.clone()));
         }
         for unit_type in UnitType::ALL {
             let name = name(&format!("a.{}", unit_type.as_str()));
             let case = Case::stopped().with_unit(|unit| unit.name = name);
             match unit_type {
-                UnitType::Slice | UnitType::Scope | UnitType::Device => rests(case),
+                UnitType::Slice | UnitType::Scope | UnitType::Device => by_design(case),
                 _ => stopped(case),
             }
         }
         let mut case = Case::stopped();
-        case.rest.is_known = false;
-        rests(case);
+        case.facts.is_known = false;
+        by_design(case);
     }
 
     #[test]
-    fn a_unit_whose_checks_were_not_met_rests() {
+    fn a_unit_whose_conditions_or_asserts_failed_is_inactive_by_design() {
         for (result, time) in [
             (UnitProperty::ConditionResult, UnitProperty::ConditionTime),
             (UnitProperty::AssertResult, UnitProperty::AssertTime),
         ] {
-            rests(Case::stopped().with(result, Value::Flag(false)));
+            by_design(Case::stopped().with(result, Value::Flag(false)));
             stopped(Case::stopped().with(result, Value::Flag(true)));
             never_started(Case::untried().with(result, Value::Flag(false)));
-            rests(Case::untried().with(time, Value::Number(1)));
+            by_design(Case::untried().with(time, Value::Number(1)));
         }
         let skipped = RunResult::ExecCondition;
-        rests(Case::stopped().with_unit(|unit| unit.result = Some(skipped)));
+        by_design(Case::stopped().with_unit(|unit| unit.result = Some(skipped)));
     }
 
     #[test]
-    fn a_finished_oneshot_rests() {
-        rests(Case::finished());
+    fn a_finished_oneshot_is_inactive_by_design() {
+        by_design(Case::finished());
         stopped(Case::finished().with(UnitProperty::RemainAfterExit, Value::Flag(true)));
         stopped(Case::finished().with_unit(|unit| unit.result = Some(RunResult::Timeout)));
         let Case { unit, .. } = Case::finished();
         never_started(Case { unit: Unit { inactive_exit: None, ..unit }, ..Case::untried() });
-        // One without a command is done at once, and never leaves the inactive state.
-        rests(Case::finished().with_unit(|unit| unit.inactive_exit = None));
+        // A oneshot without a command finishes at once and never leaves the inactive state.
+        by_design(Case::finished().with_unit(|unit| unit.inactive_exit = None));
     }
 
     #[test]
-    fn a_unit_with_an_active_trigger_rests() {
+    fn a_unit_with_an_active_trigger_is_inactive_by_design() {
         let triggered = |by: &[&str]| Case::stopped().with(UnitProperty::TriggeredBy, names(by));
-        rests(triggered(&["idle.socket", "busy.socket"]));
+        by_design(triggered(&["idle.socket", "busy.socket"]));
         stopped(triggered(&["idle.socket"]));
     }
 
     #[test]
-    fn a_service_that_its_bus_starts_rests() {
+    fn a_service_that_the_bus_starts_is_inactive_by_design() {
         let named =
             |name: &str| Case::stopped().with(UnitProperty::BusName, Value::Text(name.into()));
-        rests(named("org.example.Called"));
+        by_design(named("org.example.Called"));
         stopped(named("org.example.Uncalled"));
         stopped(named(""));
-        // There is no bus to ask.
+        // Without a bus to ask, every name counts.
         let case = named("org.example.Uncalled");
-        assert_eq!(case.rest.reason(&case.unit, |_| true, None), None);
+        assert_eq!(case.facts.reason(&case.unit, |_| true, None), None);
     }
 
     #[test]
-    fn a_unit_with_an_active_rival_rests() {
+    fn a_unit_that_conflicts_with_an_active_unit_is_inactive_by_design() {
         for relation in [UnitProperty::Conflicts, UnitProperty::ConflictedBy] {
-            rests(Case::stopped().with(relation, names(&["idle.target", "busy.socket"])));
+            by_design(Case::stopped().with(relation, names(&["idle.target", "busy.socket"])));
             stopped(Case::stopped().with(relation, names(&["idle.target"])));
         }
     }
 
     #[test]
-    fn a_service_that_ended_by_itself_rests() {
+    fn a_service_that_exited_by_itself_is_inactive_by_design() {
         let ended = |main| Case::stopped().with(UnitProperty::ExitMonotonic, main);
-        rests(ended(Value::Number(4)));
+        by_design(ended(Value::Number(4)));
         stopped(ended(Value::Number(5)));
         stopped(ended(Value::Number(6)));
         stopped(ended(Value::Nothing));
@@ -549,36 +553,36 @@ mod tests {
         stopped(ended(Value::Number(4)).with_unit(|unit| unit.result = failed));
     }
 
-    /// As `systemctl reset-failed` does: the result is a success then.
+    /// `systemctl reset-failed` sets the result to success.
     #[test]
     fn a_service_that_failed_and_was_reset_is_reported() {
         let later = Value::Number(7);
         let ended = Case::stopped().with(UnitProperty::ExitMonotonic, Value::Number(4));
         stopped(ended.with(UnitProperty::StateChange, later.clone()));
         stopped(Case::finished().with(UnitProperty::StateChange, later.clone()));
-        // One without a command has never come to rest, and changes all the same.
+        // A oneshot without a command has no InactiveEnterTimestamp, but its state changes.
         let case = Case::finished().with(UnitProperty::StateChange, later);
-        rests(case.with_unit(|unit| unit.inactive_enter = None));
+        by_design(case.with_unit(|unit| unit.inactive_enter = None));
     }
 
     #[test]
-    fn a_service_that_was_to_be_restarted_after_a_success_is_reported() {
+    fn a_service_that_restarts_after_a_success_is_reported() {
         let ended = |policy: &str| {
             Case::stopped()
                 .with(UnitProperty::ExitMonotonic, Value::Number(4))
                 .with(UnitProperty::RestartPolicy, Value::Text(policy.into()))
         };
         for policy in ["no", "on-failure", "on-abnormal", "on-watchdog", "on-abort"] {
-            rests(ended(policy));
+            by_design(ended(policy));
         }
         for policy in ["always", "on-success"] {
             stopped(ended(policy));
-            rests(ended(policy).with(UnitProperty::RestartPrevented, Value::Flag(true)));
+            by_design(ended(policy).with(UnitProperty::RestartPrevented, Value::Flag(true)));
         }
     }
 
     #[test]
-    fn a_timer_that_has_elapsed_for_the_last_time_rests() {
+    fn a_timer_that_has_elapsed_for_the_last_time_is_inactive_by_design() {
         let elapsed = || {
             let timer = Timer { last_trigger: Some(3), ..Timer::default() };
             Case::stopped()
@@ -591,7 +595,7 @@ mod tests {
                 change(timer);
             })
         };
-        rests(elapsed());
+        by_design(elapsed());
         stopped(elapsed().with(UnitProperty::RemainAfterElapse, Value::Flag(true)));
         stopped(with(|timer| timer.last_trigger = None));
         stopped(with(|timer| timer.repeats_calendar = true));
@@ -599,14 +603,14 @@ mod tests {
     }
 
     #[test]
-    fn a_static_unit_that_was_never_started_rests() {
+    fn a_static_unit_that_was_never_started_is_inactive_by_design() {
         let with = |case: Case, state: &str| {
             case.with(UnitProperty::UnitFileState, Value::Text(state.into()))
         };
-        rests(with(Case::untried(), "static"));
+        by_design(with(Case::untried(), "static"));
         never_started(with(Case::untried(), "enabled"));
         stopped(with(Case::stopped(), "static"));
-        // A mount that was set up by hand and is gone.
+        // A mount that was mounted by hand and unmounted.
         stopped(with(Case::untried().with_unit(|unit| unit.inactive_exit = Some(1)), "static"));
     }
 }

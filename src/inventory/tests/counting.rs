@@ -1,6 +1,6 @@
-//! Counting, held against a model of systemd that runs, fails and restarts services, and of which
-//! every deed is known: heard in full, nothing is missed and nothing is counted twice; heard with
-//! gaps, nothing is made up.
+//! Counting, compared with a model of systemd that runs, fails and restarts services and counts
+//! what it does. Without gaps everything is counted once; with gaps nothing is counted that did not
+//! happen.
 
 use super::{super::*, name, selecting};
 use crate::inventory::{
@@ -22,18 +22,18 @@ struct Service {
     invocation: u128,
     result: RunResult,
     restarts: u64,
-    /// `NRestarts` is to be reset with the next start by hand.
+    /// The next manual start resets `NRestarts`.
     flush: bool,
     active_enter: u64,
     active_exit: u64,
     inactive_enter: u64,
     exit: u64,
     job: u64,
-    /// `Restart=always`, and not only after a failure.
+    /// `Restart=always`; otherwise `on-failure`.
     always: bool,
 }
 
-/// What really happened to the units of one name.
+/// What happened to the units of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Truth {
     starts: u64,
@@ -46,7 +46,7 @@ struct Truth {
 enum Message {
     Event(Event),
     Answer(UnitName, UnitProperty, Value),
-    Adopt(Vec<ListedUnit>, Extent),
+    Resync(Vec<ListedUnit>, Extent),
 }
 
 #[derive(Debug, Default)]
@@ -55,11 +55,11 @@ struct Systemd {
     truth: BTreeMap<UnitName, Truth>,
     wire: VecDeque<Message>,
     clock: u64,
-    /// Before version 254: a restart stops the unit first, and shows that.
+    /// Before systemd 254: a restart stops the unit first, and signals it.
     old: bool,
-    /// A run that ends well is followed by a restart as well.
+    /// `Restart=always` for new services.
     always: bool,
-    /// Signals wait while questions are answered, as they do when the bus takes no more of them.
+    /// Signals wait while questions are answered, as they do when the bus is full.
     throttled: bool,
 }
 
@@ -68,22 +68,22 @@ enum Step {
     Load(usize),
     Start(usize),
     Stop(usize),
-    /// Ends the run, and begins to wait for the restart if there is to be one.
+    /// The run fails, and the service waits for a restart if there is to be one.
     Fail(usize, u8, bool),
-    /// Ends the run well, and begins to wait for the restart that follows all the same.
+    /// The run ends with success, and the service waits for a restart.
     Finish(usize),
-    /// One step on from the end of a run to its restart.
-    GoOn(usize),
-    Forgive(usize),
+    /// The next step from the end of a run to its restart.
+    Advance(usize),
+    ResetFailed(usize),
     Collect(usize),
     Signal,
     Deliver(u8),
     Ask(u8),
-    /// Nothing is signalled for a while.
+    /// No signal comes for a second.
     Pause,
     Reload,
-    /// A reload of which the word that it begins was lost.
-    Announce,
+    /// A reload whose `Reloading` signals are lost.
+    SilentReload,
 }
 
 const RESULTS: [RunResult; 3] = [RunResult::ExitCode, RunResult::Signal, RunResult::Watchdog];
@@ -96,8 +96,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => unit.clone().prop_map(Step::Stop),
         8 => (unit.clone(), any::<u8>(), any::<bool>())
             .prop_map(|(unit, how, again)| Step::Fail(unit, how, again)),
-        12 => unit.clone().prop_map(Step::GoOn),
-        1 => unit.clone().prop_map(Step::Forgive),
+        12 => unit.clone().prop_map(Step::Advance),
+        1 => unit.clone().prop_map(Step::ResetFailed),
         2 => unit.prop_map(Step::Collect),
         4 => Just(Step::Signal),
         10 => (1..6_u8).prop_map(Step::Deliver),
@@ -106,8 +106,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What goes over the wire, or that systemd goes on with what it does.
-fn talk() -> impl Strategy<Value = Option<Step>> {
+/// Traffic; `None` is the next step of the model.
+fn traffic() -> impl Strategy<Value = Option<Step>> {
     prop_oneof![
         3 => Just(None),
         1 => Just(Some(Step::Signal)),
@@ -119,12 +119,12 @@ fn talk() -> impl Strategy<Value = Option<Step>> {
 }
 
 impl Truth {
-    fn of(history: &Counters) -> Self {
+    fn of(counters: &Counters) -> Self {
         Self {
-            starts: history.starts,
-            restarts: history.restarts,
-            transitions: history.transitions.iter().map(|(it, n)| (it.to_string(), n)).collect(),
-            failures: history.failures.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+            starts: counters.starts,
+            restarts: counters.restarts,
+            transitions: counters.transitions.iter().map(|(it, n)| (it.to_string(), n)).collect(),
+            failures: counters.failures.iter().map(|(it, n)| (it.to_string(), n)).collect(),
         }
     }
 }
@@ -154,21 +154,19 @@ impl Systemd {
         self.services.entry(name.clone()).or_insert(service);
     }
 
-    /// As `service_set_state()`: what was to be signalled before is signalled first.
+    /// As `service_set_state()`: a pending signal is sent before the next change.
     fn set(&mut self, name: &UnitName, state: ActiveState, sub: &'static str) {
         self.signal(name, false);
         self.clock += 1;
         let clock = self.clock;
         let Some(service) = self.services.get_mut(name) else { return };
-        let rests =
-            |state: &ActiveState| matches!(state, ActiveState::Inactive | ActiveState::Failed);
         if state == ActiveState::Active && service.state != state {
             service.active_enter = clock;
         }
         if service.state == ActiveState::Active && service.state != state {
             service.active_exit = clock;
         }
-        if rests(&state) && !rests(&service.state) {
+        if state.is_at_rest() && !service.state.is_at_rest() {
             service.inactive_enter = clock;
         }
         let changed = service.state != state;
@@ -178,8 +176,8 @@ impl Systemd {
         }
     }
 
-    /// Begins a run; the job that does so has been announced, and the unit before it.
-    fn start(&mut self, name: &UnitName, by_hand: bool) {
+    /// Begins a run. Its job and the unit were announced before.
+    fn start(&mut self, name: &UnitName, is_manual: bool) {
         self.signal(name, true);
         self.clock += 1;
         let invocation = u128::from(self.clock);
@@ -187,13 +185,13 @@ impl Systemd {
         service.invocation = invocation;
         service.result = RunResult::Success;
         service.exit = 0;
-        // The old ones may show the new run before the state that it begins with.
+        // Before systemd 254 the new InvocationID may be signalled before the new state.
         if self.old {
             service.dirty = true;
         } else {
             service.job = 0;
         }
-        if by_hand && service.flush {
+        if is_manual && service.flush {
             (service.restarts, service.flush) = (0, false);
         }
         self.truth(name).starts += 1;
@@ -206,14 +204,12 @@ impl Systemd {
 
     fn step(&mut self, step: &Step, inventory: &mut Inventory) {
         let unit = |at: &usize| name(*at);
-        let rests = |service: &Service| {
-            matches!(service.state, ActiveState::Inactive | ActiveState::Failed)
-        };
+        let is_at_rest = |service: &Service| service.state.is_at_rest();
         match step {
             Step::Load(at) => self.load(&unit(at)),
             Step::Start(at) => {
                 self.load(&unit(at));
-                if rests(&self.services[&unit(at)]) {
+                if is_at_rest(&self.services[&unit(at)]) {
                     self.start(&unit(at), true);
                 }
             }
@@ -261,7 +257,7 @@ impl Systemd {
                     self.set(&unit(at), ActiveState::Activating, "auto-restart");
                 }
             }
-            Step::GoOn(at) => {
+            Step::Advance(at) => {
                 let clock = self.clock + 1;
                 let old = self.old;
                 let Some(service) = self.services.get_mut(&unit(at)) else { return };
@@ -279,7 +275,7 @@ impl Systemd {
                     self.start(&unit(at), false);
                 }
             }
-            Step::Forgive(at) => {
+            Step::ResetFailed(at) => {
                 let Some(service) = self.services.get_mut(&unit(at)) else { return };
                 if service.state == ActiveState::Failed && service.sub == "failed" {
                     self.set(&unit(at), ActiveState::Inactive, "dead");
@@ -288,7 +284,7 @@ impl Systemd {
                 }
             }
             Step::Collect(at) => {
-                if self.services.get(&unit(at)).is_some_and(rests) {
+                if self.services.get(&unit(at)).is_some_and(is_at_rest) {
                     self.signal(&unit(at), true);
                     self.services.remove(&unit(at));
                     self.wire.push_back(Message::Event(Event::UnitRemoved(unit(at))));
@@ -308,21 +304,21 @@ impl Systemd {
                     self.answer(&name, property);
                 }
             }
-            Step::Reload | Step::Announce => {
-                let told = matches!(step, Step::Reload);
-                let say = |it| Message::Event(Event::Reloading(it));
-                self.wire.extend(told.then(|| say(true)));
+            Step::Reload | Step::SilentReload => {
+                let is_signalled = matches!(step, Step::Reload);
+                let reloading = |it| Message::Event(Event::Reloading(it));
+                self.wire.extend(is_signalled.then(|| reloading(true)));
                 self.signal_all();
-                let each = self.services.keys().cloned().map(Event::UnitRemoved);
-                self.wire.extend(each.map(Message::Event));
+                let removed = self.services.keys().cloned().map(Event::UnitRemoved);
+                self.wire.extend(removed.map(Message::Event));
                 for service in self.services.values_mut() {
                     (service.announced, service.dirty) = (false, true);
                 }
-                // To be announced anew is a signal like others, and waits like them.
+                // `UnitNew` waits like other signals.
                 if !self.throttled {
                     self.signal_all();
                 }
-                self.wire.extend(told.then(|| say(false)));
+                self.wire.extend(is_signalled.then(|| reloading(false)));
             }
         }
     }
@@ -333,7 +329,7 @@ impl Systemd {
         }
     }
 
-    /// Sends what is to be signalled of a unit; one that was never announced only if `new`.
+    /// Sends the pending signal of a unit. `UnitNew` is sent only if `new`.
     fn signal(&mut self, name: &UnitName, new: bool) {
         let Some(service) = self.services.get_mut(name) else { return };
         if !service.dirty || !(service.announced || new) {
@@ -361,11 +357,11 @@ impl Systemd {
         if !self.throttled {
             self.signal_all();
         }
-        let there = self.services.contains_key(name);
+        let is_loaded = self.services.contains_key(name);
         self.load(name);
         let value = self.services[name].value(property);
         self.wire.push_back(Message::Answer(name.clone(), property, value));
-        if !there {
+        if !is_loaded {
             self.services.remove(name);
             self.wire.push_back(Message::Event(Event::UnitNew(name.clone())));
             self.wire.push_back(Message::Event(Event::UnitRemoved(name.clone())));
@@ -390,13 +386,13 @@ impl Systemd {
                     let reloaded = event == Event::Reloading(false);
                     inventory.apply(event, self.clock);
                     if reloaded {
-                        self.wire.push_back(Message::Adopt(self.list(), Extent::Settings));
+                        self.wire.push_back(Message::Resync(self.list(), Extent::Settings));
                     }
                 }
                 Some(Message::Answer(name, property, value)) => {
                     inventory.answer(&name, property, Ok(value));
                 }
-                Some(Message::Adopt(listing, extent)) => {
+                Some(Message::Resync(listing, extent)) => {
                     inventory.resync(listing, extent, self.clock);
                 }
             }
@@ -405,10 +401,10 @@ impl Systemd {
 
     fn settle(&mut self, inventory: &mut Inventory) {
         for round in 0.. {
-            assert!(round < 100, "questions and answers never come to an end: {inventory:?}");
+            assert!(round < 100, "the questions never end: {inventory:?}");
             self.signal_all();
             self.deliver(usize::MAX, inventory);
-            // A pause, and another.
+            // Two pauses.
             inventory.retry_deferred(Usec::MAX);
             inventory.retry_deferred(Usec::MAX);
             let mut asked = false;
@@ -422,11 +418,11 @@ impl Systemd {
         }
     }
 
-    /// The connection is lost with all that was under way, and made anew.
-    fn lose(&mut self, inventory: &mut Inventory) {
+    /// The connection is lost, with everything under way, and made again.
+    fn reconnect(&mut self, inventory: &mut Inventory) {
         self.wire.clear();
         inventory.disconnect();
-        // Whoever subscribes anew is told of nothing that was announced before.
+        // A new subscriber gets no signal about earlier changes.
         for service in self.services.values_mut() {
             (service.announced, service.dirty) = (true, false);
         }
@@ -471,7 +467,7 @@ fn fresh() -> Inventory {
     inventory
 }
 
-/// Everything that is known, with no unit rolled up.
+/// A snapshot of all units, with none rolled up.
 fn everything(inventory: &Inventory) -> Snapshot {
     let mut all = Snapshot::default();
     for (name, entry) in &inventory.units {
@@ -485,7 +481,7 @@ fn everything(inventory: &Inventory) -> Snapshot {
     all
 }
 
-/// The counters of all units to which anything has happened. Those of a roll-up are their sum.
+/// The counters of all units that are not 0. Also checks that those of a roll-up are their sum.
 fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
     let rollups = |snapshot: &Snapshot| {
         let all = snapshot.rollups.iter().filter(|rollup| !rollup.counters.is_empty());
@@ -495,27 +491,27 @@ fn counted(inventory: &Inventory) -> BTreeMap<UnitName, Truth> {
     let (all, shown) = (everything(inventory), inventory.snapshot(0));
     assert_eq!(rollups(&shown), rollups(&all.select(&inventory.selection)));
     assert!(shown.units.is_empty() && shown.gone.is_empty());
-    let here = all.units.iter().map(|unit| (&unit.name, &unit.counters));
+    let loaded = all.units.iter().map(|unit| (&unit.name, &unit.counters));
     let gone = all.gone.iter().map(|(name, counters)| (name, counters));
-    let all = here.chain(gone).filter(|(_, counters)| !counters.is_empty());
+    let all = loaded.chain(gone).filter(|(_, counters)| !counters.is_empty());
     all.map(|(name, counters)| (name.clone(), Truth::of(counters))).collect()
 }
 
-/// Through the state file, as far as the inventory knows of it.
-fn reborn(inventory: &Inventory) -> Inventory {
+/// The inventory of a restarted exporter, from the record of this one.
+fn restarted(inventory: &Inventory) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let mut reborn = empty();
-    reborn.recall(serde_json::from_slice(&written).unwrap());
-    reborn
+    let mut restarted = empty();
+    restarted.recall(serde_json::from_slice(&written).unwrap());
+    restarted
 }
 
 fn no_more_than(counted: &Truth, truth: &Truth) -> bool {
     let fits = |counted: &BTreeMap<String, u64>, truth: &BTreeMap<String, u64>| {
         counted
             .iter()
-            .filter(|(word, _)| *word != "unknown")
-            .all(|(word, count)| truth.get(word).is_some_and(|real| count <= real))
+            .filter(|(value, _)| *value != "unknown")
+            .all(|(value, count)| truth.get(value).is_some_and(|real| count <= real))
             && counted.values().sum::<u64>() <= truth.values().sum()
     };
     counted.starts <= truth.starts
@@ -527,13 +523,14 @@ fn no_more_than(counted: &Truth, truth: &Truth) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whatever happens, and however late signals and answers come: all of it is counted, once.
+    /// Signals and answers may come late.
     #[test]
-    fn what_is_heard_is_counted_once(steps in vec(step(), 0..150), throttled in any::<bool>()) {
+    fn without_gaps_every_event_is_counted_once(steps in vec(step(), 0..150), throttled in any::<bool>()) {
         let mut systemd = Systemd { throttled, ..Systemd::default() };
         let mut inventory = fresh();
         for step in &steps {
-            // A unit that an answer knows before its signals leaves them something to guess at.
+            // These let an answer come before the signals of the unit, and then counting has to
+            // guess.
             if !throttled || !matches!(step, Step::Reload | Step::Collect(_)) {
                 systemd.step(step, &mut inventory);
             }
@@ -551,30 +548,29 @@ proptest! {
         let restarts = systemd.truth.values().map(|truth| truth.restarts).sum::<u64>();
         prop_assert_eq!(totals.restarts, restarts);
 
-        // Another life begins with the same, and hears nothing new.
-        let mut reborn = reborn(&inventory);
-        reborn.resync(systemd.list(), Extent::Everything, 0);
-        systemd.settle(&mut reborn);
-        prop_assert_eq!(counted(&reborn), systemd.truth);
-        prop_assert_eq!(reborn.snapshot(0).totals, totals);
+        // A restarted exporter continues with the same counters.
+        let mut next = restarted(&inventory);
+        next.resync(systemd.list(), Extent::Everything, 0);
+        systemd.settle(&mut next);
+        prop_assert_eq!(counted(&next), systemd.truth);
+        prop_assert_eq!(next.snapshot(0).totals, totals);
     }
 
-    /// A loop of failures and automatic restarts goes on while the connection is lost, or the
-    /// exporter is not there: its starts, restarts and failures are all known afterwards.
+    /// The connection is lost or the exporter restarts.
     #[test]
-    fn a_loop_is_made_good_over_a_gap(
+    fn the_starts_restarts_and_failures_of_a_crash_loop_in_a_gap_are_counted(
         before in 0..40_usize,
         during in 0..40_usize,
-        after in vec(talk(), 0..40),
+        after in vec(traffic(), 0..40),
         how in any::<u8>(),
         well in any::<bool>(),
         old in any::<bool>(),
         throttled in any::<bool>(),
-        again in any::<bool>(),
+        restarts in any::<bool>(),
     ) {
         let (mut systemd, mut inventory) = (Systemd { old, always: well, ..Systemd::default() }, fresh());
         let end = if well { Step::Finish(0) } else { Step::Fail(0, how, true) };
-        let turn = [end, Step::GoOn(0), Step::GoOn(0), Step::GoOn(0)];
+        let turn = [end, Step::Advance(0), Step::Advance(0), Step::Advance(0)];
         let mut turns = turn.iter().take(if old { 4 } else { 3 }).cycle();
         systemd.step(&Step::Start(0), &mut inventory);
         for _ in 0..before {
@@ -584,15 +580,15 @@ proptest! {
         for _ in 0..during {
             systemd.step(turns.next().unwrap(), &mut inventory);
         }
-        systemd.lose(&mut inventory);
-        if again {
-            inventory = reborn(&inventory);
+        systemd.reconnect(&mut inventory);
+        if restarts {
+            inventory = restarted(&inventory);
         }
-        systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+        systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
         systemd.throttled = throttled;
-        for talk in &after {
-            match talk {
-                Some(talk) => systemd.step(talk, &mut inventory),
+        for traffic in &after {
+            match traffic {
+                Some(step) => systemd.step(step, &mut inventory),
                 None => systemd.step(turns.next().unwrap(), &mut inventory),
             }
         }
@@ -605,24 +601,23 @@ proptest! {
         prop_assert!(no_more_than(counted, truth), "{:?}, {:?}", counted, truth);
     }
 
-    /// Anything goes on while nobody listens: no more is counted than there was. (A systemd whose
-    /// signals wait while it answers can be counted wrong by one here: no answer tells of which
-    /// moment it is.)
+    /// If signals wait while questions are answered, the counters can be wrong by one: an answer
+    /// does not show of which moment it is.
     #[test]
-    fn nothing_is_made_up_over_a_gap(
-        lives in vec((vec(step(), 0..40), vec(step(), 0..40), any::<bool>()), 1..4),
+    fn no_more_is_counted_over_a_gap_than_happened(
+        rounds in vec((vec(step(), 0..40), vec(step(), 0..40), any::<bool>()), 1..4),
     ) {
         let (mut systemd, mut inventory) = (Systemd::default(), fresh());
-        for (heard, unheard, again) in &lives {
-            heard.iter().for_each(|step| systemd.step(step, &mut inventory));
+        for (signalled, missed, restarts) in &rounds {
+            signalled.iter().for_each(|step| systemd.step(step, &mut inventory));
             systemd.settle(&mut inventory);
-            let mut nobody = fresh();
-            unheard.iter().for_each(|step| systemd.step(step, &mut nobody));
-            systemd.lose(&mut inventory);
-            if *again {
-                inventory = reborn(&inventory);
+            let mut other = fresh();
+            missed.iter().for_each(|step| systemd.step(step, &mut other));
+            systemd.reconnect(&mut inventory);
+            if *restarts {
+                inventory = restarted(&inventory);
             }
-            systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+            systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
         }
         systemd.settle(&mut inventory);
         for (name, counted) in counted(&inventory) {
@@ -634,64 +629,63 @@ proptest! {
     }
 }
 
-/// A listing that is the first to tell that a unit is loaded may be ahead of its signals. That a
-/// `reset-failed` made the restarts begin anew does not mean that one is pending.
+/// A listing may be ahead of the signals of a new unit. NRestarts that `reset-failed` set to 0 does
+/// not mean that a restart is pending.
 #[test]
 fn a_state_that_is_listed_before_it_is_signalled_is_counted() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     let failing = [Step::Start(0), Step::Start(1), Step::Reload, Step::Fail(0, 0, true)];
-    let restarted = [Step::GoOn(0), Step::Deliver(6), Step::GoOn(0), Step::Fail(0, 0, false)];
-    let forgiven = [Step::Deliver(5), Step::Forgive(0), Step::Deliver(5), Step::Start(0)];
-    for step in failing.iter().chain(&restarted).chain(&forgiven) {
+    let restarted = [Step::Advance(0), Step::Deliver(6), Step::Advance(0), Step::Fail(0, 0, false)];
+    let reset = [Step::Deliver(5), Step::ResetFailed(0), Step::Deliver(5), Step::Start(0)];
+    for step in failing.iter().chain(&restarted).chain(&reset) {
         systemd.step(step, &mut inventory);
     }
     systemd.settle(&mut inventory);
     assert_eq!(counted(&inventory), systemd.truth);
 }
 
-/// Whoever goes on from what was kept knows the units that are listed then: a reload, at which all
-/// of them seem to be loaded anew, leaves nothing to ask about their runs.
+/// In a reload all units seem to be loaded again.
 #[test]
-fn a_reload_after_a_new_life_is_no_gap() {
+fn a_reload_after_a_restart_of_the_exporter_is_no_gap() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.settle(&mut inventory);
-    let mut reborn = reborn(&inventory);
-    systemd.lose(&mut reborn);
-    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
-    systemd.settle(&mut reborn);
-    systemd.step(&Step::Reload, &mut reborn);
-    systemd.deliver(usize::MAX, &mut reborn);
-    assert!(!reborn.units[&name(0)].runs.is_after_gap());
+    let mut next = restarted(&inventory);
+    systemd.reconnect(&mut next);
+    systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
+    systemd.settle(&mut next);
+    systemd.step(&Step::Reload, &mut next);
+    systemd.deliver(usize::MAX, &mut next);
+    assert!(!next.units[&name(0)].runs.is_after_gap());
 }
 
-/// The word that a reload begins was lost, and every unit seems to be loaded anew.
+/// The signal that a reload begins was lost, so every unit seems to be loaded again.
 #[test]
-fn a_run_that_is_announced_again_is_not_another_run() {
+fn a_run_whose_unit_is_announced_again_is_not_another_run() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
-    for step in [Step::Start(0), Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0)] {
+    for step in [Step::Start(0), Step::Fail(0, 0, true), Step::Advance(0), Step::Advance(0)] {
         systemd.step(&step, &mut inventory);
     }
     systemd.settle(&mut inventory);
-    systemd.step(&Step::Announce, &mut inventory);
+    systemd.step(&Step::SilentReload, &mut inventory);
     systemd.settle(&mut inventory);
     assert_eq!(counted(&inventory), systemd.truth);
 }
 
-/// Over a gap it restarted, and then it is announced anew while signals wait: an answer has the next
-/// restart already when the wait for it is signalled.
+/// It restarted in a gap and was announced again while signals wait: an answer has the next restart
+/// before the signal that it is waited for.
 #[test]
-fn a_restart_that_an_answer_is_ahead_of_is_counted_once() {
+fn a_restart_that_is_answered_before_it_is_signalled_is_counted_once() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
-    let turn = [Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0)];
+    let turn = [Step::Fail(0, 0, true), Step::Advance(0), Step::Advance(0)];
     systemd.step(&Step::Start(0), &mut inventory);
     turn.iter().for_each(|step| systemd.step(step, &mut inventory));
     systemd.settle(&mut inventory);
     turn.iter().for_each(|step| systemd.step(step, &mut inventory));
-    systemd.lose(&mut inventory);
-    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+    systemd.reconnect(&mut inventory);
+    systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
     systemd.throttled = true;
-    for step in [Step::Fail(0, 0, true), Step::Reload, Step::GoOn(0), Step::Ask(3)] {
+    for step in [Step::Fail(0, 0, true), Step::Reload, Step::Advance(0), Step::Ask(3)] {
         systemd.step(&step, &mut inventory);
     }
     systemd.settle(&mut inventory);
@@ -699,7 +693,7 @@ fn a_restart_that_an_answer_is_ahead_of_is_counted_once() {
 }
 
 #[test]
-fn a_start_that_is_refused_is_a_failure_of_its_own() {
+fn each_start_that_the_start_limit_refuses_is_a_failure() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.step(&Step::Fail(0, 0, false), &mut inventory);
@@ -715,7 +709,7 @@ fn a_start_that_is_refused_is_a_failure_of_its_own() {
 }
 
 #[test]
-fn units_that_are_gone_are_told_for_a_while() {
+fn a_gone_unit_is_shown_for_the_retention_and_continues_its_counters() {
     let mut inventory = Inventory::new(Selection::default(), Reads::EVERYTHING, 1_000);
     let mut systemd = Systemd { clock: 10_000, ..Systemd::default() };
     for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
@@ -725,36 +719,35 @@ fn units_that_are_gone_are_told_for_a_while() {
     let left = systemd.clock;
     assert_eq!(inventory.snapshot(left + 999).gone.len(), 1);
     assert_eq!(inventory.snapshot(left + 1_000).gone.len(), 0);
-    // What happened is not forgotten with it.
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.settle(&mut inventory);
     assert_eq!(inventory.snapshot(0).units[0].counters.starts, 2);
 }
 
-/// A crash loop of `turns` restarts that no exporter has heard.
+/// A systemd with a crash loop of `turns` restarts before the exporter connects.
 fn looping(turns: usize) -> Systemd {
-    let (mut systemd, mut unheard) = (Systemd::default(), fresh());
-    systemd.step(&Step::Start(0), &mut unheard);
-    turn_on(&mut systemd, &mut unheard, turns);
-    systemd.lose(&mut unheard);
+    let (mut systemd, mut other) = (Systemd::default(), fresh());
+    systemd.step(&Step::Start(0), &mut other);
+    turn_on(&mut systemd, &mut other, turns);
+    systemd.reconnect(&mut other);
     systemd
 }
 
 fn turn_on(systemd: &mut Systemd, inventory: &mut Inventory, turns: usize) {
     for _ in 0..turns {
-        for step in [Step::Fail(0, 0, true), Step::GoOn(0), Step::GoOn(0), Step::GoOn(0)] {
+        for step in [Step::Fail(0, 0, true), Step::Advance(0), Step::Advance(0), Step::Advance(0)] {
             systemd.step(&step, inventory);
         }
     }
 }
 
-/// Without a state directory an exporter that is restarted finds the same NRestarts again. The
-/// service's counter goes on from it; the host's would seem to have risen by it.
+/// Without a state directory a restarted exporter finds the same NRestarts again. The service's
+/// counter starts from it, but in the host's counter it would look like a rise.
 #[test]
-fn restarts_of_before_the_exporter_are_not_in_the_hosts_total() {
+fn restarts_from_before_the_exporter_are_not_in_the_hosts_counter() {
     let mut systemd = looping(5);
     let mut inventory = empty();
-    systemd.wire.push_back(Message::Adopt(systemd.list(), Extent::Everything));
+    systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
     systemd.settle(&mut inventory);
     assert_eq!(counted(&inventory)[&name(0)].restarts, 5);
     assert_eq!(inventory.snapshot(0).totals.restarts, 0);
@@ -765,7 +758,7 @@ fn restarts_of_before_the_exporter_are_not_in_the_hosts_total() {
 }
 
 #[test]
-fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
+fn restarts_of_a_hidden_gone_service_are_in_the_hosts_counter() {
     let mut inventory = Inventory::new(selecting(".*", &[], &[]), Reads::EVERYTHING, 0);
     inventory.resync(Vec::new(), Extent::Everything, 0);
     let mut systemd = Systemd::default();
@@ -781,19 +774,19 @@ fn restarts_of_a_hidden_service_that_is_gone_are_in_the_hosts_total() {
 }
 
 #[test]
-fn a_record_of_before_the_hosts_restarts_were_counted_is_read() {
+fn a_state_file_without_the_hosts_restarts_is_read() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
     turn_on(&mut systemd, &mut inventory, 2);
     systemd.settle(&mut inventory);
     let (record, _) = inventory.record(None).unwrap();
     let mut older = serde_json::to_value(&record).unwrap();
-    let kept = older.as_object_mut().unwrap().remove("restarts");
-    assert_eq!(kept, Some(2.into()));
-    let mut reborn = empty();
-    reborn.recall(serde_json::from_value(older).unwrap());
-    reborn.resync(systemd.list(), Extent::Everything, 0);
-    systemd.settle(&mut reborn);
-    assert_eq!(counted(&reborn), systemd.truth);
-    assert_eq!(reborn.snapshot(0).totals.restarts, 0);
+    let removed = older.as_object_mut().unwrap().remove("restarts");
+    assert_eq!(removed, Some(2.into()));
+    let mut next = empty();
+    next.recall(serde_json::from_value(older).unwrap());
+    next.resync(systemd.list(), Extent::Everything, 0);
+    systemd.settle(&mut next);
+    assert_eq!(counted(&next), systemd.truth);
+    assert_eq!(next.snapshot(0).totals.restarts, 0);
 }

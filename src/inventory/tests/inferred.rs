@@ -1,18 +1,18 @@
-//! Values that follow from answers, and are not asked.
+//! Values that are inferred from answers instead of asked for.
 
 use super::*;
 use UnitProperty as P;
 
-/// A unit as systemd lists it, and its values.
+/// A unit in a listing, with its property values.
 struct Case {
     unit: &'static str,
     state: ActiveState,
-    says: Vec<(UnitProperty, u64)>,
+    values: Vec<(UnitProperty, u64)>,
 }
 
 impl Case {
-    fn active(unit: &'static str, says: &[(UnitProperty, u64)]) -> Self {
-        Self { unit, state: ActiveState::Active, says: says.to_vec() }
+    fn active(unit: &'static str, values: &[(UnitProperty, u64)]) -> Self {
+        Self { unit, state: ActiveState::Active, values: values.to_vec() }
     }
 
     fn listing(&self) -> Vec<ListedUnit> {
@@ -28,11 +28,11 @@ impl Case {
         let mut asked = PropertySet::EMPTY;
         while let Some((unit, property)) = inventory.next_question() {
             asked = asked.with(property);
-            let said = self.says.iter().find(|(said, _)| *said == property);
+            let known = self.values.iter().find(|(known, _)| *known == property);
             let value = match property {
                 P::Invocation => Value::Id(7),
                 P::NeedDaemonReload => Value::Flag(false),
-                _ => said.map_or(Value::Nothing, |(_, value)| Value::Number(*value)),
+                _ => known.map_or(Value::Nothing, |(_, value)| Value::Number(*value)),
             };
             inventory.answer(&unit, property, Ok(value));
         }
@@ -49,7 +49,7 @@ impl Case {
 
 /// A unit that systemd has never started has no times, no restarts and no exit of a main process.
 #[test]
-fn a_unit_that_was_never_started_is_not_asked_for_its_runs() {
+fn a_unit_that_was_never_started_is_not_asked_about_runs() {
     let runs = PropertySet::of(&[
         P::ActiveEnter,
         P::ActiveExit,
@@ -58,26 +58,26 @@ fn a_unit_that_was_never_started_is_not_asked_for_its_runs() {
         P::ExitTime,
     ]);
     for state in [ActiveState::Inactive, ActiveState::Failed] {
-        let never = Case { unit: "a.service", state: state.clone(), says: Vec::new() };
+        let never = Case { unit: "a.service", state: state.clone(), values: Vec::new() };
         let asked = never.asked();
         assert!(asked.has(P::InactiveExit) && asked.has(P::Invocation), "{asked:?}");
         assert!(!asked.intersects(runs), "{asked:?}");
-        let once = Case { says: vec![(P::InactiveExit, 5)], ..never };
+        let once = Case { values: vec![(P::InactiveExit, 5)], ..never };
         assert!(once.asked().contains(runs), "{state:?}");
     }
-    // Of an active unit nothing follows from InactiveExitTimestamp.
+    // For an active unit nothing follows from InactiveExitTimestamp.
     let active = Case::active("a.service", &[(P::InactiveEnter, 5)]);
     assert!(active.asked().contains(runs));
 }
 
 /// All units except services, mounts and swaps become inactive before they are started again.
 #[test]
-fn when_a_unit_ceased_to_be_active_is_asked_if_it_may_have() {
+fn active_exit_is_asked_for_only_if_the_unit_may_have_left_the_active_state() {
     const SECOND: u64 = 1_000_000;
     let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + SECOND)];
     let long = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 11 * SECOND)];
     let back = [(P::InactiveExit, 5 + SECOND), (P::ActiveEnter, 5)];
-    let with = |says: [(P, u64); 2], more: (P, u64)| [says[0], says[1], more];
+    let with = |two: [(P, u64); 2], third: (P, u64)| [two[0], two[1], third];
     for (case, is_asked) in [
         (Case::active("a.service", &first), false),
         (Case::active("a.service", &with(first, (P::Restarts, 1))), true),
@@ -93,26 +93,26 @@ fn when_a_unit_ceased_to_be_active_is_asked_if_it_may_have() {
         (Case { state: ActiveState::Deactivating, ..Case::active("a.target", &first) }, true),
     ] {
         let asked = case.asked();
-        let (unit, says) = (case.unit, &case.says);
-        assert_eq!(asked.has(P::ActiveExit), is_asked, "{unit} {says:?}");
+        let (unit, values) = (case.unit, &case.values);
+        assert_eq!(asked.has(P::ActiveExit), is_asked, "{unit} {values:?}");
     }
 }
 
-/// NRestarts shows a restart with `RestartMode=direct` until it is reset. After that, only a later
-/// question for ActiveExitTimestamp shows it.
+/// NRestarts shows a restart with `RestartMode=direct` until it is reset. After that only
+/// ActiveExitTimestamp shows it.
 #[test]
-fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
+fn a_presumed_active_exit_of_a_service_is_asked_for_at_the_next_comparison() {
     let mut case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
     let mut inventory = inventory();
     let exit = |inventory: &Inventory| inventory.snapshot(0).units[0].active_exit;
     inventory.resync(case.listing(), Extent::Everything, 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
     assert_eq!(exit(&inventory), None);
-    case.says.push((P::ActiveExit, 6));
+    case.values.push((P::ActiveExit, 6));
     inventory.compare(case.listing(), 0);
     assert!(case.answer(&mut inventory).has(P::ActiveExit));
     assert_eq!(exit(&inventory), Some(6));
-    // It is asked once, and not at each comparison.
+    // It is asked for once, not at each comparison.
     inventory.compare(case.listing(), 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
 
@@ -123,7 +123,7 @@ fn that_a_service_has_never_ceased_to_be_active_is_only_presumed() {
 
 /// A signal has all the times, so nothing is presumed after it.
 #[test]
-fn what_was_signalled_is_not_looked_at() {
+fn a_signalled_active_exit_is_not_asked_for() {
     let case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
     let mut inventory = inventory();
     inventory.resync(case.listing(), Extent::Everything, 0);
@@ -135,15 +135,15 @@ fn what_was_signalled_is_not_looked_at() {
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
 }
 
-/// Two questions less for each unit that is up when the exporter starts.
+/// That saves two questions for each active unit when the exporter starts.
 #[test]
-fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
+fn the_monotonic_times_of_a_start_are_asked_for_only_if_the_clock_was_set() {
     use ManagerProperty::{Stage, StageMonotonic};
     const OFFSET: Usec = 1_000_000_000;
     for (set_by, took, is_asked) in [
         (0, 200, false),
         (SMALLEST_STEP, 200, true),
-        // It was set and set back meanwhile.
+        // The clock was set and set back during the start.
         (0, 86_400_000_000, true),
     ] {
         let mut inventory = inventory();
@@ -155,20 +155,20 @@ fn the_stamps_of_a_start_are_asked_only_where_the_clock_has_been_set() {
         inventory.resync(up.listing(), Extent::Everything, 0);
         let asked = up.answer(&mut inventory);
         assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
-        let stamps = |inventory: &Inventory| {
+        let times = |inventory: &Inventory| {
             let unit = &inventory.snapshot(0).units[0];
             [unit.inactive_exit_monotonic, unit.active_enter_monotonic].map(|at| at.map(u64::from))
         };
         if !is_asked {
-            assert_eq!(stamps(&inventory), [Some(300), Some(500)]);
+            assert_eq!(times(&inventory), [Some(300), Some(500)]);
         }
-        // A signal has both, and the clock may have been set before it.
+        // A signal has the times of both clocks, and the clock may have been set before it.
         let facts = vec![
             (P::ActiveEnterMonotonic, Value::Number(900)),
             (P::ActiveEnter, Value::Number(7)),
             (P::ActiveState, Value::Text("active".into())),
         ];
         inventory.apply(Event::UnitChanged(name_of("a.mount"), facts), 0);
-        assert_eq!(stamps(&inventory)[1], Some(900));
+        assert_eq!(times(&inventory)[1], Some(900));
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of systemd, and how often.
+//! What systemd is asked, when and how often.
 
 use super::*;
 use crate::inventory::queue::FILES_AT_ONCE;
@@ -12,7 +12,7 @@ fn listed(name: &str) -> ListedUnit {
     }
 }
 
-/// Answers everything that is asked, and returns it. Of some units the files have changed.
+/// Answers every question and returns them. The files of the `changed` units have changed.
 fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProperty)> {
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
@@ -33,14 +33,13 @@ fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProper
     asked
 }
 
-/// systemd looks for the files on the disk, so it is asked of a few units at a time, in turn, and
-/// not at the start.
+/// systemd reads the disk for each unit, so a few are asked at a time, and none at the start.
 #[test]
-fn files_are_looked_at_in_turn() {
+fn unit_files_are_checked_in_turn() {
     let names: Vec<_> = (0..2 * FILES_AT_ONCE + 10).map(|it| format!("u{it:04}.timer")).collect();
     let listing: Vec<_> = names.iter().map(|name| listed(name)).collect();
     let mut inventory = inventory();
-    let looked_at = |inventory: &mut Inventory, changed: &[&str]| {
+    let checked = |inventory: &mut Inventory, changed: &[&str]| {
         let asked = asked(inventory, changed).into_iter();
         let files = asked.filter(|(_, property)| *property == UnitProperty::NeedDaemonReload);
         let mut files: Vec<_> = files.map(|(unit, _)| unit).collect();
@@ -48,30 +47,30 @@ fn files_are_looked_at_in_turn() {
         files
     };
     inventory.resync(listing.clone(), Extent::Everything, 0);
-    assert_eq!(looked_at(&mut inventory, &[]), Vec::<String>::new());
+    assert_eq!(checked(&mut inventory, &[]), Vec::<String>::new());
     let mut compare = |changed: &[&str]| {
         inventory.compare(listing.clone(), 0);
-        looked_at(&mut inventory, changed)
+        checked(&mut inventory, changed)
     };
     let first = "u0003.timer";
     assert_eq!(compare(&[first]), names[..FILES_AT_ONCE]);
-    // One whose files have changed is looked at each time.
+    // A unit whose files have changed is checked each time.
     let mut second = compare(&[first]);
     assert_eq!(second.remove(0), first);
     assert_eq!(second, names[FILES_AT_ONCE..2 * FILES_AT_ONCE]);
     assert_eq!(compare(&[]), [&[first.to_owned()], &names[2 * FILES_AT_ONCE..]].concat());
     assert_eq!(compare(&[]), names[..FILES_AT_ONCE]);
 
-    // After a reload only those that were old before may be new.
+    // After a reload only the units with changed files are checked.
     inventory.compare(listing.clone(), 0);
-    looked_at(&mut inventory, &["u0400.timer"]);
+    checked(&mut inventory, &["u0400.timer"]);
     inventory.resync(listing.clone(), Extent::Settings, 0);
-    assert_eq!(looked_at(&mut inventory, &[]), ["u0400.timer"]);
+    assert_eq!(checked(&mut inventory, &[]), ["u0400.timer"]);
 }
 
-/// Of a unit that is met for the first time nothing is counted, so nothing is asked twice.
+/// At first sight nothing is counted, so nothing has to be confirmed.
 #[test]
-fn what_is_met_first_is_asked_once() {
+fn a_unit_that_is_seen_first_is_asked_each_question_once() {
     let mut inventory = inventory();
     inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
     let at_first = asked(&mut inventory, &[]);
@@ -80,15 +79,13 @@ fn what_is_met_first_is_asked_once() {
     once.sort_by_key(|(_, property)| property.name());
     once.dedup();
     assert_eq!(once.len(), at_first.len(), "{at_first:?}");
-    // What a gap shows of one that is known is answered twice before it counts.
+    // After a gap only changes are read a second time.
     inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
     assert!(asked(&mut inventory, &[]).len() <= at_first.len(), "nothing has happened");
 }
 
-/// A socket is asked for its counters at a scrape while it has connections, and when it may have
-/// had some since it was asked last.
 #[test]
-fn a_socket_is_asked_while_something_happens_on_it() {
+fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
     let mut inventory = inventory();
     let units = ["talk.socket", "talk@1.service", "talk@x.socket"];
     inventory.resync(units.map(listed).into(), Extent::Everything, 0);
@@ -98,19 +95,19 @@ fn a_socket_is_asked_while_something_happens_on_it() {
         let value = if accept { Value::Flag(true) } else { Value::Number(0) };
         inventory.answer(&unit, property, Ok(value));
     }
-    // Answers as systemd would with so many connections, and tells whether it was asked at all.
+    // Answers with this number of connections. Whether the socket was asked at all.
     let asks = |inventory: &mut Inventory, connections: Result<u64, CallError>| {
         let asked = inventory.unsignalled();
         let of_talk: Vec<_> = asked.iter().filter(|(unit, _)| *unit == talk).collect();
         for (unit, property) in &of_talk {
             inventory.answer(unit, *property, connections.clone().map(Value::Number));
         }
-        // This one has a template of its own, and its services the names of the other's.
+        // `talk@x.socket` is an instance: it is asked at each scrape.
         assert_eq!(asked.len() - of_talk.len(), 3);
         assert!([0, 3].contains(&of_talk.len()));
         !of_talk.is_empty()
     };
-    assert!(asks(&mut inventory, Ok(0)), "never asked at a scrape before");
+    assert!(asks(&mut inventory, Ok(0)), "not asked at a scrape before");
     assert!(!asks(&mut inventory, Ok(0)));
     for event in [
         Event::UnitNew(UnitName::new("talk@2.service").unwrap()),
@@ -136,7 +133,7 @@ fn a_socket_is_asked_while_something_happens_on_it() {
     assert!(asks(&mut inventory, Ok(0)), "it was not answered");
 }
 
-/// Whether anything is asked now. It is not answered.
+/// Whether anything is asked now. Nothing is answered.
 fn asks(inventory: &mut Inventory) -> bool {
     std::iter::from_fn(|| inventory.next_question()).count() > 0
 }
@@ -150,16 +147,16 @@ fn changed(name: &UnitName, state: &str, job: Value) -> Event {
     Event::UnitChanged(name.clone(), facts.into())
 }
 
-/// systemd loads and drops a unit for each question about one that is not in memory, and announces
-/// it to every subscriber. Two exporters kept PID 1 busy with that for ever.
+/// A question about a unit that is not in memory makes systemd load it, announce it to every
+/// subscriber and drop it. Two exporters kept PID 1 busy with that for ever.
 #[test]
-fn a_unit_is_asked_about_once_it_shows_that_it_stays() {
+fn a_new_unit_is_asked_about_after_a_second_or_once_it_is_active_or_has_a_job() {
     let name = UnitName::new("a.service").unwrap();
     let new = Event::UnitNew(name.clone());
     let idle = || {
         let mut inventory = inventory();
         inventory.apply(new.clone(), 10);
-        assert!(!asks(&mut inventory), "only just announced");
+        assert!(!asks(&mut inventory), "it was just announced");
         inventory
     };
     let mut gone = idle();
@@ -182,11 +179,11 @@ fn a_unit_is_asked_about_once_it_shows_that_it_stays() {
     assert!(asks(&mut active));
 }
 
-/// A unit that comes to rest may be dropped at any moment, as one that was only just announced.
+/// systemd may drop it at any moment.
 #[test]
-fn a_unit_that_came_to_rest_is_left_alone_until_it_stays() {
+fn a_unit_that_became_inactive_or_failed_is_asked_about_after_a_second() {
     let name = UnitName::new("a.service").unwrap();
-    let rests = |events: &[Event]| {
+    let after = |events: &[Event]| {
         let mut inventory = inventory();
         inventory.apply(Event::UnitNew(name.clone()), 10);
         events.iter().for_each(|event| inventory.apply(event.clone(), 20));
@@ -202,20 +199,20 @@ fn a_unit_that_came_to_rest_is_left_alone_until_it_stays() {
         &[job.clone(), done()],
         &[job.clone(), changed(&name, "inactive", Value::Number(7)), done()],
     ] {
-        let mut inventory = rests(events);
+        let mut inventory = after(events);
         assert!(!asks(&mut inventory), "{events:?}");
         inventory.compare(vec![listed("a.service")], 30);
         assert!(!asks(&mut inventory), "{events:?}");
         inventory.retry_deferred(20 + SETTLING);
         assert!(asks(&mut inventory), "{events:?}");
     }
-    assert!(asks(&mut rests(&[inactive, active])));
-    assert!(asks(&mut rests(&[job, changed(&name, "inactive", Value::Number(7))])));
+    assert!(asks(&mut after(&[inactive, active])));
+    assert!(asks(&mut after(&[job, changed(&name, "inactive", Value::Number(7))])));
 }
 
-/// A listing may have a unit that another client has just made systemd load.
+/// The question of another client may have just loaded it.
 #[test]
-fn a_unit_that_a_comparison_finds_at_rest_is_shown_once_it_stays() {
+fn an_inactive_unit_that_a_comparison_finds_is_shown_after_a_second() {
     let mut inventory = inventory();
     inventory.compare(vec![listed("a.service")], 10);
     assert!(!asks(&mut inventory));
@@ -225,11 +222,11 @@ fn a_unit_that_a_comparison_finds_at_rest_is_shown_once_it_stays() {
     assert_eq!(inventory.snapshot(10).units.len(), 1);
 }
 
-/// Before version 246 systemd has no `FreezerState`, and a thousand services are not asked for it.
+/// For example, `FreezerState` before systemd 246.
 #[test]
-fn a_property_that_this_systemd_lacks_is_asked_once() {
+fn a_property_that_this_systemd_lacks_is_asked_for_once_and_not_of_each_unit() {
     let mut inventory = inventory();
-    let up = |name| ListedUnit { active_state: ActiveState::Active, ..listed(name) };
+    let active = |name| ListedUnit { active_state: ActiveState::Active, ..listed(name) };
     let units = ["a.service", "b.service", "c.scope", "d.slice"];
     let ask = |inventory: &mut Inventory| {
         let mut asked = Vec::new();
@@ -244,20 +241,20 @@ fn a_property_that_this_systemd_lacks_is_asked_once() {
         assert!(inventory.is_complete());
         asked
     };
-    inventory.resync(units.map(up).into(), Extent::Everything, 0);
+    inventory.resync(units.map(active).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
     inventory.apply(Event::UnitNew(UnitName::new("e.service").unwrap()), 0);
-    inventory.resync(units.map(up).into(), Extent::Settings, 0);
+    inventory.resync(units.map(active).into(), Extent::Settings, 0);
     assert_eq!(ask(&mut inventory), Vec::<String>::new());
-    // After a gap it may be another version.
+    // After a gap it may be another version of systemd.
     inventory.invalidate_all();
-    inventory.resync(units.map(up).into(), Extent::Everything, 0);
+    inventory.resync(units.map(active).into(), Extent::Everything, 0);
     assert_eq!(ask(&mut inventory).len(), 1);
 }
 
-/// Answers everything that is asked as systemd would of a unit that `all.target` wants, and returns
-/// of which units that was asked.
-fn asked_about_rest(inventory: &mut Inventory) -> Vec<String> {
+/// Answers every question as if `all.target` wanted the unit, and returns the units that were asked
+/// what wants them.
+fn asked_what_wants_it(inventory: &mut Inventory) -> Vec<String> {
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
         let value = match property {
@@ -287,38 +284,38 @@ fn wanted(inventory: &Inventory) -> Vec<String> {
     snapshot.wanted_inactive.iter().map(|(name, _)| name.to_string()).collect()
 }
 
-/// systemd drops many units as soon as they are inactive, and a question makes it load them again.
+/// systemd drops many units as soon as they are inactive, and a question would load them again.
 #[test]
 fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() {
     let mut inventory = inventory();
     inventory.resync(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
     becomes(&mut inventory, "all.target", "active");
-    assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "it is there at the start");
+    assert_eq!(asked_what_wants_it(&mut inventory), ["a.timer"], "it was there at the start");
     assert_eq!(wanted(&inventory), ["a.timer"]);
 
     becomes(&mut inventory, "a.timer", "active");
     assert_eq!(wanted(&inventory), Vec::<String>::new());
     inventory.apply(Event::UnitNew(UnitName::new("new.timer").unwrap()), 0);
-    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+    assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
     becomes(&mut inventory, "a.timer", "inactive");
     for now in [SETTLING - 1, SETTLING] {
-        assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+        assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
         assert_eq!(wanted(&inventory), Vec::<String>::new());
         inventory.retry_deferred(now);
     }
-    assert_eq!(asked_about_rest(&mut inventory), ["a.timer", "new.timer"]);
+    assert_eq!(asked_what_wants_it(&mut inventory), ["a.timer", "new.timer"]);
     assert_eq!(wanted(&inventory), ["a.timer", "new.timer"]);
 
-    // One that has left in time is not asked, nor one that is active again.
+    // A unit that left within the second is not asked, nor one that is active again.
     becomes(&mut inventory, "a.timer", "active");
     becomes(&mut inventory, "a.timer", "inactive");
     inventory.apply(Event::UnitNew(UnitName::new("brief.timer").unwrap()), 0);
-    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+    assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
     inventory.retry_deferred(SETTLING);
     inventory.apply(Event::UnitRemoved(UnitName::new("brief.timer").unwrap()), 0);
     becomes(&mut inventory, "a.timer", "active");
     inventory.retry_deferred(SETTLING);
-    assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new());
+    assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
 }
 
 /// A list of units grows without a signal when another unit is loaded.
@@ -331,8 +328,8 @@ fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile
     let mut inventory = inventory();
     inventory.resync(listing(), Extent::Everything, 0);
     for round in 0..3 {
-        assert_eq!(asked_about_rest(&mut inventory), ["a.timer"], "{round}");
-        assert_eq!(asked_about_rest(&mut inventory), Vec::<String>::new(), "{round}");
+        assert_eq!(asked_what_wants_it(&mut inventory), ["a.timer"], "{round}");
+        assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new(), "{round}");
         match round {
             0 => drop(inventory.compare(listing(), 0)),
             _ => inventory.resync(listing(), Extent::Settings, 0),
@@ -341,29 +338,29 @@ fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile
     }
 }
 
-/// What excuses a unit costs systemd as many questions again.
+/// That would double the questions.
 #[test]
-fn a_unit_that_only_an_inactive_unit_wants_is_not_asked_what_excuses_it() {
+fn a_unit_that_only_inactive_units_want_is_not_asked_whether_it_is_inactive_by_design() {
     let mut inventory = inventory();
     inventory.resync(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
-    let asks_on = |inventory: &mut Inventory| {
-        let mut asks_on = false;
+    let asks_more = |inventory: &mut Inventory| {
+        let mut asks_more = false;
         while let Some((unit, property)) = inventory.next_question() {
             let all = [UnitName::new("all.target").unwrap()];
             let is_wanted = unit.as_str() == "a.timer" && property == UnitProperty::WantedBy;
             let value = if is_wanted { Value::Units(all.into()) } else { Value::Nothing };
             inventory.answer(&unit, property, Ok(value));
-            asks_on |= property == UnitProperty::ConflictedBy;
+            asks_more |= property == UnitProperty::ConflictedBy;
         }
-        asks_on
+        asks_more
     };
-    assert!(!asks_on(&mut inventory));
+    assert!(!asks_more(&mut inventory));
     inventory.retry_deferred(SETTLING);
-    assert!(!asks_on(&mut inventory));
+    assert!(!asks_more(&mut inventory));
     becomes(&mut inventory, "all.target", "active");
-    assert!(!asks_on(&mut inventory));
+    assert!(!asks_more(&mut inventory));
     inventory.retry_deferred(SETTLING);
-    assert!(asks_on(&mut inventory));
+    assert!(asks_more(&mut inventory));
     assert_eq!(wanted(&inventory), ["a.timer"]);
 }
 
@@ -372,7 +369,7 @@ fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
     let mut inventory = inventory();
     let all = ListedUnit { active_state: ActiveState::Active, ..listed("all.target") };
     inventory.resync(vec![all, listed("a.timer")], Extent::Everything, 0);
-    asked_about_rest(&mut inventory);
+    asked_what_wants_it(&mut inventory);
     let unit = UnitName::new("a.timer").unwrap();
     inventory.apply(Event::JobNew { id: 7, unit: unit.clone() }, 0);
     assert_eq!(wanted(&inventory), Vec::<String>::new());
@@ -380,9 +377,9 @@ fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
     assert_eq!(wanted(&inventory), ["a.timer"]);
 }
 
-/// An exporter that is behind by more than a second took units that had left for just announced.
+/// An exporter that lagged by more than a second asked about units that had already left.
 #[test]
-fn a_unit_that_was_announced_long_ago_is_left_alone_until_it_stays() {
+fn a_unit_is_asked_about_a_second_after_the_lag_of_its_signal() {
     let name = UnitName::new("a.service").unwrap();
     let mut inventory = inventory();
     inventory.note_lag(5 * SETTLING);
@@ -396,9 +393,9 @@ fn a_unit_that_was_announced_long_ago_is_left_alone_until_it_stays() {
     assert!(asks(&mut inventory));
 }
 
-/// Which units a reload drops is known at its end.
+/// Only its end shows which units it dropped.
 #[test]
-fn nothing_that_was_deferred_is_asked_during_a_reload() {
+fn deferred_questions_wait_for_the_end_of_a_reload() {
     let mut inventory = inventory();
     inventory.apply(Event::UnitNew(UnitName::new("a.service").unwrap()), 10);
     inventory.apply(Event::Reloading(true), 20);
@@ -409,10 +406,10 @@ fn nothing_that_was_deferred_is_asked_during_a_reload() {
     assert!(asks(&mut inventory));
 }
 
-/// A restart of the exporter in the middle of crash loops was never ready: each time that there was
-/// room for a question, the unit had just come to rest.
+/// An exporter that started during crash loops never became ready: at each chance for a question
+/// the unit had just become inactive.
 #[test]
-fn a_unit_that_was_listed_at_the_start_is_asked_about_however_often_it_comes_to_rest() {
+fn a_unit_that_was_listed_at_the_start_is_asked_about_even_if_it_becomes_inactive_again() {
     let name = UnitName::new("a.service").unwrap();
     let mut inventory = inventory();
     inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
@@ -426,7 +423,7 @@ fn a_unit_that_was_listed_at_the_start_is_asked_about_however_often_it_comes_to_
     assert!(inventory.is_complete());
 }
 
-/// That a unit was thawed while nothing was heard is found out, also of one that is not asked otherwise.
+/// A unit without processes is not asked otherwise.
 #[test]
 fn a_unit_that_was_frozen_before_a_gap_is_asked_whether_it_still_is() {
     let listed = || ListedUnit {
@@ -439,7 +436,7 @@ fn a_unit_that_was_frozen_before_a_gap_is_asked_whether_it_still_is() {
     let freezer = |inventory: &mut Inventory| {
         asked(inventory, &[]).iter().any(|(_, property)| *property == UnitProperty::Freezer)
     };
-    assert!(!freezer(&mut inventory), "it has no processes, as a rule");
+    assert!(!freezer(&mut inventory), "it has no processes");
     let frozen = vec![(UnitProperty::Freezer, Value::Flag(true))];
     inventory.apply(Event::UnitChanged(listed().name, frozen), 0);
     assert!(inventory.snapshot(0).units[0].is_frozen);

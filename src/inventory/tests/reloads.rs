@@ -1,4 +1,4 @@
-//! Failed reloads, by what systemd signals of them and by their jobs.
+//! Failed reloads, counted by their signals and by their jobs.
 
 use super::{super::*, name};
 use crate::systemd::state::ActiveState;
@@ -11,7 +11,7 @@ fn unit(unit: &str) -> UnitName {
     UnitName::new(unit).unwrap()
 }
 
-/// The signals of a change: the one of the type and the one of the unit.
+/// Sends the two signals of a change, of the unit's type and of the unit.
 fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, job: u64) {
     let job = if job == 0 { Value::Nothing } else { Value::Number(job) };
     let property = UnitProperty::ReloadResult;
@@ -27,7 +27,7 @@ fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, j
     inventory.apply(Event::UnitChanged(of.clone(), facts), 0);
 }
 
-/// Adopts a listing with this unit in it, and answers what follows.
+/// Replaces the table by a listing of this unit, and answers the questions that follow.
 fn resync(inventory: &mut Inventory, listed: &UnitName) {
     let listed = ListedUnit {
         name: listed.clone(),
@@ -51,11 +51,11 @@ fn reloaded() -> (Inventory, UnitName) {
 
 fn failed(inventory: &Inventory) -> Vec<(String, u64)> {
     let unit = &inventory.snapshot(0).units[0];
-    unit.counters.reload_failures.iter().map(|(word, count)| (word.to_string(), count)).collect()
+    unit.counters.reload_failures.iter().map(|(it, n)| (it.to_string(), n)).collect()
 }
 
 #[test]
-fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
+fn a_reload_that_failed_in_a_gap_counts_with_the_next_signal() {
     let mut first = inventory();
     let service = unit("a.service");
     resync(&mut first, &service);
@@ -77,13 +77,13 @@ fn a_reload_that_failed_while_nothing_listened_counts_with_the_next_signal() {
 }
 
 #[test]
-fn a_record_of_an_older_version_says_nothing_of_reloads() {
+fn after_a_state_file_without_reloads_the_first_failure_does_not_count() {
     let (mut inventory, service) = reloaded();
     signal(&mut inventory, &service, "active", "timeout", 0);
     let mut record = serde_json::to_value(inventory.record(None).unwrap().0).unwrap();
-    let kept = record["units"][0].as_object_mut().unwrap();
-    assert!(kept["counted"].as_object_mut().unwrap().remove("reloads").is_some());
-    assert!(kept["history"].as_object_mut().unwrap().remove("reload_failures").is_some());
+    let unit = record["units"][0].as_object_mut().unwrap();
+    assert!(unit["counted"].as_object_mut().unwrap().remove("reloads").is_some());
+    assert!(unit["history"].as_object_mut().unwrap().remove("reload_failures").is_some());
     let mut next = self::inventory();
     next.recall(serde_json::from_value(record).unwrap());
     resync(&mut next, &service);
@@ -91,9 +91,9 @@ fn a_record_of_an_older_version_says_nothing_of_reloads() {
     assert_eq!(failed(&next), []);
 }
 
-/// As before version 258, which has no `ReloadResult` of mounts.
+/// Before systemd 258 mounts have no `ReloadResult`.
 #[test]
-fn a_mount_whose_remount_fails_counts_by_its_job() {
+fn a_failed_remount_counts_by_its_job() {
     let mut inventory = inventory();
     let mount = name(4);
     resync(&mut inventory, &mount);
@@ -107,10 +107,10 @@ fn a_mount_whose_remount_fails_counts_by_its_job() {
     assert_eq!(failed(&inventory), [("failed".into(), 2), ("timeout".into(), 1)]);
 }
 
-/// `ReloadResult` may be the one of the reload before: of what a service reloads by itself it is not
-/// reset, and after a gap it is not known.
+/// `ReloadResult` may be that of the reload before: systemd does not reset it when a service
+/// reloads by itself. After a gap it is unknown.
 #[test]
-fn a_reload_that_its_job_shows_to_have_failed_counts_with_the_word_of_the_job() {
+fn a_failed_reload_that_its_job_shows_counts_by_the_result_of_the_job() {
     let (mut inventory, service) = reloaded();
     signal(&mut inventory, &service, "active", "exit-code", 0);
     assert_eq!(failed(&inventory), [("exit-code".into(), 1)]);

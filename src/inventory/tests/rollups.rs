@@ -1,4 +1,4 @@
-//! Units that are told of as one.
+//! Roll-ups.
 
 use super::{super::*, selecting};
 use crate::inventory::snapshot::{Rollup, Snapshot};
@@ -17,8 +17,7 @@ fn rolling_up(rollups: &[&str], slices: &[&str]) -> Inventory {
     inventory
 }
 
-/// A unit is loaded and started, and nothing is read of it but what its signals left open; not its
-/// slice either.
+/// Loads and starts a unit. Everything that its signals do not carry is answered, except its slice.
 fn start(inventory: &mut Inventory, name: &str, at: Usec) {
     let name = unit(name);
     inventory.apply(Event::UnitNew(name.clone()), at);
@@ -46,11 +45,11 @@ fn leave(inventory: &mut Inventory, name: &str, at: Usec) {
     inventory.apply(Event::UnitRemoved(unit(name)), at);
 }
 
-/// The names of all, how many of each are there, and how often one of them was started.
-fn told(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
-    let told = |sum: &Rollup| sum.visible().count() > 0 || !sum.counters.is_empty();
-    let sums = snapshot.rollups.iter().filter(|sum| told(sum));
-    sums.map(|sum| (sum.name.as_str(), sum.visible().count(), sum.counters.starts)).collect()
+/// The shown roll-ups: name, number of visible members, and starts.
+fn rollups(snapshot: &Snapshot) -> Vec<(&str, usize, u64)> {
+    let is_shown = |it: &&Rollup| it.visible().count() > 0 || !it.counters.is_empty();
+    let shown = snapshot.rollups.iter().filter(is_shown);
+    shown.map(|it| (it.name.as_str(), it.visible().count(), it.counters.starts)).collect()
 }
 
 #[test]
@@ -61,7 +60,7 @@ fn instances_have_no_series_of_their_own() {
         start(&mut inventory, name, at);
     }
     let snapshot = inventory.snapshot(10);
-    assert_eq!(told(&snapshot), [("a@.service", 2, 2), ("a@.socket", 1, 1)]);
+    assert_eq!(rollups(&snapshot), [("a@.service", 2, 2), ("a@.socket", 1, 1)]);
     let alone: Vec<_> = snapshot.units.iter().map(|unit| unit.name.as_str()).collect();
     assert_eq!(alone, ["a.service"]);
     assert_eq!(snapshot.visible_units(), 4);
@@ -70,46 +69,46 @@ fn instances_have_no_series_of_their_own() {
 
     leave(&mut inventory, "a@x.service", 20);
     let snapshot = inventory.snapshot(21);
-    assert_eq!(told(&snapshot), [("a@.service", 1, 2), ("a@.socket", 1, 1)]);
+    assert_eq!(rollups(&snapshot), [("a@.service", 1, 2), ("a@.socket", 1, 1)]);
     assert!(snapshot.gone.is_empty(), "{:?}", snapshot.gone);
 }
 
 #[test]
-fn a_sum_is_told_for_a_while_after_the_last_has_left_and_goes_on() {
+fn a_roll_up_is_shown_for_the_retention_after_its_last_member_left_and_continues() {
     let mut inventory = rolling_up(&["instances"], &[]);
     for number in 0..50 {
         start(&mut inventory, &format!("a@{number}.service"), 100 + number);
         leave(&mut inventory, &format!("a@{number}.service"), 100 + number);
     }
-    assert_eq!(told(&inventory.snapshot(149 + RETENTION - 1)), [("a@.service", 0, 50)]);
-    assert_eq!(told(&inventory.snapshot(149 + RETENTION)), []);
+    assert_eq!(rollups(&inventory.snapshot(149 + RETENTION - 1)), [("a@.service", 0, 50)]);
+    assert_eq!(rollups(&inventory.snapshot(149 + RETENTION)), []);
     start(&mut inventory, "a@new.service", 5_000);
-    assert_eq!(told(&inventory.snapshot(9_000)), [("a@.service", 1, 51)]);
+    assert_eq!(rollups(&inventory.snapshot(9_000)), [("a@.service", 1, 51)]);
 }
 
-/// In which slice a unit is has to be asked, and it may have come a long way until then.
+/// The slice is asked for, and events may come before the answer.
 #[test]
-fn what_happened_before_the_slice_was_known_is_not_lost() {
+fn events_before_the_slice_is_known_are_counted_once_it_is() {
     let mut inventory = rolling_up(&["instances"], &["in.slice"]);
     for (name, at) in ["a@x.service", "a@y.service", "a@z.service"].into_iter().zip(1..) {
         start(&mut inventory, name, at);
     }
-    assert_eq!(told(&inventory.snapshot(10)), []);
+    assert_eq!(rollups(&inventory.snapshot(10)), []);
     for (name, slice) in [("a@x.service", "in.slice"), ("a@y.service", "out.slice")] {
         let answer = Ok(Value::Text(slice.into()));
         inventory.answer(&unit(name), UnitProperty::Slice, answer);
     }
-    assert_eq!(told(&inventory.snapshot(10)), [("a@.service", 1, 1)]);
-    // Where the last one was nobody knows any more.
+    assert_eq!(rollups(&inventory.snapshot(10)), [("a@.service", 1, 1)]);
+    // The slice of the last one was never known.
     for name in ["a@x.service", "a@y.service", "a@z.service"] {
         leave(&mut inventory, name, 20);
     }
-    assert_eq!(told(&inventory.snapshot(21)), [("a@.service", 0, 1)]);
+    assert_eq!(rollups(&inventory.snapshot(21)), [("a@.service", 0, 1)]);
 }
 
-/// What could be read in two ways is counted when a listing tells that the unit is gone.
+/// Ambiguous facts are counted when a listing shows that the unit is gone.
 #[test]
-fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
+fn what_is_counted_when_a_unit_leaves_is_in_its_roll_up() {
     let mut inventory = rolling_up(&["instances"], &[]);
     start(&mut inventory, "a@x.service", 1);
     inventory.disconnect();
@@ -138,11 +137,11 @@ fn what_is_counted_as_a_unit_goes_is_in_its_sum() {
     assert_eq!(restarts(&inventory), 1);
 }
 
-/// Of what is not told of a sum nothing is asked, not of each unit and not at a scrape.
+/// A roll-up shows nothing else, neither of each member nor polled at a scrape.
 #[test]
-fn of_each_unit_nothing_is_asked_but_what_is_counted() {
-    let asked = |words: &[&str], name: &str| {
-        let mut inventory = rolling_up(words, &[]);
+fn a_member_of_a_roll_up_is_asked_only_for_what_is_counted() {
+    let asked = |kinds: &[&str], name: &str| {
+        let mut inventory = rolling_up(kinds, &[]);
         inventory.apply(Event::UnitNew(unit(name)), 1);
         inventory.retry_deferred(Usec::MAX);
         let mut asked = PropertySet::EMPTY;
@@ -164,18 +163,18 @@ fn of_each_unit_nothing_is_asked_but_what_is_counted() {
     for (name, at_scrape) in [("a@x.service", 4), ("a@x.socket", 3), ("a@x.timer", 0)] {
         let unit_type = unit(name).unit_type();
         let counted = PropertySet::STATE.union(PropertySet::run_of(unit_type));
-        let (each, asked_at_scrape, looks) = asked(&[], name);
-        assert!(each.contains(counted.union(PropertySet::details_of(unit_type))), "{name}");
-        assert_eq!((asked_at_scrape, looks), (at_scrape, true), "{name}");
-        let (summed, asked_at_scrape, looks) = asked(&["instances"], name);
-        assert!(counted.contains(summed.without(PropertySet::SLICES)), "{name}");
-        assert_eq!((asked_at_scrape, looks), (0, false), "{name}");
+        let (own, asked_at_scrape, checks_files) = asked(&[], name);
+        assert!(own.contains(counted.union(PropertySet::details_of(unit_type))), "{name}");
+        assert_eq!((asked_at_scrape, checks_files), (at_scrape, true), "{name}");
+        let (rolled_up, asked_at_scrape, checks_files) = asked(&["instances"], name);
+        assert!(counted.contains(rolled_up.without(PropertySet::SLICES)), "{name}");
+        assert_eq!((asked_at_scrape, checks_files), (0, false), "{name}");
     }
 }
 
-/// In which slice a scope is, is asked of it once; of others it is not.
+/// Only scopes are asked for their slice.
 #[test]
-fn scopes_are_told_of_under_their_slice() {
+fn scopes_are_rolled_up_by_slice() {
     let properties = Reads::EVERYTHING.properties.without(PropertySet::SLICES);
     let reads = Reads { properties, ..Reads::EVERYTHING };
     let mut inventory = Inventory::new(selecting("", &[], &["scopes"]), reads, RETENTION);
@@ -188,7 +187,7 @@ fn scopes_are_told_of_under_their_slice() {
     assert!(!skipped(&inventory, "session-1.scope").has(UnitProperty::ScopeSlice));
     assert!(skipped(&inventory, "a.service").has(UnitProperty::Slice));
     let snapshot = inventory.snapshot(10);
-    assert_eq!(told(&snapshot), [], "it is not known yet where they are");
+    assert_eq!(rollups(&snapshot), [], "their slices are not known yet");
     assert_eq!(snapshot.units.len(), 1);
     leave(&mut inventory, "brief.scope", 10);
     let slices = ["user-1.slice", "user-1.slice", "other.slice"];
@@ -197,39 +196,40 @@ fn scopes_are_told_of_under_their_slice() {
         inventory.answer(&unit(name), UnitProperty::ScopeSlice, answer);
     }
     let (user, other) = ("user-1.slice/*.scope", "other.slice/*.scope");
-    assert_eq!(told(&inventory.snapshot(11)), [(other, 1, 1), (user, 2, 2)]);
+    assert_eq!(rollups(&inventory.snapshot(11)), [(other, 1, 1), (user, 2, 2)]);
     leave(&mut inventory, "session-1.scope", 20);
     leave(&mut inventory, "other.scope", 20);
-    assert_eq!(told(&inventory.snapshot(21)), [(other, 0, 1), (user, 1, 2)]);
-    assert_eq!(told(&reborn(&inventory, &["scopes"]).snapshot(30)), [(other, 0, 1), (user, 0, 2)]);
-    assert_eq!(told(&inventory.snapshot(20 + RETENTION)), [(user, 1, 2)]);
+    assert_eq!(rollups(&inventory.snapshot(21)), [(other, 0, 1), (user, 1, 2)]);
+    let restarted = restarted(&inventory, &["scopes"]);
+    assert_eq!(rollups(&restarted.snapshot(30)), [(other, 0, 1), (user, 0, 2)]);
+    assert_eq!(rollups(&inventory.snapshot(20 + RETENTION)), [(user, 1, 2)]);
 }
 
-fn reborn(inventory: &Inventory, words: &[&str]) -> Inventory {
+fn restarted(inventory: &Inventory, kinds: &[&str]) -> Inventory {
     let (record, _) = inventory.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
-    let selection = selecting("", &[], words);
-    let mut reborn = Inventory::new(selection, Reads::EVERYTHING, RETENTION);
-    reborn.recall(serde_json::from_slice(&written).unwrap());
-    reborn.resync(Vec::new(), Extent::Everything, 30);
-    reborn
+    let selection = selecting("", &[], kinds);
+    let mut restarted = Inventory::new(selection, Reads::EVERYTHING, RETENTION);
+    restarted.recall(serde_json::from_slice(&written).unwrap());
+    restarted.resync(Vec::new(), Extent::Everything, 30);
+    restarted
 }
 
-/// What was counted of units that nobody remembers is written down, and whoever begins to sum begins
-/// with the units that are remembered.
+/// Roll-ups are saved with the counters of units that are no longer kept. A roll-up that is
+/// switched on starts with the units that are.
 #[test]
-fn sums_outlive_the_exporter() {
+fn roll_ups_outlive_the_exporter() {
     let mut inventory = rolling_up(&["instances"], &[]);
     for (name, at) in ["a@x.service", "a@y.service", "b@x.service"].into_iter().zip(1..) {
         start(&mut inventory, name, at);
         leave(&mut inventory, name, at);
     }
     inventory.gone.take(&unit("a@x.service")).unwrap();
-    let again = reborn(&inventory, &["instances"]);
-    assert_eq!(told(&again.snapshot(30)), [("a@.service", 0, 2), ("b@.service", 0, 1)]);
-    let without = reborn(&again, &[]);
-    assert_eq!(told(&without.snapshot(30)), []);
+    let again = restarted(&inventory, &["instances"]);
+    assert_eq!(rollups(&again.snapshot(30)), [("a@.service", 0, 2), ("b@.service", 0, 1)]);
+    let without = restarted(&again, &[]);
+    assert_eq!(rollups(&without.snapshot(30)), []);
     assert_eq!(without.snapshot(30).gone.len(), 2);
-    let anew = reborn(&without, &["instances"]);
-    assert_eq!(told(&anew.snapshot(30)), [("a@.service", 0, 1), ("b@.service", 0, 1)]);
+    let switched_on = restarted(&without, &["instances"]);
+    assert_eq!(rollups(&switched_on.snapshot(30)), [("a@.service", 0, 1), ("b@.service", 0, 1)]);
 }
