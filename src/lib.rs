@@ -1,24 +1,24 @@
-//! A Prometheus exporter for systemd that listens instead of polling.
+//! A Prometheus exporter for systemd that subscribes to systemd's signals instead of polling.
 //!
 //! # Layout
 //!
-//! What systemd says flows one way, and each room knows only the rooms before it:
+//! Data flows one way, and each module knows only the modules before it:
 //!
 //! ```text
 //! systemd/  ->  inventory/  ->  metrics/  ->  web/  (on http/)
-//! (hears)       (knows)         (words it)    (answers)
 //! ```
 //!
-//! [`systemd`] is the only room that speaks D-Bus; [`inventory`] is the table of what is known,
-//! and [`watch`] keeps it true; [`metrics`] words it, together with what [`cgroup`] and
-//! [`process`] read from the kernel and what [`telemetry`] counts of the exporter itself; [`web`]
-//! answers the paths, over [`http`], and knows nothing of units. [`exporter`] is where they meet for one scrape.
-//! [`histogram`] is for all who count durations, and [`clock`] for all who ask for the time. What
-//! outlives the exporter [`keeper`] puts into the file of [`state`].
-//!
-//! [`cli`] defines the flags and subcommands, [`config`] checks their values, and [`commands`] has a
-//! file for each subcommand. [`readiness`] reports the start to systemd. [`demo`] runs a private
-//! systemd, which the tests use too.
+//! - [`systemd`] is the only module that speaks to systemd: D-Bus messages into typed events.
+//! - [`inventory`] is the table of one manager's units, jobs and counters, a pure state machine.
+//! - [`selection`] decides which units are shown: filters, types, slices, roll-ups.
+//! - [`watch`] keeps an inventory in sync with its manager.
+//! - [`cgroup`] and [`process`] read from the kernel what units and the exporter use.
+//! - [`metrics`] has the name, help, type and encoding of each family.
+//! - [`http`] has listeners, limits and draining for any handler; [`web`] is the exporter's handler.
+//! - [`scrape`] joins them for one scrape, and a file of [`commands`] for one process.
+//! - [`store`] keeps counters on disk over a restart, and [`telemetry`] counts the exporter itself.
+//! - [`cli`] defines the flags, and [`config`] checks them.
+//! - [`demo`] runs a private systemd with sample units, which the tests use as well.
 
 #![forbid(unsafe_code)]
 #![warn(
@@ -39,22 +39,19 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod demo;
-pub mod scrape;
-pub mod version;
-
 pub mod histogram;
 pub mod http;
 pub mod inventory;
-
 pub mod log;
 pub mod metrics;
 pub mod process;
 pub mod readiness;
-pub mod signals;
-
+pub mod scrape;
 pub mod selection;
+pub mod signals;
 pub mod store;
 pub mod systemd;
 pub mod telemetry;
+pub mod version;
 pub mod watch;
 pub mod web;

@@ -44,26 +44,26 @@ complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.max-requests -d
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l log.format -d 'Log format: logfmt or json' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-state -d 'Serve the state of each unit' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-sub-state -d 'Serve the state of each unit in the words of its type' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-info -d 'Serve the type of each service and the file system of each mount' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-times -d 'Serve when each unit last changed its state, and when the run of a service began' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-events -d 'Serve what has happened to each unit: transitions, starts, failures, automatic restarts' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-problems -d 'Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-file-state -d 'Serve the state of each unit file: enabled, disabled, static, masked and so on' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.service-exits -d 'Serve how each service last ended: its result, its exit status and when' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.tasks -d 'Serve how many tasks there are in the control groups of units, and may be' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.cpu -d 'Serve the CPU time that units have used' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.memory -d 'Serve the memory that units use' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.io -d 'Serve what units have read and written' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.pressure -d 'Serve how long units have waited for CPU, memory and I/O' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.ip -d 'Serve the IP traffic of services with IPAccounting=yes' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.sockets -d 'Serve the connections of each socket' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.timers -d 'Serve when each timer last elapsed and when it does next, or that it will not' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.jobs -d 'Serve the job queue, and what became of jobs' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.boot -d 'Serve when the stages of the boot were, and how long they took' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.watchdog -d 'Serve the hardware watchdog that the manager feeds, and when services fed theirs' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.node-exporter -d 'Serve what node_exporter\'s systemd collector does, under its names: the same as --compat=node_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-state -d 'State of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-sub-state -d 'State of each unit as its type names it, such as running or mounted' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-info -d 'Type of each service and file system of each mount' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-times -d 'Last state changes of each unit, and the start of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-events -d 'Transitions, starts, failures and automatic restarts of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-problems -d 'Units that did not load, are wanted but inactive, changed on disk, or are frozen' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-file-state -d 'State of each unit file, such as enabled, static or masked' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.service-exits -d 'Last result, exit status and exit time of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.tasks -d 'Tasks in the control group of each unit, and the limit of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.cpu -d 'CPU time of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.memory -d 'Memory use, limits and memory events of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.io -d 'Bytes and operations of each unit on block devices' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.pressure -d 'Time that each unit waited for CPU, memory and I/O' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.ip -d 'IP traffic of services with IPAccounting=yes' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.sockets -d 'Connections of each socket' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.timers -d 'Last and next elapse of each timer, and timers that will not elapse again' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.jobs -d 'Job queue, and results and durations of jobs' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.boot -d 'Times of the boot stages and durations of the boot phases' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.watchdog -d 'Hardware watchdog of the manager, and last watchdog pings of services' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -s V -l version -d 'Print version'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "demo" -d 'Serve a private systemd with sample units, to try unitwatch out'
@@ -90,26 +90,26 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.max-req
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l log.format -d 'Log format: logfmt or json' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-state -d 'Serve the state of each unit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-sub-state -d 'Serve the state of each unit in the words of its type' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-info -d 'Serve the type of each service and the file system of each mount' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-times -d 'Serve when each unit last changed its state, and when the run of a service began' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-events -d 'Serve what has happened to each unit: transitions, starts, failures, automatic restarts' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-problems -d 'Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-file-state -d 'Serve the state of each unit file: enabled, disabled, static, masked and so on' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.service-exits -d 'Serve how each service last ended: its result, its exit status and when' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.tasks -d 'Serve how many tasks there are in the control groups of units, and may be' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.cpu -d 'Serve the CPU time that units have used' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.memory -d 'Serve the memory that units use' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.io -d 'Serve what units have read and written' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.pressure -d 'Serve how long units have waited for CPU, memory and I/O' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.ip -d 'Serve the IP traffic of services with IPAccounting=yes' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.sockets -d 'Serve the connections of each socket' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.timers -d 'Serve when each timer last elapsed and when it does next, or that it will not' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.jobs -d 'Serve the job queue, and what became of jobs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.boot -d 'Serve when the stages of the boot were, and how long they took' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.watchdog -d 'Serve the hardware watchdog that the manager feeds, and when services fed theirs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.node-exporter -d 'Serve what node_exporter\'s systemd collector does, under its names: the same as --compat=node_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-state -d 'State of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-sub-state -d 'State of each unit as its type names it, such as running or mounted' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-info -d 'Type of each service and file system of each mount' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-times -d 'Last state changes of each unit, and the start of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-events -d 'Transitions, starts, failures and automatic restarts of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-problems -d 'Units that did not load, are wanted but inactive, changed on disk, or are frozen' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-file-state -d 'State of each unit file, such as enabled, static or masked' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.service-exits -d 'Last result, exit status and exit time of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.tasks -d 'Tasks in the control group of each unit, and the limit of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.cpu -d 'CPU time of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.memory -d 'Memory use, limits and memory events of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.io -d 'Bytes and operations of each unit on block devices' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.pressure -d 'Time that each unit waited for CPU, memory and I/O' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.ip -d 'IP traffic of services with IPAccounting=yes' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.sockets -d 'Connections of each socket' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.timers -d 'Last and next elapse of each timer, and timers that will not elapse again' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.jobs -d 'Job queue, and results and durations of jobs' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.boot -d 'Times of the boot stages and durations of the boot phases' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.watchdog -d 'Hardware watchdog of the manager, and last watchdog pings of services' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.unit-include -d 'Units to serve, as a regular expression for the whole name' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.unit-exclude -d 'Units to leave out, as a regular expression for the whole name; empty for none' -r
@@ -131,26 +131,26 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.max-r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l log.format -d 'Log format: logfmt or json' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-state -d 'Serve the state of each unit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-sub-state -d 'Serve the state of each unit in the words of its type' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-info -d 'Serve the type of each service and the file system of each mount' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-times -d 'Serve when each unit last changed its state, and when the run of a service began' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-events -d 'Serve what has happened to each unit: transitions, starts, failures, automatic restarts' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-problems -d 'Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-file-state -d 'Serve the state of each unit file: enabled, disabled, static, masked and so on' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.service-exits -d 'Serve how each service last ended: its result, its exit status and when' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.tasks -d 'Serve how many tasks there are in the control groups of units, and may be' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.cpu -d 'Serve the CPU time that units have used' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.memory -d 'Serve the memory that units use' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.io -d 'Serve what units have read and written' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.pressure -d 'Serve how long units have waited for CPU, memory and I/O' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.ip -d 'Serve the IP traffic of services with IPAccounting=yes' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.sockets -d 'Serve the connections of each socket' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.timers -d 'Serve when each timer last elapsed and when it does next, or that it will not' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.jobs -d 'Serve the job queue, and what became of jobs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.boot -d 'Serve when the stages of the boot were, and how long they took' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.watchdog -d 'Serve the hardware watchdog that the manager feeds, and when services fed theirs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.node-exporter -d 'Serve what node_exporter\'s systemd collector does, under its names: the same as --compat=node_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-state -d 'State of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-sub-state -d 'State of each unit as its type names it, such as running or mounted' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-info -d 'Type of each service and file system of each mount' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-times -d 'Last state changes of each unit, and the start of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-events -d 'Transitions, starts, failures and automatic restarts of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-problems -d 'Units that did not load, are wanted but inactive, changed on disk, or are frozen' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-file-state -d 'State of each unit file, such as enabled, static or masked' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.service-exits -d 'Last result, exit status and exit time of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.tasks -d 'Tasks in the control group of each unit, and the limit of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.cpu -d 'CPU time of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.memory -d 'Memory use, limits and memory events of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.io -d 'Bytes and operations of each unit on block devices' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.pressure -d 'Time that each unit waited for CPU, memory and I/O' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.ip -d 'IP traffic of services with IPAccounting=yes' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.sockets -d 'Connections of each socket' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.timers -d 'Last and next elapse of each timer, and timers that will not elapse again' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.jobs -d 'Job queue, and results and durations of jobs' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.boot -d 'Times of the boot stages and durations of the boot phases' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.watchdog -d 'Hardware watchdog of the manager, and last watchdog pings of services' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.unit-include -d 'Units to serve, as a regular expression for the whole name' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.unit-exclude -d 'Units to leave out, as a regular expression for the whole name; empty for none' -r
@@ -172,26 +172,26 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.ma
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l log.format -d 'Log format: logfmt or json' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-state -d 'Serve the state of each unit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-sub-state -d 'Serve the state of each unit in the words of its type' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-info -d 'Serve the type of each service and the file system of each mount' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-times -d 'Serve when each unit last changed its state, and when the run of a service began' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-events -d 'Serve what has happened to each unit: transitions, starts, failures, automatic restarts' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-problems -d 'Serve what is wrong with each unit: did not load, is wanted and does not run, has changed on disk, is frozen' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-file-state -d 'Serve the state of each unit file: enabled, disabled, static, masked and so on' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.service-exits -d 'Serve how each service last ended: its result, its exit status and when' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.tasks -d 'Serve how many tasks there are in the control groups of units, and may be' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.cpu -d 'Serve the CPU time that units have used' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.memory -d 'Serve the memory that units use' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.io -d 'Serve what units have read and written' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.pressure -d 'Serve how long units have waited for CPU, memory and I/O' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.ip -d 'Serve the IP traffic of services with IPAccounting=yes' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.sockets -d 'Serve the connections of each socket' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.timers -d 'Serve when each timer last elapsed and when it does next, or that it will not' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.jobs -d 'Serve the job queue, and what became of jobs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.boot -d 'Serve when the stages of the boot were, and how long they took' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.watchdog -d 'Serve the hardware watchdog that the manager feeds, and when services fed theirs' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.node-exporter -d 'Serve what node_exporter\'s systemd collector does, under its names: the same as --compat=node_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-state -d 'State of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-sub-state -d 'State of each unit as its type names it, such as running or mounted' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-info -d 'Type of each service and file system of each mount' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-times -d 'Last state changes of each unit, and the start of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-events -d 'Transitions, starts, failures and automatic restarts of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-problems -d 'Units that did not load, are wanted but inactive, changed on disk, or are frozen' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-file-state -d 'State of each unit file, such as enabled, static or masked' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.service-exits -d 'Last result, exit status and exit time of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.tasks -d 'Tasks in the control group of each unit, and the limit of each service' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.cpu -d 'CPU time of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.memory -d 'Memory use, limits and memory events of each unit' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.io -d 'Bytes and operations of each unit on block devices' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.pressure -d 'Time that each unit waited for CPU, memory and I/O' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.ip -d 'IP traffic of services with IPAccounting=yes' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.sockets -d 'Connections of each socket' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.timers -d 'Last and next elapse of each timer, and timers that will not elapse again' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.jobs -d 'Job queue, and results and durations of jobs' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.boot -d 'Times of the boot stages and durations of the boot phases' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.watchdog -d 'Hardware watchdog of the manager, and last watchdog pings of services' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "demo" -d 'Serve a private systemd with sample units, to try unitwatch out'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "series" -d 'Count the series of this machine, in total and with the given flags'

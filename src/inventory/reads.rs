@@ -8,7 +8,7 @@ use crate::systemd::{
 /// What the metrics need that are on. All of it is optional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reads {
-    /// Properties of units, out of [`Reads::OPTIONAL`].
+    /// Properties of units, from the sets below.
     pub properties: PropertySet,
     /// The unit files (`ListUnitFiles`).
     pub unit_files: bool,

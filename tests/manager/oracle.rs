@@ -190,7 +190,7 @@ fn operate(machine: &Machine, random: &mut Rng, held: &mut Held) {
         71..74 => does(&["reset-failed", unit]),
         74..77 => {
             // A query loads a unit, and systemd unloads it again.
-            does(&["show", "--property=Id", "uw-nobody.service", unit]);
+            does(&["show", "--property=Id", "uw-unknown.service", unit]);
         }
         77..79 => {
             let limit = format!("TasksMax={}", random.u8(3..53));

@@ -75,7 +75,7 @@ fn words_of(name: &str, label: &str) -> Option<Vec<&'static str>> {
 pub fn check(place: &str, text: &str) {
     for selector in selectors(text) {
         let Selector { name, matchers } = &selector;
-        let labels = labels_of(name).unwrap_or_else(|| panic!("{place}: nobody serves {name}"));
+        let labels = labels_of(name).unwrap_or_else(|| panic!("{place}: {name} is not served"));
         for (label, value) in matchers {
             let known = labels.contains(label)
                 || OF_TARGETS.contains(label)

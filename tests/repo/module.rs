@@ -281,7 +281,7 @@ fn settings_that_cannot_work_are_refused_with_the_reason() {
             "settings.\"collector.ip\" is services.unitwatch.collectors: set that.",
         ),
         ("settings.\"systemd.collector.user\" = true;", "watches the system's manager"),
-        ("user = \"nobody-here\";", "user is `nobody-here`, and users.users has no such user"),
+        ("user = \"no-such-user\";", "user is `no-such-user`, and users.users has no such user"),
         ("prometheus.rules = true;", "services.prometheus.enable is false"),
         (
             "prometheus.scrape = true; listenAddresses = [ \"unix:@x\" ];",
