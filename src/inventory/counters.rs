@@ -72,14 +72,9 @@ pub struct JobTotals {
 /// What newer facts of a unit add to its counters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Delta {
-    pub(super) starts: u64,
-    pub(super) restarts: u64,
+    pub(super) counters: Counters,
     /// `NRestarts` when it was first known.
     pub(super) earlier_restarts: u64,
-    pub(super) transitions: Counts<ActiveState>,
-    pub(super) failures: Counts<RunResult>,
-    pub(super) reload_failures: Counts<RunResult>,
-    pub(super) exit: Option<Exit>,
     /// Runs that ended in a gap and were restarted automatically.
     pub(super) unseen: u64,
 }
@@ -99,32 +94,16 @@ impl Counters {
     pub fn merge(&mut self, other: &Self) {
         self.starts = self.starts.saturating_add(other.starts);
         self.restarts = self.restarts.saturating_add(other.restarts);
-        for (state, count) in other.transitions.iter() {
-            self.transitions.add(state, count);
-        }
-        for (result, count) in other.failures.iter() {
-            self.failures.add(result, count);
-        }
-        for (result, count) in other.reload_failures.iter() {
-            self.reload_failures.add(result, count);
-        }
+        self.transitions.merge(&other.transitions);
+        self.failures.merge(&other.failures);
+        self.reload_failures.merge(&other.reload_failures);
     }
 
     pub(super) fn add(&mut self, delta: &Delta) {
-        self.starts = self.starts.saturating_add(delta.starts);
-        let restarts = delta.restarts.saturating_add(delta.earlier_restarts);
-        self.restarts = self.restarts.saturating_add(restarts);
-        for (state, count) in delta.transitions.iter() {
-            self.transitions.add(state, count);
-        }
-        for (result, count) in delta.failures.iter() {
-            self.failures.add(result, count);
-        }
-        for (result, count) in delta.reload_failures.iter() {
-            self.reload_failures.add(result, count);
-        }
-        if delta.exit.is_some() {
-            self.last_exit.clone_from(&delta.exit);
+        self.merge(&delta.counters);
+        self.restarts = self.restarts.saturating_add(delta.earlier_restarts);
+        if delta.counters.last_exit.is_some() {
+            self.last_exit.clone_from(&delta.counters.last_exit);
         }
     }
 }
@@ -141,11 +120,11 @@ impl Delta {
 
 impl HostCounters {
     pub(super) fn add(&mut self, unit_type: UnitType, delta: &Delta) {
-        self.restarts = self.restarts.saturating_add(delta.restarts);
-        for (state, count) in delta.transitions.iter() {
+        self.restarts = self.restarts.saturating_add(delta.counters.restarts);
+        for (state, count) in delta.counters.transitions.iter() {
             self.transitions.entry(unit_type).or_default().add(state, count);
         }
-        for (result, count) in delta.failures.iter() {
+        for (result, count) in delta.counters.failures.iter() {
             self.failures.entry(unit_type).or_default().add(result, count);
         }
     }

@@ -220,7 +220,7 @@ impl Entry {
     /// unit had not failed before.
     pub(super) fn count_refusal(&mut self) -> Counting {
         let mut delta = Delta::default();
-        delta.failures.add(&RunResult::StartLimitHit, 1);
+        delta.counters.failures.add(&RunResult::StartLimitHit, 1);
         self.add(delta)
     }
 
@@ -235,7 +235,7 @@ impl Entry {
         let by_job = RunResult::from(result.as_str());
         let why = self.runs.failed_reload().filter(|_| !is_under_way).cloned().unwrap_or(by_job);
         let mut delta = Delta::default();
-        delta.reload_failures.add(&why, 1);
+        delta.counters.reload_failures.add(&why, 1);
         self.add(delta)
     }
 
@@ -245,7 +245,7 @@ impl Entry {
         if self.runs.unseen > 0 && is_answered {
             let is_known = self.knowledge.current.contains(PropertySet::RESTARTING);
             if is_known && self.runs.after_failure && !self.runs.forced {
-                delta.failures.add(&RunResult::Unknown, self.runs.unseen);
+                delta.counters.failures.add(&RunResult::Unknown, self.runs.unseen);
             }
             self.runs.unseen = 0;
             // A reload may change these; read them again the next time.

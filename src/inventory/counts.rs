@@ -36,6 +36,11 @@ impl<K> Counts<K> {
 }
 
 impl<K: PartialEq + Clone + for<'a> From<&'a str>> Counts<K> {
+    /// Adds the counts of another set.
+    pub fn merge(&mut self, other: &Self) {
+        other.iter().for_each(|(key, count)| self.add(key, count));
+    }
+
     /// Adds to the count of a key.
     pub fn add(&mut self, key: &K, more: u64) {
         if more == 0 {

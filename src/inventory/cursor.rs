@@ -175,16 +175,16 @@ impl Cursor {
         }
         self.count_entries(now, &mut delta);
         let entered_failed =
-            delta.transitions.iter().any(|(state, _)| *state == ActiveState::Failed);
+            delta.counters.transitions.iter().any(|(state, _)| *state == ActiveState::Failed);
         self.count_runs(now, &mut delta);
         self.count_failure(now, entered_failed, &mut delta);
         if let Some(exit) = &now.exit
             && self.exit.replace(exit.at) != Some(exit.at)
         {
-            delta.exit = Some(exit.clone());
+            delta.counters.last_exit = Some(exit.clone());
         }
         if let Some(result) = self.reloads.advance(&now.reload) {
-            delta.reload_failures.add(result, 1);
+            delta.counters.reload_failures.add(result, 1);
         }
         delta
     }
@@ -199,9 +199,9 @@ impl Cursor {
         let again = (is_active && active.is_another()) || (rests && rested.is_another());
         let passed = !is_active && active.is_another() && now.active_exit >= now.active_enter;
         if self.state.is_some() {
-            delta.transitions.add(state, u64::from(entered || again));
+            delta.counters.transitions.add(state, u64::from(entered || again));
             // It was active in between.
-            delta.transitions.add(&ActiveState::Active, u64::from(passed));
+            delta.counters.transitions.add(&ActiveState::Active, u64::from(passed));
         }
         // Its time of entry was read before its state; the state is still to come.
         if is_active || passed || !active.is_another() {
@@ -224,7 +224,7 @@ impl Cursor {
                 (0, false)
             }
         };
-        delta.restarts = more;
+        delta.counters.restarts = more;
         self.count_reset_restart(now, restarts, delta);
         let was_queued = self.is_queued && !is_reset;
         if let Some(invocation) = now.invocation {
@@ -252,7 +252,7 @@ impl Cursor {
     fn count_starts(&self, ended: u128, restarts: u64, now: &Facts, delta: &mut Delta) {
         // The first run of all is no restart.
         let first = u64::from(ended == 0);
-        delta.starts = (first + restarts.saturating_sub(now.not_begun())).max(1);
+        delta.counters.starts = (first + restarts.saturating_sub(now.not_begun())).max(1);
     }
 
     /// A `reset-failed` at step 1 resets `NRestarts` without a signal, so the first restart after
@@ -260,11 +260,11 @@ impl Cursor {
     fn count_reset_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
-        let risen = delta.restarts > 0 || delta.earlier_restarts > 0;
+        let risen = delta.counters.restarts > 0 || delta.earlier_restarts > 0;
         let is_pending = self.is_restart_pending && !now.after_gap && !risen;
         // Before systemd 254 a manual start looks the same, except that NRestarts is 0.
         if is_pending && (now.says_queued || (begins && restarts == 1)) {
-            delta.restarts = 1;
+            delta.counters.restarts = 1;
         }
         self.is_restart_pending = match now.between {
             // A reload or a re-execution may show it at step 1 of a restart that is counted already.
@@ -297,7 +297,7 @@ impl Cursor {
         // before.
         let with_job = *result == RunResult::StartLimitHit && !now.after_gap;
         if new && !with_job {
-            delta.failures.add(result, 1);
+            delta.counters.failures.add(result, 1);
         }
         self.failure = Some((invocation, result.clone()));
     }
@@ -371,7 +371,7 @@ mod tests {
     fn last_transitions(all: &[Facts]) -> Vec<(String, u64)> {
         let mut cursor = Cursor::default();
         let delta = all.iter().map(|facts| cursor.advance(facts)).last().unwrap();
-        delta.transitions.iter().map(|(state, count)| (state.to_string(), count)).collect()
+        delta.counters.transitions.iter().map(|(state, count)| (state.to_string(), count)).collect()
     }
 
     #[test]

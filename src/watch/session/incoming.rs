@@ -182,8 +182,16 @@ impl Session<'_> {
         self.refresh.answered(&question, was_answered);
         let method = question.method();
         match (question, answer) {
-            (Question::Owner, answer) => self.take_owner(answer)?,
-            (Question::Subscribe, answer) => self.take_subscription(answer)?,
+            (Question::Owner, Ok(_)) if self.manager == Manager::Unknown => {
+                self.subscribe(self.reason)?;
+            }
+            (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.mark_absent(),
+            (Question::Subscribe, Ok(_)) => self.manager = Manager::Subscribed,
+            (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
+                if self.manager == Manager::Subscribing {
+                    self.manager = Manager::Unsubscribed;
+                }
+            }
             (Question::Units, answer) => self.take_units(answer.map(Answer::units))?,
             (Question::UnitsOf(unit_type), answer) => {
                 self.take_units_of(unit_type, answer.map(Answer::units))?;
@@ -199,37 +207,10 @@ impl Session<'_> {
                 self.take_unit_property(&unit, property, answer);
             }
             (Question::Manager(property), answer) => self.take_manager_property(property, answer),
-            (Question::Match(_), Err(error)) => return Err(End::Refused { method, error }),
-            (Question::Match(_), Ok(_)) => {}
+            (_, Err(error)) => return Err(End::Refused { method, error }),
+            (_, Ok(_)) => {}
         }
         self.end_refresh();
-        Ok(())
-    }
-
-    fn take_owner(&mut self, answer: Result<Answer, CallError>) -> Result<(), End> {
-        match answer {
-            Ok(_) if self.manager == Manager::Unknown => self.subscribe(self.reason),
-            Ok(_) => Ok(()),
-            Err(error) if error.name() == NO_OWNER => {
-                self.mark_absent();
-                Ok(())
-            }
-            Err(error) => Err(End::Refused { method: Question::Owner.method(), error }),
-        }
-    }
-
-    fn take_subscription(&mut self, answer: Result<Answer, CallError>) -> Result<(), End> {
-        match answer {
-            Ok(_) => self.manager = Manager::Subscribed,
-            Err(error) if self.seeded && error.is_passing() => {
-                if self.manager == Manager::Subscribing {
-                    self.manager = Manager::Unsubscribed;
-                }
-            }
-            Err(error) => {
-                return Err(End::Refused { method: Question::Subscribe.method(), error });
-            }
-        }
         Ok(())
     }
 
