@@ -93,7 +93,7 @@ fn without_systemd_the_process_stays_and_logs_it_once() {
     assert_eq!(status, 503);
     assert!(why.contains("cannot reach systemd"), "{why}");
     until("it has tried four times", || {
-        let tries = exporter.log().matches("trying again after a pause").count();
+        let tries = exporter.log().matches("reconnecting after a pause").count();
         if tries >= 4 { Ok(()) } else { Err(tries) }
     });
     assert_eq!(exporter.log().matches("out of sync with systemd").count(), 1);
