@@ -44,7 +44,7 @@ pub struct Args {
 
     /// Unit types to serve, such as service,socket; repeatable
     ///
-    /// A unit has to pass both patterns too.
+    /// unit-include and unit-exclude apply too.
     #[arg(long = "systemd.collector.unit-type", value_name = "TYPE", default_value = "all")]
     pub unit_type: Vec<Value>,
 
@@ -64,8 +64,8 @@ pub struct Args {
     #[arg(long = "systemd.collector.sum", value_name = "ROLL-UP")]
     pub sum: Vec<Value>,
 
-    /// State series of a unit: one for every usual state (stateset) or one for the state it is in
-    /// (current)
+    /// State series of a unit: stateset (active, inactive, failed, activating, deactivating) or
+    /// current (only the state that it is in)
     #[arg(
         long = "systemd.collector.unit-state",
         value_name = "SERIES",
@@ -77,11 +77,11 @@ pub struct Args {
     #[arg(long = "systemd.collector.private", value_name = SWITCH)]
     pub private: Value,
 
-    /// Watch the user's service manager instead of the system's
+    /// Watch the service manager of the user that runs unitwatch, not the system's
     #[arg(long = "systemd.collector.user", value_name = SWITCH)]
     pub user: Value,
 
-    /// No effect: restarts are always counted. Accepted for compatibility with systemd_exporter
+    /// No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter
     #[arg(long = "systemd.collector.enable-restart-count", value_name = SWITCH)]
     pub enable_restart_count: Value,
 
@@ -96,14 +96,14 @@ pub struct Args {
     #[arg(default_value = "5m")]
     pub reconcile_interval: Value,
 
-    /// How long to keep the counters of a unit that is gone, 0s to 24h
+    /// How long to serve the counters of a gone unit, 0s to 24h
     #[arg(long, value_name = "DURATION", default_value = "15m")]
     pub retention: Value,
 
     /// Maximum number of series of one metric; 0 for no limit
     ///
-    /// Units beyond it are left out of every metric: first units without a state, then the last by
-    /// name, then roll-ups.
+    /// Units beyond it are left out of every metric: first gone units and mere unit files, then
+    /// the last by name, then roll-ups.
     #[arg(long, value_name = "NUMBER", default_value = "100000")]
     pub max_series: Value,
 
@@ -128,7 +128,7 @@ pub struct Args {
     #[arg(long = "web.max-requests", value_name = "NUMBER", default_value = "40")]
     pub max_requests: Value,
 
-    /// Leave out the metrics of the exporter itself
+    /// Leave out process_* and most of systemd_exporter_*
     #[arg(long = "web.disable-exporter-metrics", value_name = SWITCH)]
     pub disable_exporter_metrics: Value,
 
@@ -152,11 +152,11 @@ pub struct Args {
 /// The subcommands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Serve a private systemd with sample units, to try unitwatch out
+    /// Start a private systemd with sample units and serve its metrics
     ///
     /// Starts a `systemd --user` of its own, separate from the machine's, and removes it at the
-    /// end. Its sample units run, crash, fail on a timer, wait on a socket or do not load. Serves
-    /// on 127.0.0.1:9558, or on a free port if that one is taken. Needs systemd, dbus-daemon and
+    /// end. Its sample units run, crash, fail on a timer, wait on a socket or do not load. Without
+    /// --web.listen-address it serves on 127.0.0.1:9558, or on a free port if that one is taken. Needs systemd, dbus-daemon and
     /// util-linux, and root on a machine that systemd did not boot.
     Demo,
     /// Count the series of this machine, in total and with the given flags
@@ -192,8 +192,8 @@ pub struct ValueReader;
 const SWITCH: &str = "BOOL";
 
 const AFTER_HELP: &str = "\
-Each flag has an environment variable, which the flag overrides. A switch is true or false there, \
-and has a --no- form on the command line. If a flag is given several times, the last one counts; \
+Each flag has an environment variable, which the flag overrides. A switch is true or false there; \
+on the command line --no-FLAG switches it off. If a flag is given several times, the last one counts; \
 the values of a repeatable flag add up.";
 
 // === impl Args ===

@@ -93,7 +93,7 @@ pub struct Clocks {
 
 families! {
     UP: Gauge "systemd_up" []
-        "1 if connected to systemd and in sync, else 0. Unit metrics are withheld while 0.";
+        "1 if in sync with systemd and systemd answered this scrape, else 0. The other metrics of systemd are withheld after 10 s out of sync.";
     EXPORTED: Gauge "systemd_exporter_units" []
         "Units that pass the unit filters and are loaded or not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]

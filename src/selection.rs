@@ -1,7 +1,7 @@
 //! Which units are shown, and under which name.
 //!
-//! The filters by name, type and slice and the roll-ups decide it together, with one verb,
-//! [`Selection::place`]. A scrape and the `series` command both ask it.
+//! The filters by name, type and slice and the roll-ups decide it together, in one
+//! function, [`Selection::place`]. A scrape and the `series` command both ask it.
 
 pub mod filter;
 pub mod rollup;

@@ -29,19 +29,19 @@ complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.u
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.unit-type -d 'Unit types to serve, such as service,socket; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.slice -d 'Slices whose units to serve, such as system.slice,user.slice; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.sum -d 'Roll-ups to serve instead of their units: instances, scopes or both; repeatable' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.unit-state -d 'State series of a unit: one for every usual state (stateset) or one for the state it is in (current)' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.unit-state -d 'State series of a unit: stateset (active, inactive, failed, activating, deactivating) or current (only the state that it is in)' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.private -d 'Connect to systemd\'s private socket, without a D-Bus daemon' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.user -d 'Watch the user\'s service manager instead of the system\'s' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.enable-restart-count -d 'No effect: restarts are always counted. Accepted for compatibility with systemd_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.user -d 'Watch the service manager of the user that runs unitwatch, not the system\'s' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.enable-restart-count -d 'No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.enable-ip-accounting -d 'No effect: see --collector.ip. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l systemd.collector.reconcile-interval -d 'Interval between full comparisons with systemd, 1s to 24h' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l retention -d 'How long to keep the counters of a unit that is gone, 0s to 24h' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l retention -d 'How long to serve the counters of a gone unit, 0s to 24h' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l max-series -d 'Maximum number of series of one metric; 0 for no limit' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l compat -d 'Exporter whose metrics to serve too: node_exporter; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.listen-address -d 'Address to listen on; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.telemetry-path -d 'Path of the metrics' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.max-requests -d 'Maximum number of scrapes at the same time; 0 for no limit' -r
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -l web.disable-exporter-metrics -d 'Leave out process_* and most of systemd_exporter_*' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l log.format -d 'Log format: logfmt or json' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.unit-state -d 'State of each unit' -r
@@ -66,7 +66,7 @@ complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.watchdog 
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -s V -l version -d 'Print version'
-complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "demo" -d 'Serve a private systemd with sample units, to try unitwatch out'
+complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "demo" -d 'Start a private systemd with sample units and serve its metrics'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "series" -d 'Count the series of this machine, in total and with the given flags'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "unit-file" -d 'Print a sandboxed, unprivileged systemd unit that runs this program'
 complete -c unitwatch -n "__fish_unitwatch_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -75,19 +75,19 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.col
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.unit-type -d 'Unit types to serve, such as service,socket; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.slice -d 'Slices whose units to serve, such as system.slice,user.slice; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.sum -d 'Roll-ups to serve instead of their units: instances, scopes or both; repeatable' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.unit-state -d 'State series of a unit: one for every usual state (stateset) or one for the state it is in (current)' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.unit-state -d 'State series of a unit: stateset (active, inactive, failed, activating, deactivating) or current (only the state that it is in)' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.private -d 'Connect to systemd\'s private socket, without a D-Bus daemon' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.user -d 'Watch the user\'s service manager instead of the system\'s' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.enable-restart-count -d 'No effect: restarts are always counted. Accepted for compatibility with systemd_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.user -d 'Watch the service manager of the user that runs unitwatch, not the system\'s' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.enable-restart-count -d 'No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.enable-ip-accounting -d 'No effect: see --collector.ip. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l systemd.collector.reconcile-interval -d 'Interval between full comparisons with systemd, 1s to 24h' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l retention -d 'How long to keep the counters of a unit that is gone, 0s to 24h' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l retention -d 'How long to serve the counters of a gone unit, 0s to 24h' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l max-series -d 'Maximum number of series of one metric; 0 for no limit' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l compat -d 'Exporter whose metrics to serve too: node_exporter; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.listen-address -d 'Address to listen on; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.telemetry-path -d 'Path of the metrics' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.max-requests -d 'Maximum number of scrapes at the same time; 0 for no limit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l web.disable-exporter-metrics -d 'Leave out process_* and most of systemd_exporter_*' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l log.format -d 'Log format: logfmt or json' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand demo" -l collector.unit-state -d 'State of each unit' -r
@@ -116,19 +116,19 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.c
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.unit-type -d 'Unit types to serve, such as service,socket; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.slice -d 'Slices whose units to serve, such as system.slice,user.slice; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.sum -d 'Roll-ups to serve instead of their units: instances, scopes or both; repeatable' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.unit-state -d 'State series of a unit: one for every usual state (stateset) or one for the state it is in (current)' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.unit-state -d 'State series of a unit: stateset (active, inactive, failed, activating, deactivating) or current (only the state that it is in)' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.private -d 'Connect to systemd\'s private socket, without a D-Bus daemon' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.user -d 'Watch the user\'s service manager instead of the system\'s' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.enable-restart-count -d 'No effect: restarts are always counted. Accepted for compatibility with systemd_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.user -d 'Watch the service manager of the user that runs unitwatch, not the system\'s' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.enable-restart-count -d 'No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.enable-ip-accounting -d 'No effect: see --collector.ip. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l systemd.collector.reconcile-interval -d 'Interval between full comparisons with systemd, 1s to 24h' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l retention -d 'How long to keep the counters of a unit that is gone, 0s to 24h' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l retention -d 'How long to serve the counters of a gone unit, 0s to 24h' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l max-series -d 'Maximum number of series of one metric; 0 for no limit' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l compat -d 'Exporter whose metrics to serve too: node_exporter; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.listen-address -d 'Address to listen on; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.telemetry-path -d 'Path of the metrics' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.max-requests -d 'Maximum number of scrapes at the same time; 0 for no limit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l web.disable-exporter-metrics -d 'Leave out process_* and most of systemd_exporter_*' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l log.format -d 'Log format: logfmt or json' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand series" -l collector.unit-state -d 'State of each unit' -r
@@ -157,19 +157,19 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l system
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.unit-type -d 'Unit types to serve, such as service,socket; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.slice -d 'Slices whose units to serve, such as system.slice,user.slice; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.sum -d 'Roll-ups to serve instead of their units: instances, scopes or both; repeatable' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.unit-state -d 'State series of a unit: one for every usual state (stateset) or one for the state it is in (current)' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.unit-state -d 'State series of a unit: stateset (active, inactive, failed, activating, deactivating) or current (only the state that it is in)' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.private -d 'Connect to systemd\'s private socket, without a D-Bus daemon' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.user -d 'Watch the user\'s service manager instead of the system\'s' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.enable-restart-count -d 'No effect: restarts are always counted. Accepted for compatibility with systemd_exporter' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.user -d 'Watch the service manager of the user that runs unitwatch, not the system\'s' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.enable-restart-count -d 'No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.enable-ip-accounting -d 'No effect: see --collector.ip. Accepted for compatibility with systemd_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l systemd.collector.reconcile-interval -d 'Interval between full comparisons with systemd, 1s to 24h' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l retention -d 'How long to keep the counters of a unit that is gone, 0s to 24h' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l retention -d 'How long to serve the counters of a gone unit, 0s to 24h' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l max-series -d 'Maximum number of series of one metric; 0 for no limit' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l compat -d 'Exporter whose metrics to serve too: node_exporter; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.listen-address -d 'Address to listen on; repeatable' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.telemetry-path -d 'Path of the metrics' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.max-requests -d 'Maximum number of scrapes at the same time; 0 for no limit' -r
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.disable-exporter-metrics -d 'Leave out the metrics of the exporter itself' -r
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l web.disable-exporter-metrics -d 'Leave out process_* and most of systemd_exporter_*' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l log.level -d 'Minimum log level: debug, info, warn or error' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l log.format -d 'Log format: logfmt or json' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.unit-state -d 'State of each unit' -r
@@ -193,7 +193,7 @@ complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collec
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.watchdog -d 'Hardware watchdog of the manager, and last watchdog pings of services' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -l collector.node-exporter -d 'Metrics of node_exporter\'s systemd collector under its names, as with --compat=node_exporter' -r
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand unit-file" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "demo" -d 'Serve a private systemd with sample units, to try unitwatch out'
+complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "demo" -d 'Start a private systemd with sample units and serve its metrics'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "series" -d 'Count the series of this machine, in total and with the given flags'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "unit-file" -d 'Print a sandboxed, unprivileged systemd unit that runs this program'
 complete -c unitwatch -n "__fish_unitwatch_using_subcommand help; and not __fish_seen_subcommand_from demo series unit-file help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -13,9 +13,9 @@ use crate::{
 
 families! {
     TRANSITIONS: Counter "systemd_transitions_total" ["type", "state"]
-        "Times that units entered a state, by unit type (ActiveState). Includes units that are hidden by filters or gone.";
+        "Times that units entered a state, by unit type and ActiveState. Includes units that are hidden by filters or gone.";
     FAILURES: Counter "systemd_failures_total" ["type", "result"]
-        "Failed runs of units, by unit type (Result); unknown if the exporter was not listening and systemd kept no Result. Includes units that are hidden by filters or gone.";
+        "Failed runs of units, by unit type and Result; unknown if they failed while the exporter was not connected. Includes units that are hidden by filters or gone.";
     RESTARTS: Counter "systemd_restarts_total" []
         "Automatic restarts of all services since the exporter first listened (NRestarts). Includes services that are hidden by filters or gone.";
     RELOADS: Counter "systemd_reloads_total" []

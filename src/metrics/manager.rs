@@ -27,7 +27,7 @@ families! {
     NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
         "Units in memory that are not loaded (LoadState). Includes units that are hidden by filters. Those that are not inactive are in systemd_units too.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
-        "Units in the failed state (NFailedUnits).";
+        "Units in the failed state (NFailedUnits). Includes units that are hidden by filters.";
     [Watchdog]
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
         "1 if the manager pings a hardware watchdog, else 0 (WatchdogDevice). Absent before systemd 252.";

@@ -19,9 +19,9 @@ families! {
     EVENT_LAG: Histogram "systemd_exporter_event_lag_seconds" []
         "Time from receiving a D-Bus signal to applying it to the inventory, in seconds.";
     RESYNCS: Counter "systemd_exporter_resyncs_total" ["reason"]
-        "Full re-reads of systemd's units, by reason.";
+        "Listings of all units that were applied, by reason.";
     DRIFT: Counter "systemd_exporter_drift_total" ["field"]
-        "Values that a re-read had to correct, by field. Above 0 without a lost connection is a bug.";
+        "Values that the periodic comparison with systemd corrected, by field. Above 0 is a bug.";
     CALLS: Counter "systemd_exporter_dbus_calls_total" ["method"]
         "D-Bus calls made, by method.";
     CALL_ERRORS: Counter "systemd_exporter_dbus_errors_total" ["method", "error"]

@@ -31,7 +31,7 @@ families! {
     INACTIVE_EXIT: Gauge "systemd_unit_inactive_exit_time_seconds" ["name", "type"]
         "Unix time in seconds when the unit last left inactive or failed (InactiveExitTimestamp). Absent if never.";
     START_DURATION: Gauge "systemd_unit_start_duration_seconds" ["name", "type"]
-        "Duration of the unit's last start in seconds, until active (ActiveEnterTimestampMonotonic, InactiveExitTimestampMonotonic). Absent if never active, while starting, or not started from rest (RestartMode=direct).";
+        "Duration of the unit's last start in seconds, until active (ActiveEnterTimestampMonotonic, InactiveExitTimestampMonotonic). Absent if never active, while starting, or if it was not inactive before the start (RestartMode=direct).";
     [UnitSubState]
     SUB_STATE: Gauge "systemd_unit_sub_state" ["name", "type", "sub"]
         "Always 1, with the unit's state as its type names it, such as running or mounted (SubState). Absent unless --collector.unit-sub-state is on.";

@@ -10,7 +10,7 @@ use crate::{
     systemd::{property::ManagerProperty, question::Question},
 };
 
-/// The round under address, if there is one.
+/// The round under way, if there is one.
 #[derive(Debug, Default)]
 pub(super) struct Refresh {
     to_ask: VecDeque<Question>,
@@ -32,7 +32,7 @@ impl Refresh {
         self.waiting.push(waiting);
     }
 
-    /// Begins a round, unless one is under address.
+    /// Begins a round, unless one is under way.
     pub(super) fn begin(&mut self, inventory: &mut Inventory) {
         if !self.is_idle() {
             return;
@@ -87,7 +87,7 @@ impl Refresh {
         self.waiting.clear();
     }
 
-    /// A question to find out whether systemd answers again, unless one is under address.
+    /// A question to find out whether systemd answers again, unless one is under way.
     pub(super) fn probe(&mut self) -> Option<Question> {
         if !self.under_way.is_empty() {
             return None;
