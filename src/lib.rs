@@ -15,6 +15,7 @@
 //! - [`cgroup`] and [`process`] read from the kernel what units and the exporter use.
 //! - [`metrics`] has the name, help, type and encoding of each family.
 //! - [`http`] has listeners, limits and draining for any handler; [`web`] is the exporter's handler.
+//! - [`managers`] are what is watched: a watch, an identity and control groups each.
 //! - [`scrape`] joins them for one scrape, and a file of [`commands`] for one process.
 //! - [`store`] keeps counters on disk over a restart, and [`telemetry`] counts the exporter itself.
 //! - [`cli`] defines the flags, and [`config`] checks them.
@@ -43,6 +44,7 @@ pub mod histogram;
 pub mod http;
 pub mod inventory;
 pub mod log;
+pub mod managers;
 pub mod metrics;
 pub mod process;
 pub mod readiness;

@@ -53,14 +53,10 @@ pub use state_series::StateSeries;
 /// The data of one scrape.
 #[derive(Clone, Debug, Default)]
 pub struct Scrape {
-    /// Connected, subscribed and in sync with systemd.
-    pub up: bool,
-    /// What is known of systemd; `None` withholds it while out of sync.
-    pub snapshot: Option<Arc<Snapshot>>,
+    /// The watched managers.
+    pub managers: Vec<ManagerScrape>,
     /// The clocks when the scrape was gathered.
     pub clocks: Clocks,
-    /// What each control group of a unit uses.
-    pub resources: HashMap<UnitName, Resources>,
     /// The exporter's own counters; `None` if its own metrics are off.
     pub telemetry: Option<OwnCounters>,
     /// What the exporter's process uses; `None` if its own metrics are off.
@@ -71,6 +67,26 @@ pub struct Scrape {
     pub groups: Groups,
     /// Which series show the state of a unit.
     pub states: StateSeries,
+}
+
+/// One manager in a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct ManagerScrape {
+    /// The label `user` of all its series; `None` for no such label.
+    pub user: Option<Arc<str>>,
+    /// Connected, subscribed and in sync with the manager.
+    pub up: bool,
+    /// What is known of its units; `None` withholds it while out of sync.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// What each control group of a unit uses.
+    pub resources: HashMap<UnitName, Resources>,
+}
+
+/// A manager whose units are shown.
+struct View<'a> {
+    user: Option<&'a str>,
+    snapshot: &'a Snapshot,
+    resources: &'a HashMap<UnitName, Resources>,
 }
 
 /// A scrape as text.
@@ -151,11 +167,11 @@ pub fn encode(scrape: Scrape, format: Format) -> Result<EncodedScrape, fmt::Erro
 
 /// Roughly how many bytes the page of a scrape takes.
 pub fn size_hint(scrape: &Scrape) -> usize {
-    let units = scrape.snapshot.as_ref().map_or(0, |snapshot| {
+    let units = scrape.snapshots().map(|snapshot| {
         let in_memory = snapshot.units.len() + snapshot.rollups.len();
         in_memory * BYTES_PER_UNIT + snapshot.gone.len() * BYTES_PER_GONE_UNIT
     });
-    FIXED_BYTES + units
+    FIXED_BYTES + units.sum::<usize>()
 }
 
 /// Counts the series of a scrape by family, as they would be written.
@@ -180,9 +196,13 @@ const MAX_SERIES_PER_UNIT: usize = MAX_KEYS;
 
 /// Encodes every family, and returns how many units `max_series` drops.
 fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
-    out.single(&UP, Some(u64::from(scrape.up)))?;
-    let snapshot = scrape.snapshot.as_deref();
-    let dropped = snapshot.map(|snapshot| encode_systemd(snapshot, scrape, out)).transpose()?;
+    let mut samples = out.family(&UP);
+    for manager in &scrape.managers {
+        samples.of(manager.user.as_deref()).add([], u64::from(manager.up))?;
+    }
+    let views: Vec<_> = scrape.managers.iter().filter_map(ManagerScrape::view).collect();
+    let is_known = !views.is_empty();
+    let dropped = is_known.then(|| encode_systemd(&views, scrape, out)).transpose()?;
     own::encode_build(out)?;
     if let Some(totals) = &scrape.telemetry {
         own::encode(totals, out)?;
@@ -195,11 +215,11 @@ fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>
 
 /// Encodes what is known of systemd, and returns how many units `max_series` drops.
 fn encode_systemd(
-    snapshot: &Snapshot,
+    managers: &[View<'_>],
     scrape: &Scrape,
     out: &mut Exposition<'_>,
 ) -> Result<usize, fmt::Error> {
-    let rows = row::rows(snapshot, &scrape.resources);
+    let rows: Vec<_> = managers.iter().flat_map(row::rows).collect();
     let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
         writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
     })?;
@@ -209,17 +229,17 @@ fn encode_systemd(
     for (family, series) in withheld {
         samples.add([family], series)?;
     }
-    let mut samples = out.family(&REFUSED);
-    for listing in &snapshot.refused {
-        samples.add([listing.as_str()], 1_u64)?;
-    }
-    manager::encode(snapshot, out)?;
-    jobs::encode(snapshot, scrape.clocks, out)?;
-    boot::encode(&snapshot.manager.boot, out)?;
-    events::encode(&snapshot.totals, out)?;
+    out.each(&REFUSED, managers, |View { snapshot, .. }, samples| {
+        let mut refused = snapshot.refused.iter();
+        refused.try_for_each(|listing| samples.add([listing.as_str()], 1_u64))
+    })?;
+    manager::encode(managers, out)?;
+    jobs::encode(managers, scrape.clocks, out)?;
+    boot::encode(managers, out)?;
+    events::encode(managers, out)?;
     encode_units(kept, scrape, out)?;
     if scrape.groups.has(Group::NodeExporter) {
-        node_exporter::encode(snapshot, out)?;
+        node_exporter::encode(managers, out)?;
     }
     Ok(dropped.len())
 }
@@ -258,6 +278,22 @@ fn from_zero<K: Ord>(
 /// Counts with their keys cloned, as [`from_zero`] takes them.
 fn owned<K: Clone>(counts: &BTreeMap<K, u64>) -> impl Iterator<Item = (K, u64)> {
     counts.iter().map(|(key, count)| (key.clone(), *count))
+}
+
+// === impl Scrape ===
+
+impl Scrape {
+    /// What is known of the units of each manager that is in sync.
+    pub fn snapshots(&self) -> impl Iterator<Item = &Arc<Snapshot>> {
+        self.managers.iter().filter_map(|manager| manager.snapshot.as_ref())
+    }
+}
+
+impl ManagerScrape {
+    fn view(&self) -> Option<View<'_>> {
+        let (user, resources) = (self.user.as_deref(), &self.resources);
+        Some(View { user, snapshot: self.snapshot.as_deref()?, resources })
+    }
 }
 
 /// Microseconds as seconds: exact to the microsecond for the next two centuries.

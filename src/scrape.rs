@@ -3,7 +3,6 @@
 
 use std::{
     num::NonZeroUsize,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,17 +10,18 @@ use std::{
     time::Instant,
 };
 
+use futures_util::future::join_all;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 
 use crate::{
-    cgroup::Cgroups,
     clock,
+    managers::Manager,
     metrics::{self, Clocks, Scrape, StateSeries, format::Format, group::Groups},
     process::Observer,
     systemd::state::ActiveState,
     telemetry::Telemetry,
-    watch::{SyncState, Watch},
+    watch::SyncState,
     web::{EncodeScrape, Overview, ScrapeError, Source},
 };
 
@@ -41,38 +41,25 @@ pub struct ScrapeSettings {
 /// The exporter that the web server serves.
 #[derive(Debug)]
 pub struct Exporter {
-    watch: Watch,
+    managers: Vec<Manager>,
     telemetry: Arc<Telemetry>,
     settings: ScrapeSettings,
     /// Whether the last scrape dropped units because of `max_series`.
     dropping: AtomicBool,
-    cgroups: Cgroups,
     process: Observer,
 }
 
 // === impl Exporter ===
 
 impl Exporter {
-    /// An exporter of `watch`'s inventory, `telemetry`'s counters and the control groups mounted at
-    /// `mount`.
+    /// An exporter of these managers and of `telemetry`'s counters.
     pub fn new(
-        watch: Watch,
+        managers: Vec<Manager>,
         telemetry: Arc<Telemetry>,
         settings: ScrapeSettings,
-        mount: &Path,
     ) -> Self {
-        let cgroups = Cgroups::new(mount, settings.groups.kernel_files());
-        if let Some(shortcoming) = cgroups.layout().shortcoming() {
-            info!("{shortcoming}");
-        }
-        Self {
-            watch,
-            telemetry,
-            settings,
-            dropping: AtomicBool::new(false),
-            cgroups,
-            process: Observer::new(),
-        }
+        let (dropping, process) = (AtomicBool::new(false), Observer::new());
+        Self { managers, telemetry, settings, dropping, process }
     }
 
     /// Gathers the data of a scrape, with what systemd answers before the deadline.
@@ -80,37 +67,22 @@ impl Exporter {
     /// # Errors
     /// The thread that reads files did not finish.
     pub async fn gather(self: Arc<Self>, deadline: Instant) -> Result<Scrape, JoinError> {
-        let up = self.is_up(deadline).await;
-        spawn_blocking(move || self.collect(up)).await
+        let up = self.are_up(deadline).await;
+        spawn_blocking(move || self.collect(&up)).await
     }
 
-    /// Refreshes what systemd does not signal, and reports whether systemd answered and is in sync: a
-    /// hung manager shows only in missing answers.
-    async fn is_up(&self, deadline: Instant) -> bool {
-        self.watch.refresh(deadline).await && self.watch.sync_state().is_in_sync()
+    /// Which managers are up.
+    async fn are_up(&self, deadline: Instant) -> Vec<bool> {
+        join_all(self.managers.iter().map(|manager| manager.is_up(deadline))).await
     }
 
     /// Blocks on files, so it must not run on a thread that receives signals.
-    fn collect(&self, up: bool) -> Scrape {
-        let mut snapshot = self.watch.snapshot();
-        if let Some(snapshot) = snapshot.as_mut().filter(|_| !up) {
-            // The state is only current if it was just read.
-            snapshot.manager.system_state = None;
-        }
-        let resources = snapshot.as_ref().map(|snapshot| {
-            let root = snapshot.manager.control_group.as_deref().unwrap_or_default();
-            let members = snapshot.members();
-            self.cgroups.read(root, |name| {
-                let unit = snapshot.find(name).or_else(|| members.get(name).copied());
-                unit.map(|unit| unit.name.clone())
-            })
-        });
+    fn collect(&self, up: &[bool]) -> Scrape {
+        let managers = self.managers.iter().zip(up).map(|(manager, up)| manager.collect(*up));
         let ScrapeSettings { own_metrics, groups, max_series, states } = self.settings;
         Scrape {
-            up,
-            snapshot: snapshot.map(Arc::new),
+            managers: managers.collect(),
             clocks: clocks(),
-            resources: resources.unwrap_or_default(),
             telemetry: own_metrics.then(|| self.telemetry.totals().clone()),
             process: own_metrics.then(|| self.process.observe()),
             max_series,
@@ -143,9 +115,9 @@ impl Source for Exporter {
 
     async fn scrape(self: Arc<Self>, format: Format, deadline: Instant) -> EncodeScrape {
         let began = Instant::now();
-        let up = self.is_up(deadline).await;
+        let up = self.are_up(deadline).await;
         Box::new(move |body| {
-            let scrape = self.collect(up);
+            let scrape = self.collect(&up);
             body.reserve(metrics::size_hint(&scrape));
             let dropped = metrics::write(scrape, format, body);
             self.telemetry.totals().scrapes.observe(began.elapsed());
@@ -157,23 +129,23 @@ impl Source for Exporter {
     }
 
     fn ready(&self) -> Result<(), String> {
-        match self.watch.sync_state() {
+        self.managers.iter().try_for_each(|manager| match manager.watch().sync_state() {
             SyncState::InSync { .. } => Ok(()),
             SyncState::OutOfSync { why, .. } => Err(why),
-        }
+        })
     }
 
     fn overview(&self) -> Overview {
-        let mut facts = Vec::new();
-        if let SyncState::InSync { address } = self.watch.sync_state() {
-            facts.push(("connected over", address));
-        }
-        let mut failed_units = Vec::new();
-        if let Some(snapshot) = self.watch.snapshot() {
+        let (mut facts, mut failed_units) = (Vec::new(), Vec::new());
+        for watch in self.managers.iter().map(Manager::watch) {
+            if let SyncState::InSync { address } = watch.sync_state() {
+                facts.push(("connected over", address));
+            }
+            let Some(snapshot) = watch.snapshot() else { continue };
             facts.extend(snapshot.manager.version.map(|version| ("version", version.into())));
             let units: u64 = snapshot.by_state.values().sum();
             facts.push(("units", units.to_string()));
-            let members = snapshot.rollups.iter().flat_map(|sum| &sum.members);
+            let members = snapshot.rollups.iter().flat_map(|rollup| &rollup.members);
             let units = snapshot.units.iter().chain(members);
             let failed = units.filter(|it| it.active_state == ActiveState::Failed);
             failed_units.extend(failed.map(|unit| unit.name.to_string()));

@@ -16,7 +16,8 @@ use super::{Failure, print};
 use crate::{
     cgroup,
     config::Config,
-    inventory::{reads::Reads, snapshot::Snapshot},
+    inventory::reads::Reads,
+    managers::Manager,
     metrics::{
         self, Scrape, StateSeries,
         format::Format,
@@ -118,7 +119,8 @@ async fn count(config: &Config) -> Result<Table, SeriesError> {
         states: StateSeries::Stateset,
     };
     let mount = Path::new(cgroup::MOUNT);
-    let exporter = Arc::new(Exporter::new(watch.clone(), telemetry, everything, mount));
+    let manager = Manager::only(watch.clone(), everything.groups.kernel_files(), mount);
+    let exporter = Arc::new(Exporter::new(vec![manager], telemetry, everything));
     let scrape = tokio::select! {
         why = watcher.run_once() => return Err(SeriesError::Ended(why)),
         scrape = gather(&watch, exporter) => scrape?,
@@ -139,7 +141,8 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
         tracing::warn!("units change faster than they can be read: some series may be missing");
     }
     let scrape = exporter.gather(Instant::now() + ANSWER).await?;
-    if scrape.up { Ok(scrape) } else { Err(SeriesError::Silent) }
+    let is_up = scrape.managers.iter().all(|manager| manager.up);
+    is_up.then_some(scrape).ok_or(SeriesError::Silent)
 }
 
 /// Counts a scrape of everything, and what the flags select of it.
@@ -148,9 +151,12 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
 /// None in practice: writing to a string does not fail.
 pub fn compare(everything: Scrape, choice: Choice<'_>) -> Result<Table, SeriesError> {
     let ScrapeSettings { own_metrics, groups, max_series, states } = choice.scrape;
-    let select = |snapshot: &Arc<Snapshot>| Arc::new(snapshot.select(choice.selection));
+    let mut managers = everything.managers.clone();
+    for snapshot in managers.iter_mut().filter_map(|manager| manager.snapshot.as_mut()) {
+        *snapshot = Arc::new(snapshot.select(choice.selection));
+    }
     let given = Scrape {
-        snapshot: everything.snapshot.as_ref().map(select),
+        managers,
         telemetry: everything.telemetry.clone().filter(|_| own_metrics),
         process: everything.process.filter(|_| own_metrics),
         groups,
@@ -170,8 +176,7 @@ impl Column {
         for family in metrics::contract() {
             *series.entry(family.group).or_default() += counts.get(family.name).unwrap_or(&0);
         }
-        let snapshot = scrape.snapshot.clone();
-        let units = snapshot.map_or(0, |snapshot| snapshot.visible_units());
+        let units = scrape.snapshots().map(|snapshot| snapshot.visible_units()).sum();
         let page = metrics::encode(scrape, Format::OpenMetrics)?;
         let dropped = page.dropped.unwrap_or(0);
         Ok(Self { series, units, dropped, bytes: page.text.len() })

@@ -11,6 +11,7 @@ use crate::{
     config::Config,
     http::{Bound, Drained, Limits, Server},
     inventory::record::Record,
+    managers::Manager,
     readiness,
     scrape::Exporter,
     signals::Signals,
@@ -94,7 +95,8 @@ pub(super) fn start(
     let (watch, watcher) = watch::watch(config.watch, record, Arc::clone(&telemetry));
     let mut watching = JoinSet::new();
     watching.spawn(watcher.run());
-    let exporter = Exporter::new(watch.clone(), Arc::clone(&telemetry), config.scrape, cgroups);
+    let manager = Manager::only(watch.clone(), config.scrape.groups.kernel_files(), cgroups);
+    let exporter = Exporter::new(vec![manager], Arc::clone(&telemetry), config.scrape);
     let server =
         bound.serve(Routes::new(Arc::new(exporter), config.web.settings), Limits::default());
     Started { server, watch, telemetry, watching }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{family::families, seconds, writer::Exposition};
+use super::{View, family::families, seconds, writer::Exposition};
 use crate::{
     clock::Usec,
     inventory::manager::{BOOT_STAGES, Stamp},
@@ -20,21 +20,21 @@ families! {
 
 type Stages = BTreeMap<&'static str, Stamp>;
 
-pub(super) fn encode(boot: &Stages, out: &mut Exposition<'_>) -> fmt::Result {
-    let stages = || BOOT_STAGES.into_iter().filter_map(|stage| Some((stage, boot.get(stage)?)));
-    let mut samples = out.family(&TIME);
-    for (stage, stamp) in stages() {
-        samples.add([stage], seconds(stamp.realtime))?;
-    }
-    let mut samples = out.family(&MONOTONIC);
-    for (stage, stamp) in stages() {
-        samples.add([stage], seconds(stamp.monotonic))?;
-    }
-    let mut samples = out.family(&DURATION);
-    for (phase, duration) in durations(boot) {
-        samples.add_some([phase], duration.map(seconds))?;
-    }
-    Ok(())
+pub(super) fn encode(managers: &[View<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let mut times = |family, time: fn(&Stamp) -> Usec| {
+        out.each(family, managers, |View { snapshot, .. }, samples| {
+            BOOT_STAGES.into_iter().try_for_each(|stage| {
+                let stamp = snapshot.manager.boot.get(stage);
+                samples.add_some([stage], stamp.map(|stamp| seconds(time(stamp))))
+            })
+        })
+    };
+    times(&TIME, |stamp| stamp.realtime)?;
+    times(&MONOTONIC, |stamp| stamp.monotonic)?;
+    out.each(&DURATION, managers, |View { snapshot, .. }, samples| {
+        let mut durations = durations(&snapshot.manager.boot).into_iter();
+        durations.try_for_each(|(phase, took)| samples.add_some([phase], took.map(seconds)))
+    })
 }
 
 /// The phases of the boot, in order, and how long each took.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{family::families, from_zero, writer::Exposition};
+use super::{View, family::families, from_zero, writer::Exposition};
 use crate::{
-    inventory::{counters::HostCounters, counts::Counts},
+    inventory::counts::Counts,
     systemd::{
         name::UnitType,
         state::{ActiveState, RunResult},
@@ -22,23 +22,26 @@ families! {
         "Reloads of systemd's configuration, such as by systemctl daemon-reload (signal Reloading).";
 }
 
-pub(super) fn encode(totals: &HostCounters, out: &mut Exposition<'_>) -> fmt::Result {
-    let usual = UnitType::ALL.into_iter().flat_map(|unit_type| {
-        ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
-    });
-    let mut samples = out.family(&TRANSITIONS);
-    for ((unit_type, state), count) in from_zero(usual, by_key(&totals.transitions)) {
-        samples.add([unit_type.as_str(), state], count)?;
-    }
+pub(super) fn encode(managers: &[View<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let states = || {
+        UnitType::ALL.into_iter().flat_map(|unit_type| {
+            ActiveState::USUAL.iter().map(move |state| (unit_type, state.as_str()))
+        })
+    };
+    out.each(&TRANSITIONS, managers, |View { snapshot, .. }, samples| {
+        let mut counts = from_zero(states(), by_key(&snapshot.totals.transitions)).into_iter();
+        counts.try_for_each(|((of, state), count)| samples.add([of.as_str(), state], count))
+    })?;
     // Units of other types seldom fail: zeros for each of their results would be mostly noise.
-    let usual = RunResult::ALL.iter().filter(|result| result.is_failure());
-    let usual = usual.map(|result| (UnitType::Service, result.as_str()));
-    let mut samples = out.family(&FAILURES);
-    for ((unit_type, result), count) in from_zero(usual, by_key(&totals.failures)) {
-        samples.add([unit_type.as_str(), result], count)?;
-    }
-    out.single(&RESTARTS, Some(totals.restarts))?;
-    out.single(&RELOADS, Some(totals.reloads))
+    let failures = RunResult::ALL.iter().filter(|result| result.is_failure());
+    let failures = failures.map(|result| (UnitType::Service, result.as_str()));
+    out.each(&FAILURES, managers, |View { snapshot, .. }, samples| {
+        let counted = by_key(&snapshot.totals.failures);
+        let mut counts = from_zero(failures.clone(), counted).into_iter();
+        counts.try_for_each(|((of, result), count)| samples.add([of.as_str(), result], count))
+    })?;
+    out.each_value(&RESTARTS, managers, |manager| Some(manager.snapshot.totals.restarts))?;
+    out.each_value(&RELOADS, managers, |manager| Some(manager.snapshot.totals.reloads))
 }
 
 /// The counts of a host-wide table, by unit type and key.

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use super::{Clocks, family::families, from_zero, owned, seconds, writer::Exposition};
-use crate::{
-    inventory::snapshot::Snapshot,
-    systemd::state::{JobResult, JobState, JobType},
-};
+use super::{Clocks, View, family::families, from_zero, owned, seconds, writer::Exposition};
+use crate::systemd::state::{JobResult, JobState, JobType};
 
 families! {
     [Jobs]
@@ -32,32 +29,39 @@ const USUAL_RESULTS: [JobResult; 5] = [
     JobResult::Canceled,
 ];
 
-pub(super) fn encode(snapshot: &Snapshot, clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
-    let usual = JobType::ALL
-        .iter()
-        .flat_map(|job_type| JobState::ALL.iter().map(|state| (job_type.clone(), state.clone())));
-    let mut samples = out.family(&JOBS);
-    for ((job_type, state), count) in from_zero(usual, owned(&snapshot.jobs)) {
-        samples.add([job_type.as_str(), state.as_str()], count)?;
-    }
-    let age = snapshot.oldest_job.map(|since| clocks.monotonic.saturating_sub(since));
-    out.single(&OLDEST, age.map(seconds))?;
+pub(super) fn encode(
+    managers: &[View<'_>],
+    clocks: Clocks,
+    out: &mut Exposition<'_>,
+) -> fmt::Result {
+    let states = || {
+        JobType::ALL.iter().flat_map(|job_type| {
+            JobState::ALL.iter().map(|state| (job_type.clone(), state.clone()))
+        })
+    };
+    out.each(&JOBS, managers, |View { snapshot, .. }, samples| {
+        let mut jobs = from_zero(states(), owned(&snapshot.jobs)).into_iter();
+        jobs.try_for_each(|((of, state), count)| samples.add([of.as_str(), state.as_str()], count))
+    })?;
+    out.each_value(&OLDEST, managers, |View { snapshot, .. }| {
+        snapshot.oldest_job.map(|since| seconds(clocks.monotonic.saturating_sub(since)))
+    })?;
 
-    let usual = USUAL_TYPES
-        .iter()
-        .flat_map(|job_type| USUAL_RESULTS.iter().map(move |result| (job_type, result)));
-    let completed = snapshot.totals.jobs.iter().flat_map(|(job_type, jobs)| {
-        jobs.completed.iter().map(move |(result, count)| ((job_type, result), count))
-    });
-    let mut samples = out.family(&COMPLETED);
-    for ((job_type, result), count) in from_zero(usual, completed) {
-        samples.add([job_type.as_str(), result.as_str()], count)?;
-    }
-    let mut samples = out.family(&DURATION);
-    for (job_type, jobs) in &snapshot.totals.jobs {
-        if jobs.durations.count() > 0 {
-            samples.add_histogram([job_type.as_str()], &jobs.durations)?;
-        }
-    }
-    Ok(())
+    let results = || {
+        USUAL_TYPES
+            .iter()
+            .flat_map(|job_type| USUAL_RESULTS.iter().map(move |result| (job_type, result)))
+    };
+    out.each(&COMPLETED, managers, |View { snapshot, .. }, samples| {
+        let completed = snapshot.totals.jobs.iter().flat_map(|(job_type, jobs)| {
+            jobs.completed.iter().map(move |(result, count)| ((job_type, result), count))
+        });
+        let mut counts = from_zero(results(), completed).into_iter();
+        counts.try_for_each(|((of, it), count)| samples.add([of.as_str(), it.as_str()], count))
+    })?;
+    out.each(&DURATION, managers, |View { snapshot, .. }, samples| {
+        let seen = snapshot.totals.jobs.iter().filter(|(_, jobs)| jobs.durations.count() > 0);
+        let mut seen = seen.map(|(job_type, jobs)| (job_type.as_str(), &jobs.durations));
+        seen.try_for_each(|(job_type, durations)| samples.add_histogram([job_type], durations))
+    })
 }

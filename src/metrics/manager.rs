@@ -2,12 +2,10 @@
 
 use std::fmt;
 
-use super::{family::families, from_zero, owned, seconds, writer::Exposition};
+use super::{View, family::families, from_zero, owned, seconds, writer::Exposition};
 use crate::{
-    inventory::{
-        manager::{Manager, Watchdog},
-        snapshot::Snapshot,
-    },
+    clock::Usec,
+    inventory::manager::{Manager, Watchdog},
     systemd::{
         name::UnitType,
         state::{ActiveState, LoadState, SystemState},
@@ -43,49 +41,57 @@ families! {
 const NOT_LOADED_ALWAYS: [LoadState; 4] =
     [LoadState::NotFound, LoadState::Error, LoadState::BadSetting, LoadState::Masked];
 
-pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
-    let manager = &snapshot.manager;
-    identity(manager, out)?;
-    if let Some(current) = &manager.system_state {
-        let mut samples = out.family(&SYSTEM_STATE);
+pub(super) fn encode(managers: &[View<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    out.each(&VERSION, managers, |View { snapshot, .. }, samples| {
+        let Some(version) = &snapshot.manager.version else { return Ok(()) };
+        samples.add_some([version.as_ref()], major(version))
+    })?;
+    out.each(&INFO, managers, |View { snapshot, .. }, samples| {
+        let Manager { architecture, virtualization, confidential_virtualization, tainted, .. } =
+            &snapshot.manager;
+        let facts = [architecture, virtualization, confidential_virtualization, tainted];
+        let is_known = facts.iter().any(|fact| fact.is_some());
+        let facts = facts.map(|fact| fact.as_deref().unwrap_or_default());
+        samples.add_some(facts, is_known.then_some(1_u64))
+    })?;
+    out.each(&SYSTEM_STATE, managers, |View { snapshot, .. }, samples| {
+        let Some(current) = &snapshot.manager.system_state else { return Ok(()) };
         for state in SystemState::ALL {
             samples.add([state.as_str()], u64::from(state == current))?;
         }
-        if !SystemState::ALL.contains(current) {
-            samples.add([current.as_str()], 1_u64)?;
-        }
-    }
+        let is_unusual = !SystemState::ALL.contains(current);
+        samples.add_some([current.as_str()], is_unusual.then_some(1_u64))
+    })?;
 
     let usual = UnitType::ALL.into_iter().flat_map(|unit_type| {
         ActiveState::USUAL.iter().map(move |state| (unit_type, state.clone()))
     });
-    let mut samples = out.family(&UNITS);
-    for ((unit_type, state), count) in from_zero(usual, owned(&snapshot.by_state)) {
-        samples.add([unit_type.as_str(), state.as_str()], count)?;
-    }
-    let mut samples = out.family(&NOT_LOADED);
-    let by_load_state = owned(&snapshot.not_loaded).map(|((state, _), count)| (state, count));
-    for (state, count) in from_zero(NOT_LOADED_ALWAYS, by_load_state) {
-        samples.add([state.as_str()], count)?;
-    }
-    out.single(&FAILED_UNITS, manager.failed_units)?;
-    watchdog(&manager.watchdog, out)
-}
+    out.each(&UNITS, managers, |View { snapshot, .. }, samples| {
+        let mut units = from_zero(usual.clone(), owned(&snapshot.by_state)).into_iter();
+        units.try_for_each(|((of, state), count)| samples.add([of.as_str(), state.as_str()], count))
+    })?;
+    out.each(&NOT_LOADED, managers, |View { snapshot, .. }, samples| {
+        let by_state = owned(&snapshot.not_loaded).map(|((state, _), count)| (state, count));
+        let mut units = from_zero(NOT_LOADED_ALWAYS, by_state).into_iter();
+        units.try_for_each(|(state, count)| samples.add([state.as_str()], count))
+    })?;
+    out.each_value(&FAILED_UNITS, managers, |manager| manager.snapshot.manager.failed_units)?;
 
-fn identity(manager: &Manager, out: &mut Exposition<'_>) -> fmt::Result {
-    if let Some(version) = &manager.version {
-        out.family(&VERSION).add_some([version.as_ref()], major(version))?;
-    }
-    let facts = [
-        &manager.architecture,
-        &manager.virtualization,
-        &manager.confidential_virtualization,
-        &manager.tainted,
-    ];
-    if facts.iter().any(|fact| fact.is_some()) {
-        out.family(&INFO).add(facts.map(|fact| fact.as_deref().unwrap_or_default()), 1_u64)?;
-    }
-    Ok(())
+    out.each_value(&WATCHDOG_ENABLED, managers, |View { snapshot, .. }| {
+        let device = snapshot.manager.watchdog.device.as_deref();
+        device.map(|device| u64::from(!device.is_empty()))
+    })?;
+    let mut watchdog = |family, value: fn(&Watchdog) -> Option<Usec>| {
+        out.each(family, managers, |View { snapshot, .. }, samples| {
+            let watchdog = &snapshot.manager.watchdog;
+            let device = watchdog.device.as_deref().filter(|device| !device.is_empty());
+            let value = device.and_then(|_| value(watchdog));
+            samples.add_some([device.unwrap_or_default()], value.map(seconds))
+        })
+    };
+    watchdog(&WATCHDOG_RUNTIME, |watchdog| watchdog.runtime)?;
+    watchdog(&WATCHDOG_PING, |watchdog| watchdog.last_ping)?;
+    watchdog(&WATCHDOG_PING_MONOTONIC, |watchdog| watchdog.last_ping_monotonic)
 }
 
 /// The number that a version such as `252.39-1~deb12u1` or `v257~rc1` begins with.
@@ -93,18 +99,6 @@ fn major(version: &str) -> Option<u64> {
     let version = version.strip_prefix('v').unwrap_or(version);
     let end = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     version.get(..end)?.parse().ok()
-}
-
-fn watchdog(watchdog: &Watchdog, out: &mut Exposition<'_>) -> fmt::Result {
-    let Some(device) = watchdog.device.as_deref() else { return Ok(()) };
-    out.single(&WATCHDOG_ENABLED, Some(u64::from(!device.is_empty())))?;
-    if device.is_empty() {
-        return Ok(());
-    }
-    out.family(&WATCHDOG_RUNTIME).add_some([device], watchdog.runtime.map(seconds))?;
-    out.family(&WATCHDOG_PING).add_some([device], watchdog.last_ping.map(seconds))?;
-    let monotonic = watchdog.last_ping_monotonic.map(seconds);
-    out.family(&WATCHDOG_PING_MONOTONIC).add_some([device], monotonic)
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@
 use std::fmt;
 
 use super::{
-    family::families, from_zero, owned, row::Row, seconds, services::service, sockets::column,
-    writer::Exposition,
+    View, family::families, from_zero, owned, row::Row, seconds, services::service,
+    sockets::column, writer::Exposition,
 };
 use crate::{
-    inventory::{snapshot::Snapshot, unit::Details},
+    inventory::unit::Details,
     systemd::state::{ActiveState, LoadState, SystemState},
 };
 
@@ -46,9 +46,9 @@ families! {
 pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let loaded = |row: &&Row<'_>| row.unit.is_some_and(|it| it.load_state == LoadState::Loaded);
     let rows = || rows.iter().filter(loaded);
-    let units = || rows().filter_map(|row| Some((row.name, row.unit?)));
+    let units = || rows().filter_map(|row| Some((row, row.unit?)));
     let mut samples = out.family(&STATE);
-    for (name, unit) in units() {
+    for (row, unit) in units() {
         let unit_type = match &unit.details {
             Details::Service(service) => service.service_type.as_deref(),
             Details::Mount(mount) => mount.mount_type.as_deref(),
@@ -56,61 +56,69 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
         };
         for state in ActiveState::USUAL {
             let value = u64::from(*state == unit.active_state);
-            samples.add([name, state.as_str(), unit_type.unwrap_or_default()], value)?;
+            samples
+                .of(row.user)
+                .add([row.name, state.as_str(), unit_type.unwrap_or_default()], value)?;
         }
     }
     let mut samples = out.family(&START_TIME);
-    for (name, unit) in units() {
+    for (row, unit) in units() {
         let started = unit.active_enter.filter(|_| unit.active_state == ActiveState::Active);
-        samples.add([name], seconds(started.unwrap_or_default()))?;
+        samples.of(row.user).add([row.name], seconds(started.unwrap_or_default()))?;
     }
     let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
     let mut samples = out.family(&TASKS_CURRENT);
     for (row, _) in services() {
-        samples.add_some([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
+        samples
+            .of(row.user)
+            .add_some([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
     }
     let mut samples = out.family(&TASKS_MAX);
     for (row, service) in services() {
-        samples.add_some([row.name], service.tasks_max)?;
+        samples.of(row.user).add_some([row.name], service.tasks_max)?;
     }
     let mut samples = out.family(&RESTARTS);
     for (row, _) in services() {
-        samples.add([row.name], row.counters.restarts)?;
+        samples.of(row.user).add([row.name], row.counters.restarts)?;
     }
     column(rows(), out, &ACCEPTED, |socket| socket.accepted)?;
     column(rows(), out, &CURRENT, |socket| socket.connections)?;
     column(rows(), out, &REFUSED, |socket| socket.refused)?;
     let mut samples = out.family(&LAST_TRIGGER);
-    for (name, unit) in units() {
+    for (row, unit) in units() {
         if let Details::Timer(timer) = &unit.details {
-            samples.add([name], seconds(timer.last_trigger.unwrap_or_default()))?;
+            samples
+                .of(row.user)
+                .add([row.name], seconds(timer.last_trigger.unwrap_or_default()))?;
         }
     }
     Ok(())
 }
 
 /// Encodes the families of the manager.
-pub(super) fn encode(snapshot: &Snapshot, out: &mut Exposition<'_>) -> fmt::Result {
-    let mut samples = out.family(&UNITS);
-    let visible = owned(&snapshot.by_state).map(|((_, state), count)| (state, count));
-    // Units that are not loaded and not inactive are in `by_state` already.
-    let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
-    let others = others.filter(|(state, _)| *state == ActiveState::Inactive);
-    let usual = ActiveState::USUAL.iter().cloned();
-    for (state, count) in from_zero(usual, visible.chain(others)) {
-        samples.add([state.as_str()], count)?;
-    }
-    let manager = &snapshot.manager;
-    let running = manager.system_state.as_ref().map(|state| *state == SystemState::Running);
-    out.single(&RUNNING, running.map(u64::from))?;
-    if let Some(version) = &manager.version {
-        out.family(&VERSION).add_some([version.as_ref()], number(version))?;
-    }
-    if let Some(virtualization) = manager.virtualization.as_deref() {
-        let virtualization = if virtualization.is_empty() { "none" } else { virtualization };
-        out.family(&VIRTUALIZATION).add([virtualization], 1_u64)?;
-    }
-    Ok(())
+pub(super) fn encode(managers: &[View<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    out.each(&UNITS, managers, |View { snapshot, .. }, samples| {
+        let visible = owned(&snapshot.by_state).map(|((_, state), count)| (state, count));
+        // Units that are not loaded and not inactive are in `by_state` already.
+        let others = owned(&snapshot.not_loaded).map(|((_, state), count)| (state, count));
+        let others = others.filter(|(state, _)| *state == ActiveState::Inactive);
+        let usual = ActiveState::USUAL.iter().cloned();
+        let mut units = from_zero(usual, visible.chain(others)).into_iter();
+        units.try_for_each(|(state, count)| samples.add([state.as_str()], count))
+    })?;
+    out.each_value(&RUNNING, managers, |View { snapshot, .. }| {
+        let state = snapshot.manager.system_state.as_ref();
+        state.map(|state| u64::from(*state == SystemState::Running))
+    })?;
+    out.each(&VERSION, managers, |View { snapshot, .. }, samples| {
+        let Some(version) = &snapshot.manager.version else { return Ok(()) };
+        samples.add_some([version.as_ref()], number(version))
+    })?;
+    out.each(&VIRTUALIZATION, managers, |View { snapshot, .. }, samples| {
+        let virtualization = snapshot.manager.virtualization.as_deref();
+        let name = virtualization.filter(|name| !name.is_empty()).unwrap_or("none");
+        samples.add_some([name], virtualization.map(|_| 1_u64))
+    })
 }
 
 /// The first number in a version: 252.39 in `252.39-1~deb12u1`.

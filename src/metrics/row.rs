@@ -6,14 +6,14 @@ use std::{
     sync::LazyLock,
 };
 
-use super::writer::{Labels, RenderedLabels};
+use super::{
+    View,
+    writer::{Labels, RenderedLabels},
+};
 use crate::{
     cgroup::resources::Resources,
     inventory::{
-        counters::Counters,
-        snapshot::{Rollup, Snapshot},
-        unit::Unit,
-        wanted_inactive::InactiveReason,
+        counters::Counters, snapshot::Rollup, unit::Unit, wanted_inactive::InactiveReason,
     },
     systemd::{
         name::UnitName,
@@ -39,11 +39,13 @@ pub(super) struct Row<'a> {
     pub(super) resources: Option<Cow<'a, Resources>>,
     /// What has happened to it.
     pub(super) counters: &'a Counters,
+    /// The label `user`.
+    pub(super) user: Option<&'a str>,
     /// The label `name`.
     pub(super) name: &'a str,
     /// The label `type`.
     pub(super) unit_type: &'a str,
-    /// The labels `name` and `type`.
+    /// The labels `user`, `name` and `type`.
     labels: RenderedLabels<'a>,
 }
 
@@ -53,18 +55,17 @@ pub(super) struct Members<'a>(BTreeMap<&'a ActiveState, u64>);
 /// The counters of a unit of which only the file is known.
 static NO_COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
 
-/// The rows of a snapshot in the order in which `--max-series` keeps them: roll-ups, because each
+/// The rows of a manager in the order in which `--max-series` keeps them: roll-ups, because each
 /// stands for many units, then visible units, other units in memory, gone units and mere files.
-pub(super) fn rows<'a>(
-    snapshot: &'a Snapshot,
-    resources: &'a HashMap<UnitName, Resources>,
-) -> Vec<Row<'a>> {
+pub(super) fn rows<'a>(manager: &View<'a>) -> Vec<Row<'a>> {
+    let View { user, snapshot, resources } = *manager;
+    let row = |name: &'a UnitName, counters| Row::new(user, name.as_str(), name.suffix(), counters);
     let rollups = snapshot.rollups.iter();
     let rollups = rollups.filter(|it| it.visible().next().is_some() || !it.counters.is_empty());
     let rollups = rollups.map(|rollup| Row {
         members: Some(Members::of(rollup)),
         resources: Members::resources(rollup, resources).map(Cow::Owned),
-        ..Row::named(rollup.name.as_str(), rollup.name.suffix(), &rollup.counters)
+        ..Row::new(user, rollup.name.as_str(), rollup.name.suffix(), &rollup.counters)
     });
     let visible = snapshot.units.iter().filter(|unit| unit.is_visible());
     let visible = visible.map(|unit| Row {
@@ -72,15 +73,15 @@ pub(super) fn rows<'a>(
         unloadable: unloadable(unit),
         is_stuck: snapshot.stuck_timers.contains(&unit.name),
         resources: resources.get(&unit.name).map(Cow::Borrowed),
-        ..Row::new(&unit.name, &unit.counters)
+        ..row(&unit.name, &unit.counters)
     });
     let others = snapshot.units.iter().filter(|unit| !unit.is_visible());
     let others = others.filter_map(|unit| {
         let unloadable = unloadable(unit);
         let has_series = unloadable.is_some() || !unit.counters.is_empty();
-        has_series.then(|| Row { unloadable, ..Row::new(&unit.name, &unit.counters) })
+        has_series.then(|| Row { unloadable, ..row(&unit.name, &unit.counters) })
     });
-    let gone = snapshot.gone.iter().map(|(name, counters)| Row::new(name, counters));
+    let gone = snapshot.gone.iter().map(|(name, counters)| row(name, counters));
     let most = snapshot.rollups.len() + snapshot.units.len() + snapshot.gone.len();
     let mut rows = Vec::with_capacity(most);
     rows.extend(rollups.chain(visible).chain(others).chain(gone));
@@ -101,8 +102,7 @@ pub(super) fn rows<'a>(
     }
     let mere_files = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
     rows.extend(
-        mere_files
-            .map(|file| Row { file: Some(&file.state), ..Row::new(&file.name, &NO_COUNTERS) }),
+        mere_files.map(|file| Row { file: Some(&file.state), ..row(&file.name, &NO_COUNTERS) }),
     );
     rows
 }
@@ -121,11 +121,13 @@ fn unloadable(unit: &Unit) -> Option<&Unit> {
 // === impl Row ===
 
 impl<'a> Row<'a> {
-    fn new(name: &'a UnitName, counters: &'a Counters) -> Self {
-        Self::named(name.as_str(), name.suffix(), counters)
-    }
-
-    fn named(name: &'a str, unit_type: &'a str, counters: &'a Counters) -> Self {
+    fn new(
+        user: Option<&'a str>,
+        name: &'a str,
+        unit_type: &'a str,
+        counters: &'a Counters,
+    ) -> Self {
+        let user_label = user.map(|user| ("user", user)).into_iter();
         Self {
             unit: None,
             unloadable: None,
@@ -135,9 +137,10 @@ impl<'a> Row<'a> {
             members: None,
             resources: None,
             counters,
+            user,
             name,
             unit_type,
-            labels: RenderedLabels::new([("name", name), ("type", unit_type)]),
+            labels: RenderedLabels::new(user_label.chain([("name", name), ("type", unit_type)])),
         }
     }
 

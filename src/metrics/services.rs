@@ -55,7 +55,7 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     let mut samples = out.family(&RESTART_PENDING);
     for row in rows {
         let pending = row.unit.is_some_and(waits_for_restart);
-        samples.add_some([row.name], pending.then_some(1_u64))?;
+        samples.of(row.user).add_some([row.name], pending.then_some(1_u64))?;
     }
     each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
     each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
@@ -64,28 +64,28 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
         let result = row.unit.filter(|unit| service(unit).is_some());
         let result = result.and_then(|unit| unit.result.as_ref());
         if let Some(result) = result.filter(|result| **result != RunResult::Success) {
-            samples.add([row.name, result.as_str()], 1_u64)?;
+            samples.of(row.user).add([row.name, result.as_str()], 1_u64)?;
         }
     }
-    let exits = || rows.iter().filter_map(|row| Some((row.name, row.counters.last_exit.as_ref()?)));
+    let exits = || rows.iter().filter_map(|row| Some((row, row.counters.last_exit.as_ref()?)));
     let mut samples = out.family(&LAST_EXIT_STATUS);
-    for (name, exit) in exits() {
-        samples.add([name, exit.code.as_str()], exit.status)?;
+    for (row, exit) in exits() {
+        samples.of(row.user).add([row.name, exit.code.as_str()], exit.status)?;
     }
     let mut samples = out.family(&LAST_EXIT_TIME);
-    for (name, exit) in exits() {
-        samples.add([name, exit.code.as_str()], seconds(exit.at))?;
+    for (row, exit) in exits() {
+        samples.of(row.user).add([row.name, exit.code.as_str()], seconds(exit.at))?;
     }
     let mut samples = out.family(&RESTARTS);
     let is_service = |row: &&Row<'_>| row.unit_type == UnitType::Service.as_str();
     for row in rows.iter().filter(is_service).filter(|row| row.has_existed()) {
-        samples.add([row.name], row.counters.restarts)?;
+        samples.of(row.user).add([row.name], row.counters.restarts)?;
     }
     let mut samples = out.family(&WATCHDOG_PING);
     for row in rows {
         let unit = row.unit.filter(|unit| unit.is_running());
         let ping = unit.and_then(service).and_then(|service| service.watchdog_ping);
-        samples.add_some([row.name], ping.map(seconds))?;
+        samples.of(row.user).add_some([row.name], ping.map(seconds))?;
     }
     let ip =
         |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
@@ -124,7 +124,7 @@ fn counter(
 ) -> fmt::Result {
     let mut samples = out.family(family);
     for row in rows {
-        samples.add_some([row.name], row.unit.and_then(service).and_then(&value))?;
+        samples.of(row.user).add_some([row.name], row.unit.and_then(service).and_then(&value))?;
     }
     Ok(())
 }

@@ -25,8 +25,8 @@ pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result 
     column(rows, out, &REFUSED, |socket| socket.refused)
 }
 
-pub(super) fn column<'r>(
-    rows: impl IntoIterator<Item = &'r Row<'r>>,
+pub(super) fn column<'r, 'a: 'r>(
+    rows: impl IntoIterator<Item = &'r Row<'a>>,
     out: &mut Exposition<'_>,
     family: &'static FamilyOf<1>,
     value: impl Fn(&Socket) -> Option<u64>,
@@ -34,7 +34,7 @@ pub(super) fn column<'r>(
     let mut samples = out.family(family);
     for row in rows {
         if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
-            samples.add_some([row.name], value(socket))?;
+            samples.of(row.user).add_some([row.name], value(socket))?;
         }
     }
     Ok(())

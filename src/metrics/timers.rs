@@ -21,21 +21,21 @@ families! {
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
     let timers = || {
         rows.iter().filter_map(|row| match &row.unit?.details {
-            Details::Timer(timer) => Some((row.name, timer)),
+            Details::Timer(timer) => Some((row, timer)),
             _ => None,
         })
     };
     let mut samples = out.family(&LAST_TRIGGER);
-    for (name, timer) in timers() {
-        samples.add_some([name], timer.last_trigger.map(seconds))?;
+    for (row, timer) in timers() {
+        samples.of(row.user).add_some([row.name], timer.last_trigger.map(seconds))?;
     }
     let mut samples = out.family(&NEXT_TRIGGER);
-    for (name, timer) in timers() {
-        samples.add_some([name], next(timer, clocks).map(seconds))?;
+    for (row, timer) in timers() {
+        samples.of(row.user).add_some([row.name], next(timer, clocks).map(seconds))?;
     }
     let mut samples = out.family(&STUCK);
     for row in rows {
-        samples.add_some([row.name], row.is_stuck.then_some(1_u64))?;
+        samples.of(row.user).add_some([row.name], row.is_stuck.then_some(1_u64))?;
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ use prometheus_client::{
 };
 
 use super::{
+    View,
     family::{Family, FamilyOf, FamilyType},
     format::Format,
     group::Groups,
@@ -56,6 +57,8 @@ enum Output<'e> {
 pub(super) struct Samples<'s, 'e, const N: usize> {
     family: &'static Family,
     sink: Sink<'s, 'e>,
+    /// The label `user` that the next samples carry before their own labels.
+    user: Option<&'s str>,
 }
 
 /// Where the samples of one family go.
@@ -101,6 +104,7 @@ pub(super) struct RenderedLabels<'a> {
 
 /// Label names and values, for the encoder.
 struct LabelSet<'a, L, const N: usize> {
+    user: Option<&'a str>,
     names: &'a [&'static str],
     labels: &'a L,
 }
@@ -189,7 +193,28 @@ impl<'e> Exposition<'e> {
             }
             Output::Count(counts) => Sink::Count(counts.entry(family.name).or_default()),
         };
-        Samples { family, sink }
+        Samples { family, sink, user: None }
+    }
+
+    /// Writes a family with the samples of each manager.
+    pub(super) fn each<'m, const N: usize>(
+        &mut self,
+        family: &'static FamilyOf<N>,
+        managers: &'m [View<'m>],
+        encode: impl Fn(&'m View<'m>, &mut Samples<'_, 'e, N>) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut samples = self.family(family);
+        managers.iter().try_for_each(|manager| encode(manager, samples.of(manager.user)))
+    }
+
+    /// Writes a family with one sample for each manager that has a value.
+    pub(super) fn each_value<V: Value>(
+        &mut self,
+        family: &'static FamilyOf<0>,
+        managers: &[View<'_>],
+        value: impl Fn(&View<'_>) -> Option<V>,
+    ) -> fmt::Result {
+        self.each(family, managers, |manager, samples| samples.add_some([], value(manager)))
     }
 
     /// Writes a family of a single sample, if there is a value.
@@ -204,7 +229,13 @@ impl<'e> Exposition<'e> {
 
 // === impl Samples ===
 
-impl<const N: usize> Samples<'_, '_, N> {
+impl<'s, const N: usize> Samples<'s, '_, N> {
+    /// Gives the next samples this label `user`, or none.
+    pub(super) fn of(&mut self, user: Option<&'s str>) -> &mut Self {
+        self.user = user;
+        self
+    }
+
     /// Writes one sample, if there is a value.
     pub(super) fn add_some(
         &mut self,
@@ -225,12 +256,12 @@ impl<const N: usize> Samples<'_, '_, N> {
             Sink::Discard => return Ok(()),
         };
         let (kind, format, names) = (self.family.kind, text.format, self.family.labels);
-        let labels = LabelSet::<_, N> { names, labels: &labels };
+        let labels = LabelSet::<_, N> { user: self.user, names, labels: &labels };
         let encoder = text.open(self.family)?;
         if matches!((kind, format), (FamilyType::Info, Format::OpenMetrics)) {
             return encoder.encode_info(&labels);
         }
-        if N == 0 {
+        if N == 0 && self.user.is_none() {
             return encode_value(encoder, kind, format, &value);
         }
         encode_value(&mut encoder.encode_family(&labels)?, kind, format, &value)
@@ -253,9 +284,10 @@ impl<const N: usize> Samples<'_, '_, N> {
             }
             Sink::Discard => return Ok(()),
         };
-        let labels = LabelSet::<_, N> { names: self.family.labels, labels: &labels };
+        let (user, names) = (self.user, self.family.labels);
+        let labels = LabelSet::<_, N> { user, names, labels: &labels };
         let encoder = text.open(self.family)?;
-        if N == 0 {
+        if N == 0 && user.is_none() {
             return encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
         }
         encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
@@ -312,6 +344,9 @@ impl<const N: usize> Labels<N> for [&str; N] {
 
 impl<L: Labels<N>, const N: usize> EncodeLabelSet for LabelSet<'_, L, N> {
     fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
+        if let Some(user) = self.user {
+            ("user", user).encode(encoder.encode_label())?;
+        }
         let (rendered, values) = (self.labels.rendered(), self.labels.values());
         if let Some(rendered) = rendered.filter(|_| values.is_empty()) {
             // The encoder needs a key and a value, so the last label is rendered up to its key.
@@ -338,8 +373,8 @@ impl EncodeLabelKey for Key<'_> {
 
 impl<'a> RenderedLabels<'a> {
     /// Renders these names and values.
-    pub(super) fn new<const N: usize>(labels: [(&str, &'a str); N]) -> Self {
-        let bytes = labels.iter().map(|(name, value)| name.len() + 2 * value.len() + 4).sum();
+    pub(super) fn new(labels: impl Iterator<Item = (&'static str, &'a str)> + Clone) -> Self {
+        let bytes = labels.clone().map(|(name, value)| name.len() + 2 * value.len() + 4).sum();
         let mut text = String::with_capacity(bytes);
         let (mut last_key_end, mut last_value) = (0, "");
         for (name, value) in labels {

@@ -12,7 +12,7 @@ use unitwatch::{
         snapshot::Snapshot,
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
     },
-    metrics::{Clocks, Scrape, StateSeries, group::Groups},
+    metrics::{Clocks, ManagerScrape, Scrape, StateSeries, group::Groups},
     process::Process,
     systemd::{
         name::{UnitName, UnitType},
@@ -182,10 +182,13 @@ pub(crate) fn scrape(units: u64) -> Scrape {
     let snapshot =
         Snapshot { units, gone, totals: host_counters(), by_state, manager, ..Snapshot::default() };
     Scrape {
-        up: true,
-        snapshot: Some(Arc::new(snapshot)),
+        managers: vec![ManagerScrape {
+            user: None,
+            up: true,
+            snapshot: Some(Arc::new(snapshot)),
+            resources,
+        }],
         clocks: Clocks { realtime: NOW, monotonic: 3_600_000_000 },
-        resources,
         telemetry: Some(OwnCounters::default()),
         process: Some(Process::default()),
         max_series: NonZeroUsize::new(100_000),

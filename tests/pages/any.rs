@@ -13,7 +13,7 @@ use unitwatch::{
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
         wanted_inactive::InactiveReason,
     },
-    metrics::{Clocks, Scrape, group::Groups},
+    metrics::{Clocks, ManagerScrape, Scrape, group::Groups},
     selection::{Selection, rollup::Rollups},
     systemd::{
         listing::ListedFile,
@@ -335,7 +335,8 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
                 let snapshot = snapshot.map(Arc::new);
                 let clocks = Clocks { realtime, monotonic };
                 let groups = Groups::all();
-                Scrape { up, snapshot, clocks, resources, telemetry, groups, ..Scrape::default() }
+                let managers = vec![ManagerScrape { user: None, up, snapshot, resources }];
+                Scrape { managers, clocks, telemetry, groups, ..Scrape::default() }
             },
         )
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, num::NonZeroUsize};
 
 use unitwatch::{
     metrics::{
-        self, Scrape, StateSeries,
+        self, ManagerScrape, Scrape, StateSeries,
         format::Format,
         group::{Group, Groups},
     },
@@ -44,7 +44,7 @@ fn the_full_page_in_text_is_the_golden_page() {
 
 #[test]
 fn out_of_sync_only_systemd_up_and_the_exporters_own_metrics_are_served() {
-    let scrape = Scrape { up: false, snapshot: None, ..full() };
+    let scrape = Scrape { managers: vec![ManagerScrape::default()], ..full() };
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
     let page = Page::parse(&text, Format::OpenMetrics).unwrap();
     assert_eq!(page.samples[&("systemd_up".to_owned(), vec![])], "0");
@@ -164,7 +164,11 @@ fn with_current_state_series_only_the_current_state_is_served() {
 
 #[test]
 fn without_units_no_dropped_series_are_reported() {
-    let scrape = Scrape { snapshot: None, max_series: NonZeroUsize::new(1), ..full() };
+    let scrape = Scrape {
+        managers: vec![ManagerScrape::default()],
+        max_series: NonZeroUsize::new(1),
+        ..full()
+    };
     let page = metrics::encode(scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, None);
     assert!(!page.text.contains("systemd_exporter_series_dropped"), "{}", page.text);
@@ -178,4 +182,38 @@ fn a_full_scrape_has_every_family_in_the_declared_order() {
         let page = Page::parse(&text, format).unwrap();
         assert_eq!(page.families, declared.collect::<Vec<_>>());
     }
+}
+
+/// Each sample of a second manager is that of the first with a label `user`, and nothing else
+/// changes.
+#[test]
+fn the_series_of_a_users_manager_carry_its_name() {
+    let groups = Groups::all();
+    let page = |managers| {
+        let scrape = Scrape { managers, telemetry: None, process: None, groups, ..full() };
+        let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        samples.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let system = full().managers.remove(0);
+    let user = ManagerScrape { user: Some("ann".into()), ..system.clone() };
+    let alone = page(vec![system.clone()]);
+    let both = page(vec![system, user]);
+    let with_user = |line: &String| match line.split_once('{') {
+        Some((name, rest)) => format!("{name}{{user=\"ann\",{rest}"),
+        None => line.replacen(' ', "{user=\"ann\"} ", 1),
+    };
+    let own = |line: &&String| {
+        ["systemd_exporter_units ", "systemd_exporter_series_dropped", "systemd_exporter_build"]
+            .iter()
+            .any(|name| line.starts_with(name))
+    };
+    let is_histogram = |line: &&String| line.starts_with("systemd_job_duration_seconds_bucket");
+    let of_units = || alone.iter().filter(|line| !own(line) && !is_histogram(line));
+    for line in of_units() {
+        assert!(both.contains(line) && both.contains(&with_user(line)), "{line}");
+    }
+    let shared = alone.iter().filter(own).count();
+    let buckets = alone.iter().filter(is_histogram).count();
+    assert_eq!(both.len(), 2 * (of_units().count() + buckets) + shared);
 }

@@ -18,7 +18,7 @@ use unitwatch::{
         unit::{Details, IpCounters, Mount, Service, Socket, Timer, Unit},
         wanted_inactive::InactiveReason,
     },
-    metrics::{Clocks, Scrape, StateSeries, group::Groups},
+    metrics::{Clocks, ManagerScrape, Scrape, StateSeries, group::Groups},
     process::Process,
     selection::{Placement, Selection, rollup::Rollups},
     systemd::{
@@ -361,13 +361,13 @@ pub(crate) fn full() -> Scrape {
         manager: manager(),
         refused: [Listing::Units(UnitType::Mount), Listing::UnitFiles].into(),
     };
+    let resources = [r"back\x2dslash.service", "work@1.service", "work@2.service"]
+        .map(|name| (UnitName::new(name).unwrap(), resources()))
+        .into();
+    let snapshot = Some(Arc::new(snapshot));
     Scrape {
-        up: true,
-        snapshot: Some(Arc::new(snapshot)),
+        managers: vec![ManagerScrape { user: None, up: true, snapshot, resources }],
         clocks: Clocks { realtime: NOW + 7, monotonic: 60 * MINUTE },
-        resources: [r"back\x2dslash.service", "work@1.service", "work@2.service"]
-            .map(|name| (UnitName::new(name).unwrap(), resources()))
-            .into(),
         telemetry: Some(totals()),
         process: Some(Process {
             cpu_seconds: Some(1.25),

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use unitwatch::{
     histogram::Histogram,
     inventory::{counts::Counts, snapshot::Snapshot, unit::Details},
-    metrics::{self, Clocks, Scrape, format::Format, group::Groups},
+    metrics::{self, Clocks, ManagerScrape, Scrape, format::Format, group::Groups},
     selection::{Selection, rollup::Rollups},
     systemd::{
         name::{UnitName, UnitType},
@@ -31,8 +31,8 @@ const CLOCKS: Clocks = Clocks { realtime: 1_764_000_000_123_456, monotonic: 3_60
 /// how many are dropped. The order is roll-ups, visible units, other units in memory, gone units,
 /// mere files; each by name.
 fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
-    let in_memory = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units);
-    let gone = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.gone);
+    let in_memory = scrape.snapshots().flat_map(|snapshot| &snapshot.units);
+    let gone = scrape.snapshots().flat_map(|snapshot| &snapshot.gone);
     let rank = in_memory.map(|unit| match unit.load_state {
         _ if unit.is_visible() => (unit.name.as_str(), 0),
         LoadState::Error | LoadState::BadSetting => (unit.name.as_str(), 1),
@@ -40,7 +40,7 @@ fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
         _ => (unit.name.as_str(), 3),
     });
     let mut rank: BTreeMap<_, _> = rank.chain(gone.map(|(unit, _)| (unit.as_str(), 2))).collect();
-    let rollups = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.rollups);
+    let rollups = scrape.snapshots().flat_map(|snapshot| &snapshot.rollups);
     let rollups = rollups.filter(|it| it.visible().count() > 0 || !it.counters.is_empty());
     rank.extend(rollups.map(|rollup| (rollup.name.as_str(), -1)));
     let rank = |unit: &str| rank.get(unit).copied().unwrap_or(3);
@@ -96,7 +96,8 @@ const PROBLEMS: [&str; 3] =
 /// All samples of a scrape of this snapshot.
 fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
     let snapshot = Some(Arc::new(snapshot.clone()));
-    let scrape = Scrape { snapshot, clocks: CLOCKS, groups: Groups::all(), ..Scrape::default() };
+    let managers = vec![ManagerScrape { snapshot, ..ManagerScrape::default() }];
+    let scrape = Scrape { managers, clocks: CLOCKS, groups: Groups::all(), ..Scrape::default() };
     let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
     Ok(Page::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
 }
@@ -138,7 +139,7 @@ proptest! {
         prop_assert_eq!(&openmetrics.families, &text.families);
         prop_assert_eq!(&openmetrics.samples, &text.samples);
 
-        let visible = scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units)
+        let visible = scrape.snapshots().flat_map(|snapshot| &snapshot.units)
             .filter(|unit| unit.is_visible())
             .map(|unit| unit.name.to_string());
         let named = openmetrics.samples.keys().filter(|(name, _)| name == "systemd_unit_state")
@@ -146,7 +147,7 @@ proptest! {
         prop_assert_eq!(named.collect::<BTreeSet<_>>(), visible.collect::<BTreeSet<_>>());
 
         // A visible unit is in exactly one state: its own.
-        for unit in scrape.snapshot.iter().flat_map(|snapshot| &snapshot.units) {
+        for unit in scrape.snapshots().flat_map(|snapshot| &snapshot.units) {
             let name = unit.name.as_str();
             let own = openmetrics.samples.iter().filter(|((family, labels), value)| {
                 family == "systemd_unit_state" && labels[0].1 == name && *value == "1"
@@ -169,8 +170,8 @@ proptest! {
         let mut expected = parse(&all.text)?.samples;
         let dropped = cap(&mut expected, max, &scrape);
         prop_assert_eq!(parse(&capped.text)?.samples, expected);
-        prop_assert_eq!(capped.dropped, scrape.snapshot.as_ref().map(|_| dropped));
-        prop_assert_eq!(all.dropped, scrape.snapshot.as_ref().map(|_| 0));
+        prop_assert_eq!(capped.dropped, scrape.snapshots().next().map(|_| dropped));
+        prop_assert_eq!(all.dropped, scrape.snapshots().next().map(|_| 0));
     }
 
     /// Counters of a unit are served whether it is in memory or gone. A unit that is gone, or inactive

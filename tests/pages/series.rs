@@ -22,7 +22,7 @@ fn samples(scrape: Scrape) -> (u64, usize) {
 /// A full scrape as `series` gathers it: no unit is rolled up.
 fn full() -> Scrape {
     let mut scrape = crate::full::full();
-    let snapshot = Arc::make_mut(scrape.snapshot.as_mut().unwrap());
+    let snapshot = Arc::make_mut(scrape.managers[0].snapshot.as_mut().unwrap());
     for rollup in std::mem::take(&mut snapshot.rollups) {
         snapshot.units.extend(rollup.members);
     }
