@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(config.scrape.groups, Groups::default());
         assert_eq!(selection.types, Types::all());
         assert!(selection.slices.is_any());
-        assert!(selection.rollups.is_empty());
+        assert_eq!(selection.rollups, Rollups::default());
         assert_eq!(config.scrape.states, StateSeries::Stateset);
     }
 

@@ -70,6 +70,7 @@ const SMALLEST_STEP: Usec = 1_000;
 
 /// The table of one manager's units and jobs. All times given to it are in microseconds since
 /// boot.
+#[derive(Default)]
 pub struct Inventory {
     selection: Selection,
     reads: Reads,
@@ -154,37 +155,9 @@ impl ListedTypes {
 impl Inventory {
     /// An empty table for the units of `selection`. The counters of a gone unit are served for
     /// `retention` microseconds.
-    pub fn new(selection: Selection, reads: Reads, retention: Usec) -> Self {
-        let properties = reads.properties.union(selection.reads());
-        Self {
-            selection,
-            reads: Reads { properties, ..reads },
-            retention,
-            activatable: None,
-            files: Vec::new(),
-            files_listed: false,
-            units: BTreeMap::new(),
-            unread: VecDeque::new(),
-            deferred: BTreeSet::new(),
-            unknown_properties: PropertySet::EMPTY,
-            unwanted: BTreeSet::new(),
-            uncounted: Vec::new(),
-            overdue: Vec::new(),
-            gone: GoneUnits::default(),
-            rollups: RollupTable::default(),
-            recalled: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            all_listed: false,
-            totals: HostCounters::default(),
-            jobs: Jobs::default(),
-            manager: Manager::default(),
-            clock_offset: None,
-            instance: None,
-            lag: 0,
-            reloading: false,
-            generation: 0,
-            files_checked_up_to: None,
-        }
+    pub fn new(selection: Selection, mut reads: Reads, retention: Usec) -> Self {
+        reads.properties = reads.properties.union(selection.reads());
+        Self { selection, reads, retention, ..Self::default() }
     }
 
     /// Sets how long the next event waited in the queue, in microseconds. The unit that it announces
@@ -248,11 +221,11 @@ impl Inventory {
                 self.count_after_gap(name);
             }
             Err(error) if error.is_passing() => {
-                entry.polls.may_have_changed = true;
+                entry.polls.is_unchanged = false;
                 self.deferred.insert(name.clone());
             }
             Err(error) => {
-                if error.is_unknown_property() {
+                if error.is_unknown_property() && !property.is_on_several_interfaces() {
                     self.unknown_properties = self.unknown_properties.union(one);
                 }
                 self.mark_unavailable(name, property);
@@ -373,10 +346,9 @@ impl Inventory {
         let gone = self.apply_listing(scope, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
             if scope.has(name.unit_type()) && entry.is_exported() {
-                entry.knowledge.invalidate(PropertySet::SILENT);
-                entry.knowledge.invalidate(PropertySet::RELATIONS);
+                entry.knowledge.invalidate(PropertySet::SILENT.union(PropertySet::RELATIONS));
                 // A connection may have come and gone without a signal.
-                entry.polls.may_have_changed = true;
+                entry.polls.is_unchanged = false;
                 if entry.unit.need_daemon_reload {
                     entry.knowledge.invalidate(PropertySet::PRESUMED);
                 }
@@ -453,11 +425,6 @@ impl Inventory {
         }
     }
 
-    /// systemd refuses to list the unit files.
-    pub fn note_no_files(&mut self) {
-        self.files_listed = true;
-    }
-
     /// Whether a job is queued whose type is not known.
     pub fn has_unknown_jobs(&self) -> bool {
         self.jobs.has_unknown()
@@ -497,13 +464,10 @@ impl Inventory {
 
     /// How many visible units pass the filters.
     pub fn exported(&self) -> usize {
-        let shown = |entry: &&Entry| entry.is_exported() && entry.placement != Placement::Hidden;
-        self.units.values().filter(shown).count()
-    }
-
-    /// A row for a unit that systemd has just loaded.
-    fn loaded(&mut self, name: UnitName) -> Entry {
-        self.entry(name, Cursor::fresh())
+        self.units
+            .values()
+            .filter(|entry| entry.is_exported() && entry.placement.is_shown())
+            .count()
     }
 
     fn entry(&mut self, name: UnitName, otherwise: Cursor) -> Entry {
@@ -522,8 +486,9 @@ impl Inventory {
         if may_show {
             entry.placement = self.selection.place_shown(&unit.name, entry.slice());
         }
-        entry.rolls_up = may_show && self.selection.rollups.contain(&unit.name);
-        entry.knowledge.skipped = match self.selection.rollups.contain(&unit.name) {
+        let rolls_up = self.selection.rollups.contain(&unit.name);
+        entry.rolls_up = may_show && rolls_up;
+        entry.knowledge.skipped = match rolls_up {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
             false => self.reads.skipped(),
         };
@@ -547,7 +512,7 @@ impl Inventory {
             // A listing had it before systemd announced it. Changes in between were not signalled.
             entry.invalidate_all();
         } else {
-            let entry = self.loaded(name.clone());
+            let entry = self.entry(name.clone(), Cursor::fresh());
             self.units.insert(name.clone(), entry);
         }
         self.settle(&name, now, Entry::may_leave);
@@ -606,10 +571,6 @@ impl Inventory {
         for (property, value) in &facts {
             entry.learn(*property, value);
         }
-        for (property, _) in &facts {
-            self.place(name, *property);
-        }
-        let Some(entry) = self.units.get_mut(name) else { return };
         // The signal of the unit follows the one of its type, and the two belong together.
         let about_state = facts.iter().any(|(property, _)| *property == UnitProperty::ActiveState);
         if about_state {
@@ -720,7 +681,7 @@ impl Inventory {
                 entry.knowledge.ask_now();
             }
             let changed = entry.apply_row(listed);
-            if entry.note_inactive() {
+            if !announced && entry.note_inactive() {
                 self.deferred.insert(name.clone());
             }
             if self.is_unlisted(&name) {

@@ -82,7 +82,7 @@ impl Exporter {
         let ScrapeSettings { own_metrics, groups, max_series, states } = self.settings;
         Scrape {
             managers: managers.collect(),
-            clocks: clocks(),
+            clocks: Clocks { realtime: clock::realtime(), monotonic: clock::monotonic() },
             telemetry: own_metrics.then(|| self.telemetry.totals().clone()),
             process: own_metrics.then(|| self.process.observe()),
             max_series,
@@ -152,8 +152,4 @@ impl Source for Exporter {
         }
         Overview { facts, problems: vec![("Failed units", failed_units)] }
     }
-}
-
-fn clocks() -> Clocks {
-    Clocks { realtime: clock::realtime(), monotonic: clock::monotonic() }
 }

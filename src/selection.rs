@@ -43,6 +43,15 @@ pub enum Placement {
     Unresolved,
 }
 
+// === impl Placement ===
+
+impl Placement {
+    /// Whether the unit is shown somewhere.
+    pub fn is_shown(&self) -> bool {
+        matches!(self, Self::Own | Self::RolledUp(_))
+    }
+}
+
 // === impl Selection ===
 
 impl Selection {

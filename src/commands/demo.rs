@@ -1,9 +1,13 @@
 //! `unitwatch demo`: the exporter for a private systemd with sample units.
 
-use std::{error::Error, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use super::{
-    Failure, print,
+    Failure,
     serve::{Started, start},
 };
 use crate::{
@@ -36,7 +40,8 @@ pub async fn run(mut config: Config) -> Result<ExitCode, Failure> {
             }
             other => other.to_string(),
         });
-        print(demo::guide(&url.unwrap_or_default(), manager.runtime_dir()))?;
+        let guide = demo::guide(&url.unwrap_or_default(), manager.runtime_dir());
+        io::stdout().write_all(guide.as_bytes()).map_err(Failure::Output)?;
         config.watch.addresses =
             Address::to_user(manager.bus_address(), manager.runtime_dir(), config.private);
         let Started { server, watching: _watching, .. } =

@@ -25,7 +25,7 @@ use crate::systemd::{
 };
 
 /// A unit's runs: what was read last, and how much of it is counted.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Runs {
     /// `InvocationID`.
     invocation: u128,
@@ -86,23 +86,7 @@ pub(super) enum Counting {
 
 impl Runs {
     pub(super) fn new(cursor: Arc<Cursor>) -> Self {
-        Self {
-            invocation: 0,
-            restarts: 0,
-            exit_time: None,
-            exit_code: None,
-            exit_status: 0,
-            reload_result: None,
-            job: None,
-            after_failure: false,
-            forced: false,
-            after_gap: true,
-            unseen: 0,
-            cursor,
-            previous: None,
-            confirming: None,
-            not_rolled_up: None,
-        }
+        Self { after_gap: true, cursor, ..Self::default() }
     }
 
     /// Continues from the unit of this name that left, should this be the same run.

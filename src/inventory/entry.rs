@@ -240,7 +240,7 @@ impl Entry {
     pub(super) fn invalidate_all(&mut self) {
         self.knowledge.invalidate_all();
         self.runs.note_gap();
-        self.polls.may_have_changed = true;
+        self.polls.is_unchanged = false;
     }
 
     /// Takes a row of a listing; returns the names of the fields that differed.

@@ -67,15 +67,8 @@ impl GoneUnits {
     /// Those with series of their own that left after `time`, by name.
     pub(super) fn shown_since(&self, time: Usec) -> impl Iterator<Item = (&UnitName, &GoneUnit)> {
         let all = self.units.iter().map(|(name, (gone, _))| (name, gone));
-        all.filter(move |(_, gone)| gone.is_shown() && gone.left > time)
-    }
-}
-
-// === impl GoneUnit ===
-
-impl GoneUnit {
-    fn is_shown(&self) -> bool {
-        self.placement == Placement::Own && !self.counters.is_empty()
+        let own = all.filter(|(_, gone)| gone.placement == Placement::Own);
+        own.filter(move |(_, gone)| gone.left > time && !gone.counters.is_empty())
     }
 }
 

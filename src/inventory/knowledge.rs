@@ -4,7 +4,7 @@ use crate::clock::Usec;
 use crate::systemd::property::{PropertySet, UnitProperty};
 
 /// What is known of a unit's properties.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Knowledge {
     /// Read, signalled or inferred, and not changed since.
     pub(super) current: PropertySet,
@@ -27,15 +27,7 @@ pub(super) struct Knowledge {
 impl Knowledge {
     /// Nothing is known, except what is presumed.
     pub(super) fn new() -> Self {
-        Self {
-            current: PropertySet::PRESUMED,
-            unavailable: PropertySet::EMPTY,
-            skipped: PropertySet::EMPTY,
-            asked: PropertySet::EMPTY,
-            queued: false,
-            not_before: None,
-            is_exit_presumed: false,
-        }
+        Self { current: PropertySet::PRESUMED, ..Self::default() }
     }
 
     /// The properties that systemd reported or refused.

@@ -7,27 +7,16 @@ use super::{
 use crate::systemd::property::{PropertySet, UnitProperty, Value};
 
 /// Settings and events that decide what a scrape asks.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Polls {
     /// The socket accepts connections itself (`Accept=`).
     accepts_connections: bool,
-    /// A signal since the last question may have changed the socket's connections.
-    pub(super) may_have_changed: bool,
+    /// No signal since the last question can have changed the socket's connections.
+    pub(super) is_unchanged: bool,
     /// The service counts IP traffic (`IPAccounting=`).
     pub(super) counts_ip: bool,
     /// The service has a watchdog (`WatchdogSec=`).
     has_watchdog: bool,
-}
-
-impl Default for Polls {
-    fn default() -> Self {
-        Self {
-            accepts_connections: false,
-            may_have_changed: true,
-            counts_ip: false,
-            has_watchdog: false,
-        }
-    }
 }
 
 // === impl Entry ===
@@ -56,7 +45,7 @@ impl Entry {
 
     /// What to ask of it at a scrape.
     pub(super) fn polled(&self) -> PropertySet {
-        let Polls { accepts_connections, may_have_changed, counts_ip, has_watchdog } = self.polls;
+        let Polls { accepts_connections, is_unchanged, counts_ip, has_watchdog } = self.polls;
         // Most units have none of these, and each scrape comes through here for each unit.
         let has_some = accepts_connections || counts_ip || has_watchdog;
         if !has_some || self.knowledge.is_deferred() {
@@ -66,7 +55,7 @@ impl Entry {
         match &self.unit.details {
             Details::Socket(socket) if accepts_connections => {
                 // A connection is refused only while others are open, or as the socket changes.
-                let is_idle = socket.connections == Some(0) && !may_have_changed;
+                let is_idle = socket.connections == Some(0) && is_unchanged;
                 if !is_idle {
                     polled = PropertySet::CONNECTION_COUNTERS;
                 }

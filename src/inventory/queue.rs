@@ -3,8 +3,8 @@
 use std::{collections::VecDeque, ops::Bound};
 
 use super::{Inventory, entry::Entry};
-use crate::selection::Placement;
 use crate::systemd::{
+    listing::Listing,
     name::{UnitName, UnitType},
     property::{PropertySet, UnitProperty},
 };
@@ -49,7 +49,8 @@ impl Inventory {
     pub fn is_settled(&self) -> bool {
         let is_known =
             |entry: &Entry| entry.to_ask().is_empty() && entry.knowledge.asked.is_empty();
-        let files = self.files_listed || !self.reads.unit_files;
+        let refused = self.refused.contains(&Listing::UnitFiles);
+        let files = self.files_listed || refused || !self.reads.unit_files;
         files && self.units.values().all(is_known)
     }
 
@@ -75,11 +76,10 @@ impl Inventory {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
             let polled = entry.polled();
-            let is_shown = || entry.placement != Placement::Hidden;
-            if !polled.is_empty() && entry.is_exported() && is_shown() {
+            if !polled.is_empty() && entry.is_exported() && entry.placement.is_shown() {
                 all.extend(polled.iter().map(|property| (name.clone(), property)));
                 // The connections of an instance cannot be traced to its socket: always ask again.
-                entry.polls.may_have_changed = name.as_str().contains('@');
+                entry.polls.is_unchanged = !name.as_str().contains('@');
             }
         }
         all
@@ -87,7 +87,7 @@ impl Inventory {
 
     /// Notes that the connections of every socket may have changed.
     pub fn mark_all_changed(&mut self) {
-        self.units.values_mut().for_each(|entry| entry.polls.may_have_changed = true);
+        self.units.values_mut().for_each(|entry| entry.polls.is_unchanged = false);
     }
 
     /// Notes that the connections of a signalled unit's socket may have changed. With `Accept=yes`
@@ -101,7 +101,7 @@ impl Inventory {
             _ => None,
         };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
-            entry.polls.may_have_changed = true;
+            entry.polls.is_unchanged = false;
         }
     }
 }

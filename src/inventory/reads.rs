@@ -6,7 +6,7 @@ use crate::systemd::{
 };
 
 /// What the metrics need that are on. All of it is optional.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Properties of units, from the sets below.
     pub properties: PropertySet,

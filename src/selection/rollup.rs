@@ -54,11 +54,6 @@ impl Rollups {
         Ok(rules)
     }
 
-    /// Whether nothing is rolled up.
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-
     /// Where a unit is shown that passes the filters.
     pub(super) fn place(self, unit: &UnitName, slice: Option<&UnitName>) -> Placement {
         if self.scopes && unit.unit_type() == UnitType::Scope && unit.as_str() != INIT {
@@ -184,7 +179,7 @@ mod tests {
         for word in ["instance", "all", "Instances"] {
             assert_eq!(Rollups::read(["instances", word]).unwrap_err().0, word);
         }
-        assert!(Rollups::read([""]).unwrap().is_empty());
+        assert_eq!(Rollups::read([""]).unwrap(), Rollups::default());
         let not_slices = ["/*.scope", "a.service/*.scope", "a b.slice/*.scope"];
         for name in [&["a.service", "", "a@b.service", "a@.service\n"], &not_slices[..]].concat() {
             let written = serde_json::to_string(name).unwrap();

@@ -394,9 +394,15 @@ impl Value {
 impl UnitProperty {
     /// The full name of the D-Bus interface on which a unit of this type has it.
     pub fn interface(self, unit_type: UnitType) -> String {
-        let is_shared = self.row().types == EVERY_TYPE;
-        let interface = if is_shared { "Unit" } else { unit_type.interface() };
+        let is_of_units = self.row().types == EVERY_TYPE;
+        let interface = if is_of_units { "Unit" } else { unit_type.interface() };
         format!("org.freedesktop.systemd1.{interface}")
+    }
+
+    /// Whether several interfaces have it, so that one may lack it and another not.
+    pub fn is_on_several_interfaces(self) -> bool {
+        let types = self.row().types;
+        types.count_ones() > 1 && types != EVERY_TYPE
     }
 
     /// Its D-Bus name.

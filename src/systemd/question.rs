@@ -193,6 +193,11 @@ impl Answer {
         if let Self::Units(units) = self { units } else { Vec::new() }
     }
 
+    /// The value of a property.
+    pub fn value(self) -> Value {
+        if let Self::Value(value) = self { value } else { Value::Nothing }
+    }
+
     /// The listed jobs.
     pub fn jobs(self) -> Vec<ListedJob> {
         if let Self::Jobs(jobs) = self { jobs } else { Vec::new() }

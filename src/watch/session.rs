@@ -323,7 +323,7 @@ impl<'a> Session<'a> {
             && self.drift.is_none()
             && self.health == Health::Answering
             && self.manager == Manager::Subscribed
-            && !self.units.is_under_way();
+            && self.units.under_way.is_none();
         if is_quiet { self.resync(ResyncReason::Interval) } else { Ok(()) }
     }
 
@@ -338,7 +338,7 @@ impl<'a> Session<'a> {
     /// Whether everything has been read for the first time.
     fn is_seed_complete(&self) -> bool {
         self.manager == Manager::Subscribed
-            && !self.units.is_under_way()
+            && self.units.under_way.is_none()
             && self.properties.is_idle()
             && lock(&self.shared.inventory).is_complete()
     }
@@ -385,13 +385,6 @@ fn ticks(period: Duration) -> Interval {
     interval
 }
 
-/// The manager's properties that are read once after each resync.
-fn manager_properties() -> impl Iterator<Item = ManagerProperty> {
-    let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
-    let lasting = ManagerProperty::LASTING.iter().copied();
-    lasting.chain(BOOT_STAGES.into_iter().flat_map(both))
-}
-
 // === impl ManagerProperties ===
 
 impl ManagerProperties {
@@ -399,8 +392,11 @@ impl ManagerProperties {
         self.queue.is_empty() && self.under_way == 0 && self.later.is_empty()
     }
 
+    /// Reads the properties that are read once after each resync.
     fn read_all(&mut self) {
-        self.queue = manager_properties().collect();
+        let both = |stage| [ManagerProperty::Stage(stage), ManagerProperty::StageMonotonic(stage)];
+        let lasting = ManagerProperty::LASTING.iter().copied();
+        self.queue = lasting.chain(BOOT_STAGES.into_iter().flat_map(both)).collect();
     }
 }
 

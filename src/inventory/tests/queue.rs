@@ -252,6 +252,45 @@ fn a_property_that_this_systemd_lacks_is_asked_for_once_and_not_of_each_unit() {
     assert_eq!(ask(&mut inventory).len(), 1);
 }
 
+/// Each unit type has a property `Result` of its own.
+#[test]
+fn a_property_that_one_type_lacks_is_still_asked_of_other_types() {
+    let mut inventory = inventory();
+    let listing = ["a.path", "b.service"].map(listed).into();
+    inventory.resync(listing, Extent::Everything, 0);
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        let name = "org.freedesktop.DBus.Error.UnknownProperty".to_owned();
+        let refused = CallError::Refused { name, text: String::new() };
+        let is_result = property == UnitProperty::Result;
+        let is_lacking = is_result && unit.unit_type() == UnitType::Path;
+        asked.extend(is_result.then(|| unit.as_str().to_owned()));
+        let answer = if is_lacking { Err(refused) } else { Ok(Value::Number(1)) };
+        inventory.answer(&unit, property, answer);
+    }
+    assert_eq!(asked, ["a.path", "b.service"]);
+}
+
+/// Nothing shows its counters yet.
+#[test]
+fn a_unit_whose_slice_is_not_known_is_not_asked_at_a_scrape() {
+    let selection = selecting("", &["in.slice"], &[]);
+    let mut inventory = Inventory::new(selection, Reads::EVERYTHING, 0);
+    inventory.resync(vec![listed("a.socket")], Extent::Everything, 0);
+    let mut slice = None;
+    while let Some((unit, property)) = inventory.next_question() {
+        match property {
+            UnitProperty::Slice => slice = Some(unit),
+            UnitProperty::Accept => inventory.answer(&unit, property, Ok(Value::Flag(true))),
+            _ => inventory.answer(&unit, property, Ok(Value::Number(1))),
+        }
+    }
+    assert_eq!((inventory.unsignalled(), inventory.exported()), (Vec::new(), 0));
+    let answer = Ok(Value::Text("in.slice".into()));
+    inventory.answer(&slice.unwrap(), UnitProperty::Slice, answer);
+    assert_eq!((inventory.unsignalled().len(), inventory.exported()), (3, 1));
+}
+
 /// Answers every question as if `all.target` wanted the unit, and returns the units that were asked
 /// what wants them.
 fn asked_what_wants_it(inventory: &mut Inventory) -> Vec<String> {

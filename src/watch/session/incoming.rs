@@ -14,8 +14,8 @@ use crate::{
         decode::Malformed,
         event::Event,
         link::Heard,
-        name::{MAX_UNITS, UnitName},
-        property::{ManagerProperty, UnitProperty, Value},
+        name::MAX_UNITS,
+        property::{ManagerProperty, Value},
         question::{Answer, CallError, Question},
     },
     telemetry::LabelValue,
@@ -204,7 +204,8 @@ impl Session<'_> {
             // The names that are known stay until the next listing of units.
             (Question::ActivatableNames, _) => {}
             (Question::Unit(unit, property), answer) => {
-                self.take_unit_property(&unit, property, answer);
+                let value = answer.map(Answer::value);
+                lock(&self.shared.inventory).answer(&unit, property, value);
             }
             (Question::Manager(property), answer) => self.take_manager_property(property, answer),
             (_, Err(error)) => return Err(End::Refused { method, error }),
@@ -212,19 +213,6 @@ impl Session<'_> {
         }
         self.end_refresh();
         Ok(())
-    }
-
-    fn take_unit_property(
-        &mut self,
-        unit: &UnitName,
-        property: UnitProperty,
-        answer: Result<Answer, CallError>,
-    ) {
-        let value = answer.map(|answer| match answer {
-            Answer::Value(value) => value,
-            _ => Value::Nothing,
-        });
-        lock(&self.shared.inventory).answer(unit, property, value);
     }
 
     fn take_manager_property(
@@ -238,11 +226,8 @@ impl Session<'_> {
             self.properties.later.push(property);
             return;
         }
-        let value = match answer {
-            Ok(Answer::Value(value)) => value,
-            // This systemd does not have it, or the earlier value is no longer true.
-            _ => Value::Nothing,
-        };
+        // Without an answer this systemd does not have it, or the earlier value is no longer true.
+        let value = answer.map_or(Value::Nothing, Answer::value);
         lock(&self.shared.inventory).learn_manager(property, &value);
     }
 

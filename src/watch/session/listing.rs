@@ -27,7 +27,7 @@ const EXPLANATION_TIME: Duration = Duration::from_secs(5);
 /// The listing of all units.
 #[derive(Default)]
 pub(super) struct UnitListing {
-    under_way: Option<ResyncReason>,
+    pub(super) under_way: Option<ResyncReason>,
     wanted: Option<ResyncReason>,
     /// systemd did not answer the last one.
     pub(super) unanswered: bool,
@@ -75,14 +75,6 @@ pub(super) struct FileListing {
     listed: Option<Instant>,
 }
 
-// === impl UnitListing ===
-
-impl UnitListing {
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
-    }
-}
-
 // === impl Session ===
 
 impl Session<'_> {
@@ -91,7 +83,7 @@ impl Session<'_> {
         if reason.may_have_missed() {
             lock(&self.shared.inventory).invalidate_all();
         }
-        if self.units.is_under_way() {
+        if self.units.under_way.is_some() {
             // A resync after lost signals must not be replaced by a smaller one.
             if !self.units.wanted.is_some_and(ResyncReason::may_have_missed) {
                 self.units.wanted = Some(reason);
@@ -139,7 +131,7 @@ impl Session<'_> {
 
     /// Asks again for what was not answered or had to wait.
     pub(super) fn retry_listings(&mut self) -> Result<(), End> {
-        if !self.units.is_under_way()
+        if self.units.under_way.is_none()
             && let Some(wanted) = self.units.wanted
         {
             self.resync(wanted)?;
@@ -339,7 +331,6 @@ impl Session<'_> {
                 debug!(%error, "cannot list the unit files");
                 self.files.wanted = error.is_passing();
                 if !self.files.wanted {
-                    lock(&self.shared.inventory).note_no_files();
                     self.note_listing(Listing::UnitFiles, Some(&error));
                 }
             }
