@@ -112,7 +112,7 @@ pub struct Inventory {
     /// was set since the manager started.
     clock_offset: Option<Usec>,
     /// When the manager started: it identifies the manager.
-    instance: Option<Usec>,
+    manager_started: Option<Usec>,
     /// How long the event being applied waited in the queue, in microseconds.
     lag: Usec,
     /// A reload is under way: every unit seems to leave and come back.
@@ -287,23 +287,23 @@ impl Inventory {
     /// a signal. After the last type [`Self::note_all_listed`] is to be called.
     pub fn resync_part(
         &mut self,
-        scope: ListedTypes,
+        types: ListedTypes,
         listing: Vec<ListedUnit>,
         extent: Extent,
         now: Usec,
     ) {
         // Their UnitNew was lost, or sent before the exporter listened.
         let announced = extent == Extent::Everything;
-        self.apply_listing(scope, listing, now, announced, |_, _| {});
+        self.apply_listing(types, listing, now, announced, |_, _| {});
         let recalled = std::mem::take(&mut self.recalled).into_iter();
         let (gone, others): (Vec<_>, _) =
-            recalled.partition(|(name, _)| scope.has(name.unit_type()));
+            recalled.partition(|(name, _)| types.has(name.unit_type()));
         self.recalled = others.into_iter().collect();
         for (name, past) in gone {
             self.depart(&name, GoneUnit { left: now, ..past });
         }
         let names: Vec<_> =
-            self.units.keys().filter(|name| scope.has(name.unit_type())).cloned().collect();
+            self.units.keys().filter(|name| types.has(name.unit_type())).cloned().collect();
         for name in &names {
             let Some(entry) = self.units.get_mut(name) else { continue };
             entry.drift_candidates.clear();
@@ -338,14 +338,14 @@ impl Inventory {
     /// [`Self::check_files`] is to be called.
     pub fn compare_part(
         &mut self,
-        scope: ListedTypes,
+        types: ListedTypes,
         listing: Vec<ListedUnit>,
         now: Usec,
     ) -> usize {
         let candidate = |entry: &mut Entry, field| entry.drift_candidates.push(field);
-        let gone = self.apply_listing(scope, listing, now, false, candidate);
+        let gone = self.apply_listing(types, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
-            if scope.has(name.unit_type()) && entry.is_exported() {
+            if types.has(name.unit_type()) && entry.needs_details() {
                 entry.knowledge.invalidate(PropertySet::SILENT.union(PropertySet::RELATIONS));
                 // A connection may have come and gone without a signal.
                 entry.polls.is_unchanged = false;
@@ -360,9 +360,9 @@ impl Inventory {
 
     /// A reload has changed settings without a signal, and perhaps dropped units, of types that
     /// systemd refuses to list.
-    pub fn invalidate_settings(&mut self, scope: ListedTypes) {
+    pub fn invalidate_settings(&mut self, types: ListedTypes) {
         for (name, entry) in &mut self.units {
-            if scope.has(name.unit_type()) {
+            if types.has(name.unit_type()) {
                 entry.knowledge.invalidate(
                     PropertySet::STATE.union(PropertySet::changed_by_reload(name.unit_type())),
                 );
@@ -434,7 +434,7 @@ impl Inventory {
     pub fn learn_manager(&mut self, property: ManagerProperty, value: &Value) {
         if property == ManagerProperty::Stage("Userspace")
             && let Some(began) = value.number()
-            && self.instance.replace(began).is_some_and(|before| before != began)
+            && self.manager_started.replace(began).is_some_and(|before| before != began)
         {
             // This is another manager: its units did nothing before it started.
             self.units.values_mut().for_each(|entry| entry.runs.restart_counting());
@@ -463,10 +463,10 @@ impl Inventory {
     }
 
     /// How many visible units pass the filters.
-    pub fn exported(&self) -> usize {
+    pub fn shown_units(&self) -> usize {
         self.units
             .values()
-            .filter(|entry| entry.is_exported() && entry.placement.is_shown())
+            .filter(|entry| entry.needs_details() && entry.placement.is_shown())
             .count()
     }
 
@@ -645,20 +645,20 @@ impl Inventory {
     /// to the table has been sent.
     fn apply_listing(
         &mut self,
-        scope: ListedTypes,
+        types: ListedTypes,
         listing: Vec<ListedUnit>,
         now: Usec,
         announced: bool,
         mut corrected: impl FnMut(&mut Entry, &'static str),
     ) -> usize {
         let mut before = std::mem::take(&mut self.units);
-        if scope != ListedTypes::All {
+        if types != ListedTypes::All {
             let others;
             (before, others) =
-                before.into_iter().partition(|(name, _)| scope.has(name.unit_type()));
+                before.into_iter().partition(|(name, _)| types.has(name.unit_type()));
             self.units = others;
         }
-        for listed in listing.into_iter().filter(|listed| scope.has(listed.name.unit_type())) {
+        for listed in listing.into_iter().filter(|listed| types.has(listed.name.unit_type())) {
             let name = listed.name.clone();
             let known = before.remove(&name);
             let was_known = known.is_some();
@@ -675,7 +675,7 @@ impl Inventory {
                 }
                 entry
             });
-            let visible = entry.is_shown();
+            let visible = entry.is_known();
             if announced {
                 // It is a seed: the table is not complete without it.
                 entry.knowledge.ask_now();

@@ -239,7 +239,7 @@ impl Watcher {
             let end = session.run(&mut self.requests, self.reconcile_interval).await;
             // No answer will come for these scrapes.
             while self.requests.try_recv().is_ok() {}
-            let (was_in_sync, was_reloading) = session.ended();
+            let (was_in_sync, was_reloading) = session.outcome();
             *reason = match (was_reloading, was_in_sync) {
                 (true, _) => ResyncReason::Reexec,
                 (false, true) => ResyncReason::Connect,

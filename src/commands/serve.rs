@@ -1,4 +1,4 @@
-//! The exporter itself: watches systemd and serves its metrics until a signal ends it.
+//! The exporter itself: watches systemd and serves its metrics until SIGTERM or SIGINT.
 
 use std::{path::Path, process::ExitCode, sync::Arc};
 
@@ -31,7 +31,7 @@ pub(super) struct Started {
     pub(super) watching: JoinSet<()>,
 }
 
-/// Serves until a signal ends it.
+/// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// An address cannot be listened on.

@@ -42,7 +42,7 @@ pub(super) struct Runs {
     /// `Job`.
     pub(super) job: Option<NonZeroU32>,
     /// `Restart=` restarts the service after failures only.
-    after_failure: bool,
+    only_after_failure: bool,
     /// `RestartForceExitStatus=` may restart it after a success as well.
     forced: bool,
     /// Signals may have been lost since it was last counted.
@@ -132,7 +132,7 @@ impl Runs {
                 self.reload_result = value.text().map(Into::into);
             }
             UnitProperty::RestartPolicy => {
-                self.after_failure = value.text().is_some_and(|it| {
+                self.only_after_failure = value.text().is_some_and(|it| {
                     matches!(it, "on-failure" | "on-abnormal" | "on-abort" | "on-watchdog")
                 });
             }
@@ -228,7 +228,7 @@ impl Entry {
         let is_answered = self.knowledge.answered().contains(PropertySet::RESTARTING);
         if self.runs.unseen > 0 && is_answered {
             let is_known = self.knowledge.current.contains(PropertySet::RESTARTING);
-            if is_known && self.runs.after_failure && !self.runs.forced {
+            if is_known && self.runs.only_after_failure && !self.runs.forced {
                 delta.counters.failures.add(&RunResult::Unknown, self.runs.unseen);
             }
             self.runs.unseen = 0;
@@ -340,15 +340,15 @@ mod tests {
 
     #[test]
     fn a_service_restarts_after_failures_only_if_its_policy_excludes_successes() {
-        let after_failure = |policy: &str| {
+        let only_after_failure = |policy: &str| {
             let policy = Value::Text(policy.into());
-            learn(&[(UnitProperty::RestartPolicy, policy)]).after_failure
+            learn(&[(UnitProperty::RestartPolicy, policy)]).only_after_failure
         };
         for policy in ["on-failure", "on-abnormal", "on-abort", "on-watchdog"] {
-            assert!(after_failure(policy), "{policy}");
+            assert!(only_after_failure(policy), "{policy}");
         }
         for policy in ["no", "always", "on-success", "of-a-later-version"] {
-            assert!(!after_failure(policy), "{policy}");
+            assert!(!only_after_failure(policy), "{policy}");
         }
         let forced = |value| learn(&[(UnitProperty::RestartForced, value)]).forced;
         assert!(forced(Value::Flag(true)) && !forced(Value::Flag(false)));

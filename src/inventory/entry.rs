@@ -54,7 +54,7 @@ pub(super) enum Presence {
     /// Not even its state: it is not shown.
     Unknown,
     /// Its state has been read at least once: it is shown.
-    Shown,
+    Known,
     /// It is shown, and was there when the exporter connected. The table is not complete before all
     /// of it has been read once.
     Seed,
@@ -107,7 +107,7 @@ impl Entry {
             cursor: Arc::clone(&self.runs.cursor),
             placement: self.placement.clone(),
             slice: self.slice().cloned(),
-            left: self.past_left.filter(|_| !self.is_shown()).unwrap_or(now),
+            left: self.past_left.filter(|_| !self.is_known()).unwrap_or(now),
         }
     }
 
@@ -122,7 +122,7 @@ impl Entry {
     }
 
     /// Whether its state has been read.
-    pub(super) fn is_shown(&self) -> bool {
+    pub(super) fn is_known(&self) -> bool {
         self.presence != Presence::Unknown
     }
 
@@ -130,14 +130,14 @@ impl Entry {
         self.presence == Presence::Seed
     }
 
-    fn show(&mut self) {
+    fn mark_known(&mut self) {
         if self.presence == Presence::Unknown {
-            self.presence = Presence::Shown;
+            self.presence = Presence::Known;
         }
     }
 
     /// Whether its details are read.
-    pub(super) fn is_exported(&self) -> bool {
+    pub(super) fn needs_details(&self) -> bool {
         self.may_show && self.unit.is_visible()
     }
 
@@ -150,7 +150,7 @@ impl Entry {
     pub(super) fn is_due(&mut self, now: Usec) -> bool {
         let is_due = self.knowledge.is_due(now);
         if is_due && self.knowledge.current.contains(PropertySet::STATE) {
-            self.show();
+            self.mark_known();
         }
         is_due
     }
@@ -167,7 +167,7 @@ impl Entry {
     /// Notes that everything needed has been read once, or never will be.
     pub(super) fn note_read(&mut self) {
         if self.is_seed() && self.knowledge.open(self.needed()).is_empty() {
-            self.presence = Presence::Shown;
+            self.presence = Presence::Known;
         }
     }
 
@@ -180,7 +180,7 @@ impl Entry {
         if self.may_show && failed_to_load && current.has(UnitProperty::LoadState) {
             needed = needed.with(UnitProperty::LoadError);
         }
-        if !self.is_exported() {
+        if !self.needs_details() {
             return needed.without(self.knowledge.skipped);
         }
         let unit_type = self.unit.name.unit_type();
@@ -247,7 +247,7 @@ impl Entry {
     pub(super) fn apply_row(&mut self, listed: ListedUnit) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let unit = &self.unit;
-        let was_exported = self.is_exported();
+        let was_exported = self.needs_details();
         if unit.load_state != listed.load_state {
             changed.push("load_state");
         }
@@ -264,13 +264,13 @@ impl Entry {
             unit.sub_state = listed.sub_state;
         }
         // Nothing was read of it before it was visible.
-        if !was_exported && self.is_exported() {
+        if !was_exported && self.needs_details() {
             self.invalidate_all();
         }
         self.confirm_listed();
         // A deferred unit is shown when it is due.
         if !self.knowledge.is_deferred() {
-            self.show();
+            self.mark_known();
         }
         changed
     }
@@ -278,7 +278,7 @@ impl Entry {
     /// Takes one value.
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         self.knowledge.confirm(PropertySet::of(&[property]));
-        self.show_if_known();
+        self.note_state();
         // A reported value is no presumption.
         self.knowledge.is_exit_presumed &= property != UnitProperty::ActiveExit;
         self.runs.learn(property, value);
@@ -299,11 +299,11 @@ impl Entry {
     }
 
     /// A unit is shown once its active state is known and the rest of its state is answered.
-    fn show_if_known(&mut self) {
+    fn note_state(&mut self) {
         if self.knowledge.answered().contains(PropertySet::STATE)
             && self.knowledge.current.has(UnitProperty::ActiveState)
         {
-            self.show();
+            self.mark_known();
         }
     }
 
@@ -311,7 +311,7 @@ impl Entry {
     /// hidden.
     pub(super) fn mark_unavailable(&mut self, property: UnitProperty) {
         self.knowledge.refuse(property);
-        self.show_if_known();
+        self.note_state();
         if !PropertySet::STATE.has(property) && !self.unit.holds(property, &Value::Nothing) {
             self.unit_mut().set(property, &Value::Nothing);
         }

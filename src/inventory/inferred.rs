@@ -37,7 +37,7 @@ impl Entry {
         self.knowledge.confirm(PropertySet::STATE);
         let unit = &self.unit;
         let unit_type = unit.name.unit_type();
-        if unit.active_state != ActiveState::Active || !self.is_exported() {
+        if unit.active_state != ActiveState::Active || !self.needs_details() {
             return;
         }
         // A start sets Result to success, and a failure would have ended the run.

@@ -58,7 +58,7 @@ impl Inventory {
     pub fn check_files(&mut self) {
         let after = self.files_checked_up_to.take().map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.units.range_mut((after, Bound::Unbounded));
-        let exported = next.filter(|(_, entry)| entry.is_exported());
+        let exported = next.filter(|(_, entry)| entry.needs_details());
         for (count, (name, entry)) in exported.take(FILES_AT_ONCE).enumerate() {
             entry.invalidate_presumed();
             enqueue(&mut self.unread, name, entry);
@@ -76,7 +76,7 @@ impl Inventory {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
             let polled = entry.polled();
-            if !polled.is_empty() && entry.is_exported() && entry.placement.is_shown() {
+            if !polled.is_empty() && entry.needs_details() && entry.placement.is_shown() {
                 all.extend(polled.iter().map(|property| (name.clone(), property)));
                 // The connections of an instance cannot be traced to its socket: always ask again.
                 entry.polls.is_unchanged = !name.as_str().contains('@');

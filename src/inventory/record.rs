@@ -103,7 +103,7 @@ impl Inventory {
         });
         let gone = self.gone.iter();
         let record = Record {
-            instance: self.instance,
+            instance: self.manager_started,
             units: here.chain(recalled).map(UnitRecord::new).collect(),
             gone: gone
                 .map(|(name, past)| GoneRecord {
@@ -125,7 +125,7 @@ impl Inventory {
     /// Restores what an earlier run of the exporter saved during this boot. Call it before anything
     /// else.
     pub fn recall(&mut self, record: Record) {
-        self.instance = record.instance;
+        self.manager_started = record.instance;
         self.all_listed = true;
         self.refused = record.unlisted.into_iter().map(Listing::Units).collect();
         let selection = &self.selection;

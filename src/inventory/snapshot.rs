@@ -164,7 +164,7 @@ impl Inventory {
         let mut members = BTreeMap::<_, Vec<_>>::new();
         for entry in self.units.values() {
             let unit = &entry.unit;
-            if !entry.is_shown() {
+            if !entry.is_known() {
                 // The unit may have left already, but its counters are right.
                 if entry.placement == Placement::Own && !unit.counters.is_empty() {
                     snapshot.gone.push((unit.name.clone(), Arc::clone(&unit.counters)));
@@ -220,7 +220,7 @@ impl Inventory {
 
     fn shown_files(&self) -> Vec<ListedFile> {
         let is_shown = |(placement, file): &&(Placement, ListedFile)| {
-            let entry = self.units.get(&file.name).filter(|entry| entry.is_shown());
+            let entry = self.units.get(&file.name).filter(|entry| entry.is_known());
             shows_file(&file.name, entry.map_or(placement, |entry| &entry.placement))
         };
         self.files.iter().filter(is_shown).map(|(_, file)| file.clone()).collect()

@@ -678,7 +678,7 @@ fn a_unit_that_is_not_inactive_is_visible_in_any_load_state_except_stub() {
             let of = (load_state, active_state);
             assert_eq!(snapshot.find(name(0).as_str()).is_some(), visible, "{of:?}");
             assert_eq!(snapshot.visible_units(), usize::from(visible), "{of:?}");
-            assert_eq!(inventory.exported(), usize::from(visible), "{of:?}");
+            assert_eq!(inventory.shown_units(), usize::from(visible), "{of:?}");
             let key = (name(0).unit_type(), active_state.clone());
             assert_eq!(snapshot.by_state.get(&key).copied(), visible.then_some(1), "{of:?}");
             let not_loaded = snapshot.not_loaded.values().sum::<u64>();

@@ -31,7 +31,7 @@ impl Inventory {
     /// Whether a unit does not run and has no job. A unit that stays active is not started again: a
     /// service that has exited (`RemainAfterExit=yes`), or a target.
     fn is_idle(&self, name: &UnitName) -> bool {
-        let entry = self.units.get(name).filter(|entry| entry.is_shown());
+        let entry = self.units.get(name).filter(|entry| entry.is_known());
         let is_idle = entry.is_none_or(|Entry { unit, .. }| match unit.active_state {
             ActiveState::Active => {
                 name.unit_type() != UnitType::Service || &*unit.sub_state == "exited"

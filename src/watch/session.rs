@@ -64,7 +64,7 @@ pub(super) struct Session<'a> {
     failures: Vec<String>,
     /// Why everything is read at the start.
     reason: ResyncReason,
-    manager: Manager,
+    subscription: Subscription,
     health: Health,
     /// Everything has been read once.
     seeded: bool,
@@ -79,7 +79,7 @@ pub(super) struct Session<'a> {
 
 /// Whether there is a manager at the other end, and whether it sends signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manager {
+enum Subscription {
     /// It is not known yet whether systemd's name on the bus has an owner.
     Unknown,
     /// The name has no owner. `give_up`: when to try another address, before everything was read.
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
             address,
             failures: failures.to_vec(),
             reason,
-            manager: Manager::Unknown,
+            subscription: Subscription::Unknown,
             health: Health::Answering,
             seeded: false,
             units: UnitListing::default(),
@@ -176,7 +176,7 @@ impl<'a> Session<'a> {
     }
 
     /// Whether everything was ever read, and whether a reload was under way at the end.
-    pub(super) fn ended(&self) -> (bool, bool) {
+    pub(super) fn outcome(&self) -> (bool, bool) {
         (self.seeded, self.is_reloading())
     }
 
@@ -222,14 +222,14 @@ impl<'a> Session<'a> {
     /// Subscribes and reads everything. One connection carries both in order, so no signal after
     /// the listing can be missed.
     fn subscribe(&mut self, reason: ResyncReason) -> Result<(), End> {
-        self.manager = Manager::Subscribing;
+        self.subscription = Subscription::Subscribing;
         self.ask(Question::Subscribe)?;
         self.resync(reason)
     }
 
     /// Whether there is a manager to ask.
     fn is_present(&self) -> bool {
-        !matches!(self.manager, Manager::Unknown | Manager::Absent { .. })
+        !matches!(self.subscription, Subscription::Unknown | Subscription::Absent { .. })
     }
 
     fn is_silent(&self) -> bool {
@@ -291,16 +291,16 @@ impl<'a> Session<'a> {
             }
             Health::Answering | Health::Reloading { .. } => {}
         }
-        match self.manager {
-            Manager::Absent { give_up: Some(at) } if at < Instant::now() => {
+        match self.subscription {
+            Subscription::Absent { give_up: Some(at) } if at < Instant::now() => {
                 return Err(End::Absent);
             }
-            Manager::Unknown | Manager::Absent { .. } => return Ok(()),
-            Manager::Unsubscribed => {
-                self.manager = Manager::Subscribing;
+            Subscription::Unknown | Subscription::Absent { .. } => return Ok(()),
+            Subscription::Unsubscribed => {
+                self.subscription = Subscription::Subscribing;
                 self.ask(Question::Subscribe)?;
             }
-            Manager::Subscribing | Manager::Subscribed => {}
+            Subscription::Subscribing | Subscription::Subscribed => {}
         }
         if std::mem::take(&mut self.warned.unreadable) {
             self.resync(ResyncReason::Overflow)?;
@@ -322,7 +322,7 @@ impl<'a> Session<'a> {
         let is_quiet = self.seeded
             && self.drift.is_none()
             && self.health == Health::Answering
-            && self.manager == Manager::Subscribed
+            && self.subscription == Subscription::Subscribed
             && self.units.under_way.is_none();
         if is_quiet { self.resync(ResyncReason::Interval) } else { Ok(()) }
     }
@@ -337,7 +337,7 @@ impl<'a> Session<'a> {
 
     /// Whether everything has been read for the first time.
     fn is_seed_complete(&self) -> bool {
-        self.manager == Manager::Subscribed
+        self.subscription == Subscription::Subscribed
             && self.units.under_way.is_none()
             && self.properties.is_idle()
             && lock(&self.shared.inventory).is_complete()
@@ -350,8 +350,8 @@ impl<'a> Session<'a> {
             self.warn_once_seeded();
         }
         let address = &self.address;
-        let why = match self.manager {
-            Manager::Absent { .. } => {
+        let why = match self.subscription {
+            Subscription::Absent { .. } => {
                 format!("no owner of org.freedesktop.systemd1 on {address}")
             }
             // The table may be wrong until this is answered.
@@ -359,7 +359,7 @@ impl<'a> Session<'a> {
                 format!("systemd does not list its units or jobs over {address}")
             }
             _ if self.is_silent() => format!("systemd does not answer over {address}"),
-            Manager::Subscribed if self.seeded => return self.shared.in_sync(address),
+            Subscription::Subscribed if self.seeded => return self.shared.in_sync(address),
             _ => return,
         };
         self.shared.out_of_sync(why);
@@ -370,7 +370,7 @@ impl<'a> Session<'a> {
             let failed = self.failures.join("; ");
             warn!(address = self.address, failed, "connected to another address");
         }
-        if lock(&self.shared.inventory).exported() == 0 {
+        if lock(&self.shared.inventory).shown_units() == 0 {
             warn!(
                 "no unit passes the filters: check --systemd.collector.unit-include, \
                  unit-exclude, unit-type and slice"

@@ -471,7 +471,7 @@ fn fresh() -> Inventory {
 fn everything(inventory: &Inventory) -> Snapshot {
     let mut all = Snapshot::default();
     for (name, entry) in &inventory.units {
-        match entry.is_shown() {
+        match entry.is_known() {
             true => all.units.push(Arc::clone(&entry.unit)),
             false => all.gone.push((name.clone(), Arc::clone(&entry.unit.counters))),
         }

@@ -285,10 +285,10 @@ fn a_unit_whose_slice_is_not_known_is_not_asked_at_a_scrape() {
             _ => inventory.answer(&unit, property, Ok(Value::Number(1))),
         }
     }
-    assert_eq!((inventory.unsignalled(), inventory.exported()), (Vec::new(), 0));
+    assert_eq!((inventory.unsignalled(), inventory.shown_units()), (Vec::new(), 0));
     let answer = Ok(Value::Text("in.slice".into()));
     inventory.answer(&slice.unwrap(), UnitProperty::Slice, answer);
-    assert_eq!((inventory.unsignalled().len(), inventory.exported()), (3, 1));
+    assert_eq!((inventory.unsignalled().len(), inventory.shown_units()), (3, 1));
 }
 
 /// Answers every question as if `all.target` wanted the unit, and returns the units that were asked

@@ -64,7 +64,7 @@ fn instances_have_no_series_of_their_own() {
     let alone: Vec<_> = snapshot.units.iter().map(|unit| unit.name.as_str()).collect();
     assert_eq!(alone, ["a.service"]);
     assert_eq!(snapshot.visible_units(), 4);
-    assert_eq!(inventory.exported(), 4);
+    assert_eq!(inventory.shown_units(), 4);
     assert!(snapshot.members().contains_key("a@y.service"));
 
     leave(&mut inventory, "a@x.service", 20);

@@ -5,8 +5,8 @@ use std::time::Instant;
 use tracing::{debug, warn};
 
 use super::{
-    ABSENT_LIMIT, DriftCheck, End, Health, Manager, REEXEC_LIMIT, RELOAD_LIMIT, ResyncReason,
-    Session,
+    ABSENT_LIMIT, DriftCheck, End, Health, REEXEC_LIMIT, RELOAD_LIMIT, ResyncReason, Session,
+    Subscription,
 };
 use crate::{
     clock,
@@ -137,7 +137,7 @@ impl Session<'_> {
 
     /// systemd is on the bus, perhaps again: it does not know the subscribers of before.
     fn subscribe_again(&mut self) -> Result<Option<ResyncReason>, End> {
-        self.manager = Manager::Subscribing;
+        self.subscription = Subscription::Subscribing;
         self.ask(Question::Subscribe)?;
         Ok(match &mut self.health {
             // The end of a re-execution is announced like that of a reload.
@@ -182,14 +182,14 @@ impl Session<'_> {
         self.refresh.answered(&question, was_answered);
         let method = question.method();
         match (question, answer) {
-            (Question::Owner, Ok(_)) if self.manager == Manager::Unknown => {
+            (Question::Owner, Ok(_)) if self.subscription == Subscription::Unknown => {
                 self.subscribe(self.reason)?;
             }
             (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.mark_absent(),
-            (Question::Subscribe, Ok(_)) => self.manager = Manager::Subscribed,
+            (Question::Subscribe, Ok(_)) => self.subscription = Subscription::Subscribed,
             (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
-                if self.manager == Manager::Subscribing {
-                    self.manager = Manager::Unsubscribed;
+                if self.subscription == Subscription::Subscribing {
+                    self.subscription = Subscription::Unsubscribed;
                 }
             }
             (Question::Units, answer) => self.take_units(answer.map(Answer::units))?,
@@ -241,9 +241,9 @@ impl Session<'_> {
     }
 
     fn mark_absent(&mut self) {
-        if !matches!(self.manager, Manager::Absent { give_up: Some(_) }) {
+        if !matches!(self.subscription, Subscription::Absent { give_up: Some(_) }) {
             let give_up = (!self.seeded).then(|| Instant::now() + ABSENT_LIMIT);
-            self.manager = Manager::Absent { give_up };
+            self.subscription = Subscription::Absent { give_up };
         }
     }
 
