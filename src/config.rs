@@ -112,7 +112,7 @@ impl TryFrom<Args> for Config {
                 },
             },
             log: log::Options {
-                level: parse(&args.log_level, str::parse)?,
+                level: parse(&args.log_level, log::level)?,
                 format: parse(&args.log_format, str::parse)?,
             },
         })

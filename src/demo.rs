@@ -20,7 +20,7 @@ use tokio::{
 
 pub use self::{
     directories::SampleUnit,
-    manager::{BusError, PrivateManager, StartError, StopError},
+    manager::{PrivateManager, StartError, StopError},
     owner::NoOwner,
     requirements::Missing,
     samples::guide,

@@ -9,19 +9,9 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, registry}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The minimum level.
-    pub level: Level,
+    pub level: LevelFilter,
     /// The format of a line.
     pub format: LogFormat,
-}
-
-/// The level of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names say it")]
-pub enum Level {
-    Debug,
-    Info,
-    Warn,
-    Error,
 }
 
 /// The format of a line.
@@ -46,7 +36,7 @@ pub struct UnknownFormat;
 /// Starts logging for the whole process, unless it has started already.
 pub fn start(options: Options) {
     // From libraries only warnings and errors: their debug messages come by the thousand.
-    let level = LevelFilter::from(options.level);
+    let level = options.level;
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), level);
@@ -70,30 +60,17 @@ pub fn start(options: Options) {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-// === impl Level ===
-
-impl FromStr for Level {
-    type Err = UnknownLevel;
-
-    fn from_str(text: &str) -> Result<Self, UnknownLevel> {
-        match text.to_ascii_lowercase().as_str() {
-            "debug" => Ok(Self::Debug),
-            "info" => Ok(Self::Info),
-            "warn" => Ok(Self::Warn),
-            "error" => Ok(Self::Error),
-            _ => Err(UnknownLevel),
-        }
-    }
-}
-
-impl From<Level> for LevelFilter {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Debug => Self::DEBUG,
-            Level::Info => Self::INFO,
-            Level::Warn => Self::WARN,
-            Level::Error => Self::ERROR,
-        }
+/// Reads the name of a level.
+///
+/// # Errors
+/// It is not one of the four levels, in upper or lower case.
+pub fn level(text: &str) -> Result<LevelFilter, UnknownLevel> {
+    match text.to_ascii_lowercase().as_str() {
+        "debug" => Ok(LevelFilter::DEBUG),
+        "info" => Ok(LevelFilter::INFO),
+        "warn" => Ok(LevelFilter::WARN),
+        "error" => Ok(LevelFilter::ERROR),
+        _ => Err(UnknownLevel),
     }
 }
 

@@ -29,9 +29,6 @@ use super::{
 /// How long a start may take: usually a second, longer on a busy machine.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long a restart of the bus may take.
-const BUS_DEADLINE: Duration = Duration::from_secs(30);
-
 /// A private user manager with its own bus.
 ///
 /// [`stop`](Self::stop) removes all of it. If it is dropped or the process is killed, the shell
@@ -80,20 +77,6 @@ pub enum StartError {
     /// It did not connect to its bus.
     #[error("the private systemd is not on its bus: {0}{1}")]
     Bus(#[source] NoOwner, String),
-}
-
-/// Why a restart of the private bus failed.
-#[derive(Debug, thiserror::Error)]
-pub enum BusError {
-    /// The service could not be restarted.
-    #[error("cannot restart dbus.service of the private systemd: {0}")]
-    Restart(String),
-    /// systemd did not connect to the bus.
-    #[error("the private systemd is not on its bus: {0}")]
-    Owner(#[from] NoOwner),
-    /// It took too long.
-    #[error("the private systemd is not on its bus after {} s", BUS_DEADLINE.as_secs())]
-    Deadline,
 }
 
 /// A part of a private manager that could not be removed.
@@ -243,11 +226,6 @@ impl PrivateManager {
         self.shell.pid()
     }
 
-    /// The process id of its dbus-daemon; `None` while it has none.
-    pub fn bus_pid(&self) -> Option<Pid> {
-        sweep::processes(&self.cgroup.join("dbus.service")).ok()?.first().copied()
-    }
-
     /// `systemctl --user` for this manager.
     pub fn systemctl(&self) -> Command {
         let mut command = self.command(&self.systemctl);
@@ -263,21 +241,6 @@ impl PrivateManager {
         command.env_clear().env("PATH", &self.path).envs(self.directories.environment());
         command.stdin(Stdio::null());
         command
-    }
-
-    /// Restarts the dbus-daemon and waits until the manager has connected.
-    pub async fn restart_bus(&self) -> Result<(), BusError> {
-        let mut restart = tokio::process::Command::from(self.systemctl());
-        let restart = restart.args(["restart", "dbus.service"]).kill_on_drop(true).output();
-        let restarted = async {
-            let output = restart.await.map_err(|error| BusError::Restart(error.to_string()))?;
-            if !output.status.success() {
-                let errors = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-                return Err(BusError::Restart(errors));
-            }
-            Ok(owner::of_systemd(self.bus_address()).await?)
-        };
-        time::timeout(BUS_DEADLINE, restarted).await.map_err(|_| BusError::Deadline)?
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::harness::bus;
 use rustix::process::{Pid, Signal, kill_process};
 use unitwatch::demo::{self, PrivateManager};
 
@@ -88,16 +89,16 @@ async fn two_private_managers_are_independent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_bus_can_be_restarted_and_killed() {
     let manager = PrivateManager::start(&[]).await.unwrap();
-    let first = manager.bus_pid().unwrap();
-    manager.restart_bus().await.unwrap();
-    let second = manager.bus_pid().unwrap();
+    let first = bus::pid(&manager).unwrap();
+    bus::restart(&manager);
+    let second = bus::pid(&manager).unwrap();
     assert_ne!(first, second);
     kill_process(second, Signal::KILL).unwrap();
     until("dbus.service failed", || show(&manager, "dbus.service", "ActiveState") == "failed")
         .await;
-    assert_eq!(manager.bus_pid(), None);
-    manager.restart_bus().await.unwrap();
-    assert!(manager.bus_pid().is_some_and(|third| third != second));
+    assert_eq!(bus::pid(&manager), None);
+    bus::restart(&manager);
+    assert!(bus::pid(&manager).is_some_and(|third| third != second));
     manager.stop().await.unwrap();
 }
 

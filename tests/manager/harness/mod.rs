@@ -1,5 +1,6 @@
 //! A real systemd to test against, and the real exporter beside it.
 
+pub mod bus;
 pub mod clock;
 pub mod exposition;
 pub mod scraper;
@@ -172,7 +173,7 @@ impl Machine {
         // A user manager that sees the closed connection before the dead process connects to the
         // bus socket that it listens on itself, and waits 90 s for an answer. When it sees both
         // at once it handles the process first.
-        let bus = manager.bus_pid().expect("a bus");
+        let bus = bus::pid(manager).expect("a bus");
         kill_process(manager.pid(), Signal::STOP).unwrap();
         kill_process(bus, Signal::KILL).unwrap();
         until("the bus is dead", || {
