@@ -44,7 +44,7 @@ pub struct Args {
 
     /// Unit types to serve, such as service,socket; repeatable
     ///
-    /// unit-include and unit-exclude apply too.
+    /// The other unit filters apply too.
     #[arg(long = "systemd.collector.unit-type", value_name = "TYPE", default_value = "all")]
     pub unit_type: Vec<Value>,
 
@@ -64,8 +64,10 @@ pub struct Args {
     #[arg(long = "systemd.collector.sum", value_name = "ROLL-UP")]
     pub sum: Vec<Value>,
 
-    /// State series of a unit: stateset (active, inactive, failed, activating, deactivating) or
-    /// current (only the state that it is in)
+    /// State series of each unit: stateset (one for each usual state) or current (only one, for its
+    /// current state)
+    ///
+    /// The usual states are active, inactive, failed, activating and deactivating.
     #[arg(
         long = "systemd.collector.unit-state",
         value_name = "SERIES",
@@ -81,17 +83,17 @@ pub struct Args {
     #[arg(long = "systemd.collector.user", value_name = SWITCH)]
     pub user: Value,
 
-    /// No effect: see --collector.unit-events. Accepted for compatibility with systemd_exporter
+    /// No effect, accepted for compatibility with systemd_exporter; see --collector.unit-events
     #[arg(long = "systemd.collector.enable-restart-count", value_name = SWITCH)]
     pub enable_restart_count: Value,
 
-    /// No effect: see --collector.ip. Accepted for compatibility with systemd_exporter
+    /// No effect, accepted for compatibility with systemd_exporter; see --collector.ip
     #[arg(long = "systemd.collector.enable-ip-accounting", value_name = SWITCH)]
     pub enable_ip_accounting: Value,
 
-    /// Interval between full comparisons with systemd, 1s to 24h
+    /// Interval between reconciles, 1s to 24h
     ///
-    /// Differences are corrected and counted.
+    /// A reconcile compares all units and jobs with systemd, and corrects and counts differences.
     #[arg(long = "systemd.collector.reconcile-interval", value_name = "DURATION")]
     #[arg(default_value = "5m")]
     pub reconcile_interval: Value,
@@ -102,21 +104,21 @@ pub struct Args {
 
     /// Maximum number of series of one metric; 0 for no limit
     ///
-    /// Units beyond it are left out of every metric: first gone units and mere unit files, then
-    /// the last by name, then roll-ups.
+    /// Whole units are left out of every metric, in this order: unit files that are not in memory,
+    /// gone units, units that are inactive and not loaded, the last units by name, roll-ups.
     #[arg(long, value_name = "NUMBER", default_value = "100000")]
     pub max_series: Value,
 
-    /// Exporter whose metrics to serve too: node_exporter; repeatable
+    /// Other exporter whose metrics to serve too: node_exporter; repeatable
     ///
-    /// Serves the metrics of node_exporter's systemd collector under their own names.
+    /// Those of node_exporter's systemd collector, under its names.
     #[arg(long, value_name = "EXPORTER")]
     pub compat: Vec<Value>,
 
     /// Address to listen on; repeatable
     ///
     /// Such as `:9558`, `[::1]:9558`, `localhost:9558`, `unix:/run/unitwatch.sock` or `unix:@name`.
-    /// In the environment variable commas separate several.
+    /// Commas separate several in the environment variable only.
     #[arg(long = "web.listen-address", value_name = "ADDRESS", default_value = ":9558")]
     pub listen_address: Vec<Value>,
 
@@ -129,6 +131,8 @@ pub struct Args {
     pub max_requests: Value,
 
     /// Leave out process_* and most of systemd_exporter_*
+    ///
+    /// Of the latter, build_info, units, series_dropped and listing_refused stay.
     #[arg(long = "web.disable-exporter-metrics", value_name = SWITCH)]
     pub disable_exporter_metrics: Value,
 
@@ -156,16 +160,16 @@ pub enum Command {
     ///
     /// Starts a `systemd --user` of its own, separate from the machine's, and removes it at the
     /// end. Its sample units run, crash, fail on a timer, wait on a socket or do not load. Without
-    /// --web.listen-address it serves on 127.0.0.1:9558, or on a free port if that one is taken. Needs systemd, dbus-daemon and
-    /// util-linux, and root on a machine that systemd did not boot.
+    /// --web.listen-address it serves on 127.0.0.1:9558, or on a free port if that one is taken.
+    /// Needs systemd, dbus-daemon and util-linux, and root on a machine that systemd did not boot.
     Demo,
-    /// Count the series of this machine, in total and with the given flags
+    /// Count the series of this machine, with everything and with the given flags
     ///
     /// Reads systemd once and prints the number of series of each group of metrics: in one column
-    /// with every group and every unit, in the other with the given flags. Below are the total,
-    /// the number of units with series and the size of the page. Events are counted from the start
-    /// of the program, so unit-events grows later: by up to one series for each state that a unit
-    /// enters and each result that it fails with.
+    /// with every group and every unit, in the other with the given flags. Below are the metrics
+    /// that are always served, the total, the number of units and the size of the page in bytes.
+    /// Events are counted from the start of the program, so unit-events grows later: by a series
+    /// for each state that a unit enters and each result that a run or a reload of it fails with.
     Series,
     /// Print a sandboxed, unprivileged systemd unit that runs this program
     ///
@@ -192,9 +196,10 @@ pub struct ValueReader;
 const SWITCH: &str = "BOOL";
 
 const AFTER_HELP: &str = "\
-Each flag has an environment variable, which the flag overrides. A switch is true or false there; \
-on the command line --no-FLAG switches it off. If a flag is given several times, the last one counts; \
-the values of a repeatable flag add up.";
+Each flag has an environment variable, which the flag overrides. A switch (BOOL) is true or false \
+there; on the command line --FLAG switches it on and --no-FLAG off. If a flag is given several \
+times, the last one counts; of a repeatable flag all do, and each may be a list with commas (for \
+--web.listen-address only in the variable).";
 
 // === impl Args ===
 

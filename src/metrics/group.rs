@@ -52,17 +52,17 @@ macro_rules! groups {
 
 groups! {
     UnitState "unit-state" true
-        "State of each unit.";
+        "State of each unit, and services that wait for their automatic restart.";
     UnitSubState "unit-sub-state" false
         "State of each unit as its type names it, such as running or mounted.";
     UnitInfo "unit-info" true
         "Type of each service and file system of each mount.";
     UnitTimes "unit-times" true asks TIMES
-        "Last state changes of each unit, and the start of each service.";
+        "Times of each unit's last state changes, duration of its last start, and start of each service.";
     UnitEvents "unit-events" true
-        "Transitions, starts, failures and automatic restarts of each unit.";
+        "Transitions, starts, failures, failed reloads and automatic restarts of each unit.";
     UnitProblems "unit-problems" true asks PROBLEMS
-        "Units that did not load, are wanted but inactive, changed on disk, or are frozen.";
+        "Units that could not be loaded, are wanted but inactive, changed on disk, or are frozen.";
     UnitFileState "unit-file-state" false
         "State of each unit file, such as enabled, static or masked.";
     ServiceExits "service-exits" true
@@ -70,7 +70,7 @@ groups! {
     Tasks "tasks" true reads Tasks
         "Tasks in the control group of each unit, and the limit of each service.";
     Cpu "cpu" true reads Cpu
-        "CPU time of each unit.";
+        "CPU time and throttling of each unit.";
     Memory "memory" true reads Memory
         "Memory use, limits and memory events of each unit.";
     Io "io" true reads Io
