@@ -62,7 +62,7 @@ pub struct Invalid {
 /// The shortest reconcile interval: less would be polling.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest reconcile interval: an undetected difference would be served for longer.
+/// The longest reconcile interval: only a reconcile corrects a change that no signal announced.
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest retention: the counters of gone units stay in memory.
@@ -74,7 +74,8 @@ impl TryFrom<Args> for Config {
     type Error = Invalid;
 
     fn try_from(args: Args) -> Result<Self, Invalid> {
-        // No effect: what they enable in systemd_exporter is always served here.
+        // No effect, but checked: --collector.unit-events and --collector.ip switch what they enable
+        // in systemd_exporter.
         switch(&args.enable_restart_count)?;
         switch(&args.enable_ip_accounting)?;
         let user = switch(&args.user)?;

@@ -84,7 +84,8 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
 
 impl Default for Limits {
     /// 256 connections are well below 1024, the default `LimitNOFILE=` of a service. 30 s for a head
-    /// keep Prometheus' connection open at its usual scrape interval of 15 s.
+    /// keep a connection open between scrapes every 15 s, as in Prometheus' example configuration;
+    /// at its default of 1 min each scrape connects again.
     fn default() -> Self {
         Self {
             connections: 256,
