@@ -74,9 +74,9 @@ pub struct Scrape {
 pub struct ManagerScrape {
     /// The label `user` of all its series; `None` for no such label.
     pub user: Option<Arc<str>>,
-    /// Connected, subscribed and in sync with the manager.
+    /// The value of `systemd_up`: in sync, and the manager answered this scrape.
     pub up: bool,
-    /// What is known of its units; `None` withholds it while out of sync.
+    /// What is known of its units; `None` before the first sync and after 10 s out of sync.
     pub snapshot: Option<Arc<Snapshot>>,
     /// What each control group of a unit uses.
     pub resources: HashMap<UnitName, Resources>,
@@ -94,7 +94,7 @@ struct View<'a> {
 pub struct EncodedScrape {
     /// The whole page.
     pub text: String,
-    /// How many units `max_series` drops; `None` while all units are withheld.
+    /// How many units `max_series` drops; `None` if no manager has a snapshot.
     pub dropped: Option<usize>,
 }
 
@@ -109,13 +109,13 @@ pub struct Clocks {
 
 families! {
     UP: Gauge "systemd_up" []
-        "1 if in sync with systemd and systemd answered this scrape, else 0. The other metrics of systemd are withheld after 10 s out of sync.";
+        "1 if in sync with systemd and systemd answered this scrape, else 0. The other metrics of systemd are absent before the first sync and after 10 s out of sync.";
     EXPORTED: Gauge "systemd_exporter_units" []
-        "Units that pass the unit filters and are loaded or not inactive. 0 means that the filters match nothing.";
+        "Units that pass the unit filters: loaded ones, and any others that are not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
-        "Series dropped by --max-series, by family; 0 if none. Units are dropped whole: first those without a state, then the last by name.";
+        "Series dropped by --max-series, by family; 0 if none. Whole units are dropped, in this order: unit files that are not in memory, gone units, units that are inactive and not loaded, the last units by name, roll-ups.";
     REFUSED: Gauge "systemd_exporter_listing_refused" ["type"]
-        "Always 1, for each unit type, and for job and unit-file, that systemd refuses to list (errors of ListUnits, ListUnitsByPatterns, ListJobs, ListUnitFiles). What was never listed or signalled is missing. Absent otherwise.";
+        "Always 1, for each type that systemd refuses to list: a unit type, job or unit-file (errors of ListUnits, ListUnitsByPatterns, ListJobs, ListUnitFiles). Of that type, only what was listed before or signalled since is known. Absent otherwise.";
 }
 
 /// Every family that can be served, in the order of the page.
@@ -143,7 +143,7 @@ pub fn contract() -> impl Iterator<Item = &'static Family> {
 }
 
 /// Writes a scrape as a whole page, without the families that have no samples. Returns how many
-/// units `max_series` drops; `None` while all units are withheld.
+/// units `max_series` drops; `None` if no manager has a snapshot.
 ///
 /// # Errors
 /// `out` failed.
@@ -194,7 +194,7 @@ const BYTES_PER_GONE_UNIT: usize = 700;
 /// The most series of one unit in one family: one for each key of its counts.
 const MAX_SERIES_PER_UNIT: usize = MAX_KEYS;
 
-/// Encodes every family, and returns how many units `max_series` drops.
+/// Encodes every family. Returns as [`write`] does.
 fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
     let mut samples = out.family(&UP);
     for manager in &scrape.managers {
@@ -283,7 +283,7 @@ fn owned<K: Clone>(counts: &BTreeMap<K, u64>) -> impl Iterator<Item = (K, u64)> 
 // === impl Scrape ===
 
 impl Scrape {
-    /// What is known of the units of each manager that is in sync.
+    /// The snapshots of the managers that have one.
     pub fn snapshots(&self) -> impl Iterator<Item = &Arc<Snapshot>> {
         self.managers.iter().filter_map(|manager| manager.snapshot.as_ref())
     }

@@ -15,11 +15,11 @@ families! {
     TRANSITIONS: Counter "systemd_transitions_total" ["type", "state"]
         "Times that units entered a state, by unit type and ActiveState. Includes units that are hidden by filters or gone.";
     FAILURES: Counter "systemd_failures_total" ["type", "result"]
-        "Failed runs of units, by unit type and Result; unknown if they failed while the exporter was not connected. Includes units that are hidden by filters or gone.";
+        "Failed runs of units, by unit type and Result; unknown as in systemd_unit_failures_total. Includes units that are hidden by filters or gone.";
     RESTARTS: Counter "systemd_restarts_total" []
-        "Automatic restarts of all services since the exporter first listened (NRestarts). Includes services that are hidden by filters or gone.";
+        "Automatic restarts of all services, without those before the exporter first saw the service (NRestarts). Includes services that are hidden by filters or gone.";
     RELOADS: Counter "systemd_reloads_total" []
-        "Reloads of systemd's configuration, such as by systemctl daemon-reload (signal Reloading).";
+        "Finished reloads of systemd's configuration, such as by systemctl daemon-reload (signal Reloading).";
 }
 
 pub(super) fn encode(managers: &[View<'_>], out: &mut Exposition<'_>) -> fmt::Result {

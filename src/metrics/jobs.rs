@@ -10,11 +10,11 @@ families! {
     JOBS: Gauge "systemd_jobs" ["type", "state"]
         "Jobs in the manager's queue, by type and state.";
     OLDEST: Gauge "systemd_job_oldest_age_seconds" []
-        "Age of the oldest job in the queue in seconds, since it was queued, or first seen if the exporter was not listening then. Absent while the queue is empty.";
+        "Seconds since the oldest job was queued, or first listed if it was queued while the exporter received no signals. Absent while the queue is empty.";
     COMPLETED: Counter "systemd_jobs_completed_total" ["type", "result"]
-        "Jobs that left the queue, by type and result (JobRemoved). The type is from a listing or inferred from the unit, else unknown. Automatic restarts have type restart.";
+        "Jobs that left the queue, by type and result (JobRemoved). Type is unknown if the job ended before it was listed and the changes of its unit do not show the type. Automatic restarts have type restart.";
     DURATION: Histogram "systemd_job_duration_seconds" ["type"]
-        "Time of jobs in the queue in seconds, waiting and running (JobNew, JobRemoved). Excludes jobs queued while the exporter was not listening. Absent for a type of which none was seen.";
+        "Seconds that jobs were in the queue, waiting and running (JobNew, JobRemoved). Excludes jobs queued while the exporter received no signals. Absent for a type never seen.";
 }
 
 /// The types and results that always have a series: a counter that begins with its first event

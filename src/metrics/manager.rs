@@ -21,20 +21,20 @@ families! {
     SYSTEM_STATE: Gauge "systemd_system_state" ["state"]
         "1 for the manager's state, 0 for other states (SystemState). Absent if the manager did not answer in time.";
     UNITS: Gauge "systemd_units" ["type", "state"]
-        "Units that are loaded or not inactive, by type and state (ActiveState). Includes units that are hidden by filters.";
+        "Loaded units, and any others that are not inactive, by type and state (ActiveState). Includes units that are hidden by filters.";
     NOT_LOADED: Gauge "systemd_units_not_loaded" ["load_state"]
-        "Units in memory that are not loaded (LoadState). Includes units that are hidden by filters. Those that are not inactive are in systemd_units too.";
+        "Units in memory that are not loaded, by LoadState. Includes units that are hidden by filters. Those that are not inactive are in systemd_units too.";
     FAILED_UNITS: Gauge "systemd_failed_units" []
         "Units in the failed state (NFailedUnits). Includes units that are hidden by filters.";
     [Watchdog]
     WATCHDOG_ENABLED: Gauge "systemd_watchdog_enabled" []
         "1 if the manager pings a hardware watchdog, else 0 (WatchdogDevice). Absent before systemd 252.";
     WATCHDOG_RUNTIME: Gauge "systemd_watchdog_runtime_seconds" ["device"]
-        "Time without a ping in seconds after which the hardware watchdog resets the machine (RuntimeWatchdogUSec). Absent without a device or a timeout.";
+        "Seconds without a ping after which the hardware watchdog resets the machine (RuntimeWatchdogUSec). Absent without a device or a timeout.";
     WATCHDOG_PING: Gauge "systemd_watchdog_last_ping_time_seconds" ["device"]
         "Unix time in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestamp). Absent without a device and before the first ping.";
     WATCHDOG_PING_MONOTONIC: Gauge "systemd_watchdog_last_ping_monotonic_seconds" ["device"]
-        "Time since boot in seconds of the manager's last ping of the hardware watchdog (WatchdogLastPingTimestampMonotonic). Absent without a device and before the first ping.";
+        "Seconds from boot to the manager's last ping of the hardware watchdog (WatchdogLastPingTimestampMonotonic). Absent without a device and before the first ping.";
 }
 
 /// The load states that always have a series; units are `merged` or `stub` only for a moment.

@@ -15,13 +15,13 @@ families! {
     BUILD: Info "systemd_exporter_build_info" ["version", "revision", "rustversion"]
         "Always 1, with the exporter's version, commit and compiler.";
     EVENTS: Counter "systemd_exporter_events_total" ["signal"]
-        "D-Bus signals received, by member.";
+        "D-Bus signals received, by name.";
     EVENT_LAG: Histogram "systemd_exporter_event_lag_seconds" []
-        "Time from receiving a D-Bus signal to applying it to the inventory, in seconds.";
+        "Seconds from receiving a D-Bus signal to applying it.";
     RESYNCS: Counter "systemd_exporter_resyncs_total" ["reason"]
-        "Listings of all units that were applied, by reason.";
+        "Times that all units were listed and the data corrected, by reason; interval is the reconcile.";
     DRIFT: Counter "systemd_exporter_drift_total" ["field"]
-        "Values that the periodic comparison with systemd corrected, by field. Above 0 is a bug.";
+        "Values that a reconcile corrected although no signal announced the change, by field. Above 0 is a bug in unitwatch or systemd, unless signals were lost.";
     CALLS: Counter "systemd_exporter_dbus_calls_total" ["method"]
         "D-Bus calls made, by method.";
     CALL_ERRORS: Counter "systemd_exporter_dbus_errors_total" ["method", "error"]
@@ -29,7 +29,7 @@ families! {
     STATE_ERRORS: Counter "systemd_exporter_state_errors_total" []
         "Failed writes of the counters to the state directory. Absent without a state directory.";
     SCRAPES: Histogram "systemd_exporter_scrape_duration_seconds" []
-        "Time from the request of a scrape to its encoded answer, in seconds.";
+        "Seconds from the request of a scrape to its encoded answer.";
 }
 
 pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {

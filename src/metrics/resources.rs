@@ -16,16 +16,16 @@ families! {
         "Processes and threads in the unit's control group (pids.current). Absent without a control group or the pids controller.";
     [Cpu]
     CPU: Counter "systemd_unit_cpu_seconds_total" ["name", "type", "mode"]
-        "CPU time of the unit in seconds, by mode (cpu.stat). Resets when the unit starts. Absent without a control group.";
+        "CPU time of the unit in seconds, by mode (cpu.stat). Resets with a new control group, usually when the unit starts. Absent without a control group.";
     THROTTLED: Counter "systemd_unit_cpu_throttled_seconds_total" ["name", "type"]
-        "Time for which CPUQuota= throttled the unit in seconds, summed over CPUs (cpu.stat). Absent until a quota was enforced.";
+        "Time in seconds for which CPUQuota= throttled the unit, summed over CPUs (cpu.stat). Resets with a new control group, usually when the unit starts. Absent until a quota was enforced.";
     THROTTLED_PERIODS: Counter "systemd_unit_cpu_throttled_periods_total" ["name", "type"]
-        "Periods in which the unit used up its CPUQuota= (cpu.stat). Absent until a quota was enforced.";
+        "Periods in which the unit used up its CPUQuota= (cpu.stat). Resets with a new control group, usually when the unit starts. Absent until a quota was enforced.";
     [Memory]
     MEMORY_CURRENT: Gauge "systemd_unit_memory_current_bytes" ["name", "type"]
         "Memory use of the unit in bytes, including file caches (memory.current). Absent without the memory controller.";
     MEMORY_PEAK: Gauge "systemd_unit_memory_peak_bytes" ["name", "type"]
-        "Peak memory use of the unit in bytes since it started (memory.peak). Absent without the memory controller and before Linux 5.19.";
+        "Peak memory use of the unit in bytes (memory.peak). Resets with a new control group, usually when the unit starts. Absent without the memory controller and before Linux 5.19.";
     MEMORY_SWAP: Gauge "systemd_unit_memory_swap_current_bytes" ["name", "type"]
         "Swap use of the unit in bytes (memory.swap.current). Absent without the memory controller.";
     MEMORY_MAX: Gauge "systemd_unit_memory_max_bytes" ["name", "type"]
@@ -33,19 +33,19 @@ families! {
     MEMORY_HIGH: Gauge "systemd_unit_memory_high_bytes" ["name", "type"]
         "Memory limit in bytes above which the unit is throttled (memory.high). Absent if unlimited.";
     MEMORY_EVENT: Counter "systemd_unit_memory_events_total" ["name", "type", "event"]
-        "Memory events of the unit: limits reached, protection (low) overridden, kills (memory.events). Absent without the memory controller and for events that the kernel does not count.";
+        "Memory events of the unit: limits reached, protection (low) overridden, kills (memory.events). Resets with a new control group, usually when the unit starts. Absent without the memory controller and for events that the kernel does not count.";
     [Io]
     IO_READ_BYTES: Counter "systemd_unit_io_read_bytes_total" ["name", "type"]
-        "Bytes read by the unit from block devices (io.stat). Absent without the io controller.";
+        "Bytes read by the unit from block devices (io.stat). Resets with a new control group, usually when the unit starts. Absent without the io controller.";
     IO_WRITE_BYTES: Counter "systemd_unit_io_write_bytes_total" ["name", "type"]
-        "Bytes written by the unit to block devices (io.stat). Absent without the io controller.";
+        "Bytes written by the unit to block devices (io.stat). Resets with a new control group, usually when the unit starts. Absent without the io controller.";
     IO_READS: Counter "systemd_unit_io_reads_total" ["name", "type"]
-        "Reads by the unit from block devices (io.stat). Absent without the io controller.";
+        "Reads by the unit from block devices (io.stat). Resets with a new control group, usually when the unit starts. Absent without the io controller.";
     IO_WRITES: Counter "systemd_unit_io_writes_total" ["name", "type"]
-        "Writes by the unit to block devices (io.stat). Absent without the io controller.";
+        "Writes by the unit to block devices (io.stat). Resets with a new control group, usually when the unit starts. Absent without the io controller.";
     [Pressure]
     PRESSURE: Counter "systemd_unit_pressure_seconds_total" ["name", "type", "resource", "kind"]
-        "Time for which some or all (full) tasks of the unit waited for cpu, memory or io, in seconds (cpu.pressure, memory.pressure, io.pressure). Absent where the kernel does not account for it.";
+        "Time in seconds in which at least one task of the unit (kind some) or all at once (kind full) waited for cpu, memory or io (cpu.pressure, memory.pressure, io.pressure). Resets with a new control group, usually when the unit starts. Absent where the kernel does not measure it.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {

@@ -7,7 +7,7 @@ use super::{StateSeries, family::families, from_zero, row::Row, writer::Expositi
 families! {
     [UnitState]
     MEMBERS: Gauge "systemd_unit_members" ["name", "type", "state"]
-        "Units rolled up under this name that are loaded or not inactive, by ActiveState. Absent without --systemd.collector.sum, and for empty states with --systemd.collector.unit-state=current. They have no series of their own.";
+        "Units in this roll-up, loaded ones and any others that are not inactive, by ActiveState. They have no series of their own. Absent without --systemd.collector.sum, and for states without units with --systemd.collector.unit-state=current.";
 }
 
 pub(super) fn encode(

@@ -39,7 +39,7 @@ families! {
         "Restarts by Restart=, cumulative: resets by systemd do not lower it (NRestarts). Kept for --retention after the service is gone.";
     [Watchdog]
     WATCHDOG_PING: Gauge "systemd_service_watchdog_last_ping_time_seconds" ["name"]
-        "Unix time in seconds of the last watchdog ping in the service's current run, or of its start (WatchdogTimestamp). Absent unless it is running with WatchdogSec=.";
+        "Unix time in seconds of the last watchdog ping in the service's current run, or of its start if there was none (WatchdogTimestamp). Absent unless it is running with WatchdogSec=.";
     [Ip]
     INGRESS_BYTES: Counter "systemd_service_ip_ingress_bytes_total" ["name"]
         "Bytes received by the service (IPIngressBytes). Absent unless IPAccounting is on.";

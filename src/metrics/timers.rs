@@ -15,7 +15,7 @@ families! {
     NEXT_TRIGGER: Gauge "systemd_timer_next_trigger_seconds" ["name"]
         "Unix time in seconds when the timer elapses next (the earlier of NextElapseUSecRealtime and NextElapseUSecMonotonic). Absent without a next time.";
     STUCK: Gauge "systemd_timer_stuck" ["name"]
-        "Always 1, for an active repeating timer that will not elapse again: no next time, and its unit is idle (SubState, TimersMonotonic, TimersCalendar, Unit). Absent otherwise, also for a one-shot timer that has elapsed.";
+        "Always 1, for an active repeating timer that will not elapse again: it has no next time, and its unit neither runs nor has a job (SubState, TimersMonotonic, TimersCalendar, Unit). Absent otherwise, also for a one-shot timer that has elapsed.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {

@@ -12,9 +12,9 @@ families! {
     STARTS: Counter "systemd_unit_starts_total" ["name", "type"]
         "Starts of the unit, manual and automatic (InvocationID). Absent for devices. Kept for --retention after the unit is gone.";
     FAILURES: Counter "systemd_unit_failures_total" ["name", "type", "result"]
-        "Failed runs of the unit, including those that were restarted, by Result. start-limit-hit counts refused starts, unknown failures while the exporter was not connected. Absent for a result never seen. Kept for --retention after the unit is gone.";
+        "Failed runs of the unit, by Result, also if a restart followed. start-limit-hit: starts refused by the start limit. unknown: runs that ended while the exporter received no signals, of a service that restarts only after failures. Absent for a result never seen. Kept for --retention after the unit is gone.";
     RELOAD_FAILURES: Counter "systemd_unit_reload_failures_total" ["name", "type", "result"]
-        "Failed reloads of the unit, by ReloadResult, or by the result of the job (failed, timeout) if there is none, as for mounts before systemd 258. Absent for a result never seen. Kept for --retention after the unit is gone.";
+        "Failed reloads of the unit, by ReloadResult, or by the job's result (failed, timeout) if there is no ReloadResult, as for mounts before systemd 258. Absent for a result never seen. Kept for --retention after the unit is gone.";
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {

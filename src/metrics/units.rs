@@ -17,7 +17,7 @@ use crate::{
 families! {
     [UnitState]
     STATE: Gauge "systemd_unit_state" ["name", "type", "state"]
-        "1 for the unit's ActiveState, 0 for the other usual states, which --systemd.collector.unit-state=current omits. A state outside the usual five has a series while it lasts. Absent for inactive units that are not loaded.";
+        "1 for the unit's ActiveState, 0 for the other usual states (absent with --systemd.collector.unit-state=current). Unusual states, such as reloading, have a series only while they last. Absent for inactive units that are not loaded.";
     [UnitInfo]
     UNIT_INFO: Gauge "systemd_unit_info" ["name", "type", "mount_type", "service_type"]
         "Always 1, with the Type of a service or the file system of a mount. Absent for other units.";
@@ -37,17 +37,17 @@ families! {
         "Always 1, with the unit's state as its type names it, such as running or mounted (SubState). Absent unless --collector.unit-sub-state is on.";
     [UnitProblems]
     LOAD_ERROR: Gauge "systemd_unit_load_error" ["name", "type", "load_state", "error"]
-        "Always 1, for a unit with a file that systemd could not load, with the D-Bus error name (LoadState, LoadError). Absent for units that are loaded, masked or not found.";
+        "Always 1, for a unit whose file systemd could not load, with the D-Bus error name (LoadState, LoadError). Absent for units that are loaded, masked or not found.";
     [UnitFileState]
     FILE_STATE: Gauge "systemd_unit_file_state" ["name", "type", "state"]
         "Always 1, with the state of the unit's file, such as enabled or masked; also for units not in memory (ListUnitFiles). Absent unless --collector.unit-file-state is on.";
     [UnitProblems]
     WANTED_INACTIVE: Gauge "systemd_unit_wanted_inactive" ["name", "type", "reason"]
-        "Always 1, for an inactive unit that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy); reason is stopped, or never_started since systemd started (InactiveExitTimestamp). Absent with a job or if inactive by design, see docs/metrics.md. Up to one reconcile interval late.";
+        "Always 1, for an inactive unit without a job that an active unit wants, requires or upholds (WantedBy, RequiredBy, UpheldBy). Reason is stopped, or never_started if it did not run since systemd started (InactiveExitTimestamp). Absent for units that are inactive by design, see docs/metrics.md. Up to one reconcile interval late.";
     NEED_DAEMON_RELOAD: Gauge "systemd_unit_need_daemon_reload" ["name", "type"]
-        "Always 1, for a unit whose files changed on disk after systemd loaded them (NeedDaemonReload). Absent otherwise. Not signalled: up to one reconcile interval late, plus one for every 300 units.";
+        "Always 1, for a unit whose files changed on disk after systemd loaded them (NeedDaemonReload). Absent otherwise. Late: systemd does not signal it, and each reconcile checks only the next 300 units.";
     FROZEN: Gauge "systemd_unit_frozen" ["name", "type"]
-        "Always 1, for a unit frozen by systemctl freeze or with its slice, which ActiveState does not show (FreezerState, since systemd 246). Absent otherwise. Up to one reconcile interval late before systemd 256.";
+        "Always 1, for a unit that is frozen, by systemctl freeze or with its slice (FreezerState, since systemd 246). ActiveState does not show it. Absent otherwise. Up to one reconcile interval late before systemd 256.";
 }
 
 pub(super) fn encode(
