@@ -161,7 +161,8 @@ pub enum Command {
     /// Starts a `systemd --user` of its own, separate from the machine's, and removes it at the
     /// end. Its sample units run, crash, fail on a timer, wait on a socket or do not load. Without
     /// --web.listen-address it serves on 127.0.0.1:9558, or on a free port if that one is taken.
-    /// Needs systemd, dbus-daemon and util-linux, and root on a machine that systemd did not boot.
+    /// Needs systemd, dbus-daemon and util-linux, and root or a login session on a machine that
+    /// systemd booted.
     Demo,
     /// Count the series of this machine, with everything and with the given flags
     ///

@@ -101,8 +101,8 @@ impl Exporter {
             warn!(
                 units,
                 max_series = self.settings.max_series,
-                "too many series: dropping units, first those without a state, then the last by \
-                 name; narrow the unit filters or raise --max-series"
+                "too many series: dropping units, those without a state first, then the last by \
+                 name, roll-ups last; narrow the unit filters or raise --max-series"
             );
         } else {
             info!("no units are dropped any more");
