@@ -319,7 +319,7 @@ impl Inventory {
                 }
             }
             if entry.unit.need_daemon_reload {
-                entry.knowledge.invalidate(PropertySet::PRESUMED);
+                entry.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
             }
             entry.confirm_listed();
             self.count_after_gap(name);
@@ -346,11 +346,11 @@ impl Inventory {
         let gone = self.apply_listing(types, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
             if types.has(name.unit_type()) && entry.needs_details() {
-                entry.knowledge.invalidate(PropertySet::SILENT.union(PropertySet::RELATIONS));
+                entry.knowledge.invalidate(PropertySet::AT_RECONCILE.union(PropertySet::RELATIONS));
                 // A connection may have come and gone without a signal.
                 entry.polls.is_unchanged = false;
                 if entry.unit.need_daemon_reload {
-                    entry.knowledge.invalidate(PropertySet::PRESUMED);
+                    entry.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
                 }
                 enqueue(&mut self.unread, name, entry);
             }

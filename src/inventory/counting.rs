@@ -153,7 +153,7 @@ impl Entry {
     /// Counts what has happened since the last time, if the facts for it are known.
     pub(super) fn count(&mut self, trigger: Trigger) -> Counting {
         let facts_of_runs = PropertySet::run_of(self.unit.name.unit_type())
-            .union(PropertySet::SIGNALLED_DETAILS)
+            .union(PropertySet::RUN_DETAILS)
             .with(UnitProperty::ActiveState)
             .with(UnitProperty::SubState);
         if self.knowledge.open(self.needed()).intersects(facts_of_runs) {
@@ -225,15 +225,15 @@ impl Entry {
 
     /// Counts runs that ended in a gap as failures, once `Restart=` is known.
     fn count_unseen(&mut self, delta: &mut Delta) {
-        let is_answered = self.knowledge.answered().contains(PropertySet::RESTARTING);
+        let is_answered = self.knowledge.answered().contains(PropertySet::RESTART_SETTINGS);
         if self.runs.unseen > 0 && is_answered {
-            let is_known = self.knowledge.current.contains(PropertySet::RESTARTING);
+            let is_known = self.knowledge.current.contains(PropertySet::RESTART_SETTINGS);
             if is_known && self.runs.only_after_failure && !self.runs.forced {
                 delta.counters.failures.add(&RunResult::Unknown, self.runs.unseen);
             }
             self.runs.unseen = 0;
             // A reload may change these; read them again the next time.
-            self.knowledge.invalidate(PropertySet::RESTARTING);
+            self.knowledge.invalidate(PropertySet::RESTART_SETTINGS);
         }
     }
 

@@ -188,7 +188,7 @@ impl Entry {
             .union(PropertySet::details_of(unit_type))
             .union(self.needed_of_runs(unit_type))
             .union(self.needed_of_start())
-            .union(PropertySet::PRESUMED);
+            .union(PropertySet::PRESUMED_FALSE);
         if self.polls.counts_ip {
             needed = needed.union(PropertySet::IP_COUNTERS);
         }
@@ -231,7 +231,7 @@ impl Entry {
             needed = needed.with(UnitProperty::Job);
         }
         if self.runs.unseen > 0 {
-            needed = needed.union(PropertySet::RESTARTING);
+            needed = needed.union(PropertySet::RESTART_SETTINGS);
         }
         needed
     }
@@ -283,7 +283,7 @@ impl Entry {
         self.knowledge.is_exit_presumed &= property != UnitProperty::ActiveExit;
         self.runs.learn(property, value);
         self.learn_polled(property, value);
-        if PropertySet::REST.has(property) {
+        if PropertySet::INACTIVE_FACTS.has(property) {
             self.inactive.get_or_insert_default().learn(property, value);
         } else if !self.unit.holds(property, value) {
             self.unit_mut().set(property, value);

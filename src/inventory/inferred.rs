@@ -87,7 +87,7 @@ impl Entry {
 
     /// Invalidates everything presumed, so that it is asked for.
     pub(super) fn invalidate_presumed(&mut self) {
-        self.knowledge.invalidate(PropertySet::PRESUMED);
+        self.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
         if self.knowledge.is_exit_presumed {
             self.knowledge.is_exit_presumed = false;
             self.knowledge.invalidate(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));

@@ -27,7 +27,7 @@ pub(super) struct Knowledge {
 impl Knowledge {
     /// Nothing is known, except what is presumed.
     pub(super) fn new() -> Self {
-        Self { current: PropertySet::PRESUMED, ..Self::default() }
+        Self { current: PropertySet::PRESUMED_FALSE, ..Self::default() }
     }
 
     /// The properties that systemd reported or refused.
@@ -64,7 +64,7 @@ impl Knowledge {
 
     /// Every property may have changed without a signal.
     pub(super) fn invalidate_all(&mut self) {
-        self.current = PropertySet::PRESUMED;
+        self.current = PropertySet::PRESUMED_FALSE;
         self.unavailable = PropertySet::EMPTY;
     }
 

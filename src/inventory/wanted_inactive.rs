@@ -66,7 +66,7 @@ struct Check {
 // === impl InactiveFacts ===
 
 impl InactiveFacts {
-    /// Takes one of the properties of [`PropertySet::RESTING`].
+    /// Takes one of the properties of [`PropertySet::WANTED_INACTIVE`].
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         use UnitProperty as P;
         let is_set = *value == Value::Flag(true);
@@ -118,15 +118,15 @@ impl InactiveFacts {
             return PropertySet::EMPTY;
         }
         if !self.is_wanted {
-            return PropertySet::WANTING;
+            return PropertySet::WANTING_UNITS;
         }
         if self.condition.has_failed() || self.assertion.has_failed() {
-            return PropertySet::WANTING.union(PropertySet::CHECKS);
+            return PropertySet::WANTING_UNITS.union(PropertySet::CONDITIONS);
         }
-        let mut needed = PropertySet::RELATIONS.union(PropertySet::CHECKS);
+        let mut needed = PropertySet::RELATIONS.union(PropertySet::CONDITIONS);
         needed = match unit.details {
             Details::Service(_) => {
-                needed.union(PropertySet::ENDING).union(PropertySet::RESTING_SERVICE)
+                needed.union(PropertySet::RUN_END).union(PropertySet::SERVICE_BY_DESIGN)
             }
             Details::Timer(_) => needed.with(UnitProperty::RemainAfterElapse),
             _ => needed,
@@ -146,7 +146,7 @@ impl InactiveFacts {
     /// The units that start this one when they start. Devices are left out: a device starts it when
     /// it is plugged in.
     fn wanted_by(&self) -> impl Iterator<Item = &UnitName> {
-        self.related(PropertySet::WANTING).filter(|name| name.unit_type() != UnitType::Device)
+        self.related(PropertySet::WANTING_UNITS).filter(|name| name.unit_type() != UnitType::Device)
     }
 
     /// Why the unit is reported; `None` if no active unit wants it, if it is inactive by design, or
@@ -181,7 +181,7 @@ impl InactiveFacts {
             || self.has_finished(unit)
             || self.has_ended_by_itself(unit)
             || self.has_elapsed(unit)
-            || self.related(PropertySet::EXCUSING).any(is_active)
+            || self.related(PropertySet::TRIGGERS_AND_CONFLICTS).any(is_active)
             || self.is_started_by_bus(activatable)
             || (self.is_static && !self.was_tried(unit))
     }
@@ -300,7 +300,7 @@ impl Inventory {
 
     /// Re-evaluates after an answer whether an inactive unit should run.
     pub(super) fn update_inactive_facts(&mut self, name: &UnitName, answered: UnitProperty) {
-        if PropertySet::WANTING.has(answered) {
+        if PropertySet::WANTING_UNITS.has(answered) {
             self.recheck_wanted(name);
         } else if answered == UnitProperty::ActiveState {
             self.note_inactive(name);
@@ -424,7 +424,7 @@ mod tests {
         }
 
         fn with(mut self, property: UnitProperty, value: Value) -> Self {
-            assert!(PropertySet::RESTING.has(property), "{property:?}");
+            assert!(PropertySet::WANTED_INACTIVE.has(property), "{property:?}");
             self.facts.learn(property, &value);
             self
         }
@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_unit_is_wanted_if_an_active_unit_wants_requires_or_upholds_it() {
-        for relation in PropertySet::WANTING.iter() {
+        for relation in PropertySet::WANTING_UNITS.iter() {
             let unwanted = || Case::stopped().with(UnitProperty::WantedBy, names(&[]));
             by_design(unwanted());
             stopped(unwanted().with(relation, names(&["idle.target", "all.target"])));

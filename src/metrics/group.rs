@@ -290,7 +290,7 @@ mod tests {
     /// group.
     #[test]
     fn what_no_group_needs_is_not_asked() {
-        let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+        let problems = PropertySet::WANTED_INACTIVE.union(PropertySet::PRESUMED_FALSE);
         let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
         // How long a start took needs it as well.
         let shared = PropertySet::of(&[UnitProperty::ActiveExitMonotonic]);
