@@ -84,7 +84,7 @@ pub struct Inventory {
     /// Properties that this version of systemd does not have.
     unknown_properties: PropertySet,
     /// Inactive units that only inactive units want.
-    unwanted: BTreeSet<UnitName>,
+    wanted_by_inactive: BTreeSet<UnitName>,
     /// Units with ambiguous facts, to be counted after a pause if no signal comes.
     uncounted: Vec<UnitName>,
     /// The same, from the second before.
@@ -239,7 +239,7 @@ impl Inventory {
         if !self.reloading {
             self.ask_deferred(now);
         }
-        self.recheck_unwanted();
+        self.recheck_wanted_by_inactive();
         // Each waits for at least one second.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {
@@ -257,9 +257,9 @@ impl Inventory {
                 self.deferred.insert(name);
                 continue;
             }
-            entry.note_lasting();
+            entry.note_stays_inactive();
             enqueue(&mut self.unread, &name, entry);
-            self.recheck_wanted(&name);
+            self.recheck_whether_wanted(&name);
         }
     }
 
@@ -312,7 +312,7 @@ impl Inventory {
                     entry.invalidate_all();
                     entry.presence = Presence::Seed;
                     entry.clock_offset = self.clock_offset;
-                    entry.note_lasting();
+                    entry.note_stays_inactive();
                 }
                 Extent::Settings => {
                     entry.knowledge.invalidate(PropertySet::changed_by_reload(name.unit_type()));

@@ -307,7 +307,7 @@ impl Entry {
             // An automatic restart is a start job since systemd 254.
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.runs.invocation,
-            tested: self.inactive.as_ref().and_then(|facts| facts.tried_at()),
+            tested: self.inactive.as_ref().and_then(|facts| facts.start_tried_at()),
             reload_failed: self.runs.failed_reload().is_some(),
         }
     }

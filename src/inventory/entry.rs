@@ -33,8 +33,9 @@ pub(super) struct Entry {
     pub(super) knowledge: Knowledge,
     pub(super) runs: Runs,
     pub(super) polls: Polls,
-    /// It has been inactive and in memory for a second, so it may be asked what wants it.
-    pub(super) lasts: bool,
+    /// It has been inactive and in memory for a second, or was listed so: it may be asked what wants
+    /// it.
+    pub(super) stays_inactive: bool,
     /// What decides whether it should run while it is inactive.
     pub(super) inactive: Option<Box<InactiveFacts>>,
     /// How far the time of day is ahead of the monotonic clock, in microseconds, if the one may be
@@ -75,7 +76,7 @@ impl Entry {
             knowledge: Knowledge::new(),
             runs: Runs::new(cursor),
             polls: Polls::default(),
-            lasts: false,
+            stays_inactive: false,
             inactive: None,
             clock_offset: None,
             past_slice: None,
@@ -198,7 +199,7 @@ impl Entry {
         if self.can_be_frozen() || self.unit.is_frozen {
             needed = needed.with(UnitProperty::Freezer);
         }
-        if self.lasts {
+        if self.stays_inactive {
             let nothing = InactiveFacts::default();
             let inactive = self.inactive.as_deref().unwrap_or(&nothing);
             needed = needed.union(inactive.needed(&self.unit, current));
