@@ -220,7 +220,7 @@ impl Inventory {
                 self.update_inactive_facts(name, property);
                 self.count_after_gap(name);
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_temporary() => {
                 entry.polls.is_unchanged = false;
                 self.deferred.insert(name.clone());
             }

@@ -139,7 +139,7 @@ pub(super) enum End {
     #[error(transparent)]
     Lost(#[from] Lost),
     #[error("{method} failed: {error}")]
-    Refused { method: &'static str, error: CallError },
+    CallFailed { method: &'static str, error: CallError },
     #[error("systemd has not answered for {} s", GIVE_UP.as_secs())]
     Silent,
     #[error("no owner of org.freedesktop.systemd1 for {} s", ABSENT_LIMIT.as_secs())]

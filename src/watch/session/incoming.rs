@@ -178,7 +178,7 @@ impl Session<'_> {
         question: Question,
         answer: Result<Answer, CallError>,
     ) -> Result<(), End> {
-        let was_answered = !answer.as_ref().is_err_and(CallError::is_passing);
+        let was_answered = !answer.as_ref().is_err_and(CallError::is_temporary);
         self.refresh.answered(&question, was_answered);
         let method = question.method();
         match (question, answer) {
@@ -187,7 +187,7 @@ impl Session<'_> {
             }
             (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.mark_absent(),
             (Question::Subscribe, Ok(_)) => self.subscription = Subscription::Subscribed,
-            (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
+            (Question::Subscribe, Err(error)) if self.seeded && error.is_temporary() => {
                 if self.subscription == Subscription::Subscribing {
                     self.subscription = Subscription::Unsubscribed;
                 }
@@ -208,7 +208,7 @@ impl Session<'_> {
                 lock(&self.shared.inventory).answer(&unit, property, value);
             }
             (Question::Manager(property), answer) => self.take_manager_property(property, answer),
-            (_, Err(error)) => return Err(End::Refused { method, error }),
+            (_, Err(error)) => return Err(End::CallFailed { method, error }),
             (_, Ok(_)) => {}
         }
         self.end_refresh();
@@ -222,7 +222,7 @@ impl Session<'_> {
     ) {
         // Those of a refresh were not counted. Before the table is complete there is no refresh.
         self.properties.under_way = self.properties.under_way.saturating_sub(1);
-        if answer.as_ref().is_err_and(CallError::is_passing) && !property.is_volatile() {
+        if answer.as_ref().is_err_and(CallError::is_temporary) && !property.is_volatile() {
             self.properties.later.push(property);
             return;
         }
