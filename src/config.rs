@@ -247,7 +247,7 @@ mod tests {
     fn the_defaults_are_a_valid_configuration() {
         let config = config(&[]).unwrap();
         let selection = config.watch.selection;
-        let shows = |name| selection.may_show(&UnitName::new(name).unwrap());
+        let shows = |name| selection.name_passes(&UnitName::new(name).unwrap());
         assert!(shows("ssh.service") && !shows("sys-a.device"));
         assert_eq!(config.web.listen, [":9558".parse().unwrap()]);
         assert_eq!(config.web.settings.telemetry_path.as_str(), "/metrics");

@@ -412,7 +412,7 @@ impl Inventory {
         listing.dedup_by(|one, other| one.name == other.name);
         let placed = |file: ListedFile| (self.selection.place(&file.name, None), file);
         let listing = listing.into_iter().map(placed);
-        self.files = listing.filter(|(placement, _)| *placement != Placement::Hidden).collect();
+        self.files = listing.filter(|it| it.0 != Placement::FilteredOut).collect();
     }
 
     /// systemd refuses to report a value.
@@ -471,23 +471,23 @@ impl Inventory {
     }
 
     fn entry(&mut self, name: UnitName, otherwise: Cursor) -> Entry {
-        let may_show = self.selection.may_show(&name);
+        let name_passes = self.selection.name_passes(&name);
         let mut entry = if let Some(past) = self.recalled.remove(&name) {
-            Entry::recalled(name, may_show, past)
+            Entry::recalled(name, name_passes, past)
         } else {
             let past = self.gone.take(&name);
-            let mut entry = Entry::new(name, may_show, otherwise.into());
+            let mut entry = Entry::new(name, name_passes, otherwise.into());
             if let Some(past) = past {
                 entry.succeed(past);
             }
             entry
         };
         let unit = &entry.unit;
-        if may_show {
-            entry.placement = self.selection.place_shown(&unit.name, entry.slice());
+        if name_passes {
+            entry.placement = self.selection.place_by_slice(&unit.name, entry.slice());
         }
         let rolls_up = self.selection.rollups.contain(&unit.name);
-        entry.rolls_up = may_show && rolls_up;
+        entry.rolls_up = name_passes && rolls_up;
         entry.knowledge.skipped = match rolls_up {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
             false => self.reads.skipped(),
@@ -498,9 +498,9 @@ impl Inventory {
     /// Puts a unit where it belongs once its slice is known.
     fn place(&mut self, name: &UnitName, answered: UnitProperty) {
         if PropertySet::SLICES.has(answered)
-            && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.may_show)
+            && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.name_passes)
         {
-            entry.placement = self.selection.place_shown(name, entry.slice());
+            entry.placement = self.selection.place_by_slice(name, entry.slice());
             self.rollups.settle(entry);
         }
     }

@@ -24,8 +24,8 @@ pub(super) struct Entry {
     pub(super) presence: Presence,
     /// Its `UnitNew` has been signalled, or was before the exporter listened.
     pub(super) announced: bool,
-    /// Its name passes the filters.
-    pub(super) may_show: bool,
+    /// Its name passes the filters; its slice decides too, see `placement`.
+    pub(super) name_passes: bool,
     /// Where it is shown.
     pub(super) placement: Placement,
     /// It belongs to a roll-up, though its slice may not be known yet.
@@ -65,13 +65,13 @@ pub(super) enum Presence {
 
 impl Entry {
     /// A unit of which only the name is known. `cursor` is where counting starts.
-    pub(super) fn new(name: UnitName, may_show: bool, cursor: Arc<Cursor>) -> Self {
+    pub(super) fn new(name: UnitName, name_passes: bool, cursor: Arc<Cursor>) -> Self {
         Self {
             unit: Arc::new(Unit::new(name)),
             presence: Presence::Unknown,
             announced: true,
-            may_show,
-            placement: Placement::Hidden,
+            name_passes,
+            placement: Placement::FilteredOut,
             rolls_up: false,
             knowledge: Knowledge::new(),
             runs: Runs::new(cursor),
@@ -94,8 +94,8 @@ impl Entry {
     }
 
     /// A unit that is in the state file.
-    pub(super) fn recalled(name: UnitName, may_show: bool, past: GoneUnit) -> Self {
-        let mut entry = Self::new(name, may_show, past.cursor);
+    pub(super) fn recalled(name: UnitName, name_passes: bool, past: GoneUnit) -> Self {
+        let mut entry = Self::new(name, name_passes, past.cursor);
         entry.past_slice = past.slice;
         entry.unit_mut().counters = past.counters;
         entry
@@ -139,7 +139,7 @@ impl Entry {
 
     /// Whether its details are read.
     pub(super) fn needs_details(&self) -> bool {
-        self.may_show && self.unit.is_visible()
+        self.name_passes && self.unit.is_visible()
     }
 
     /// Whether systemd may drop it at any moment: nothing of it runs, and it has no job.
@@ -178,7 +178,7 @@ impl Entry {
         let current = self.knowledge.current;
         let failed_to_load =
             matches!(self.unit.load_state, LoadState::Error | LoadState::BadSetting);
-        if self.may_show && failed_to_load && current.has(UnitProperty::LoadState) {
+        if self.name_passes && failed_to_load && current.has(UnitProperty::LoadState) {
             needed = needed.with(UnitProperty::LoadError);
         }
         if !self.needs_details() {
@@ -308,8 +308,8 @@ impl Entry {
         }
     }
 
-    /// systemd refuses to report a property: it is absent. A unit without an active state stays
-    /// hidden.
+    /// systemd refuses to report a property: it is absent. A unit without an active state is not
+    /// shown.
     pub(super) fn mark_unavailable(&mut self, property: UnitProperty) {
         self.knowledge.refuse(property);
         self.note_state();

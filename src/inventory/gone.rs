@@ -106,7 +106,7 @@ mod tests {
         let mut ran = Cursor::fresh();
         ran.advance(&Facts { invocation: Some(7), ..Facts::default() });
         let ran = GoneUnit { cursor: ran.into(), ..unit(0, 9) };
-        let hidden = GoneUnit { placement: Placement::Hidden, ..unit(3, 9) };
+        let hidden = GoneUnit { placement: Placement::FilteredOut, ..unit(3, 9) };
         for (unit, is_kept, is_shown) in [
             (unit(0, 9), false, false),
             (ran, true, false),

@@ -596,7 +596,7 @@ proptest! {
     }
 }
 
-/// A unit whose state is refused stays hidden.
+/// A unit whose state is refused is not shown.
 #[test]
 fn a_refused_property_is_not_asked_for_again() {
     let mut inventory = inventory();
