@@ -110,7 +110,7 @@ pub struct Clocks {
 families! {
     UP: Gauge "systemd_up" []
         "1 if in sync with systemd and systemd answered this scrape, else 0. The other metrics of systemd are withheld after 10 s out of sync.";
-    EXPORTED: Gauge "systemd_exporter_units" []
+    VISIBLE_UNITS: Gauge "systemd_exporter_units" []
         "Units that pass the unit filters and are loaded or not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
         "Series dropped by --max-series, by family; 0 if none. Units are dropped whole: first those without a state, then the last by name.";
@@ -119,7 +119,7 @@ families! {
 }
 
 /// Every family that can be served, in the order of the page.
-pub fn contract() -> impl Iterator<Item = &'static Family> {
+pub fn all_families() -> impl Iterator<Item = &'static Family> {
     [
         ALL,
         manager::ALL,
@@ -224,7 +224,7 @@ fn encode_systemd(
         writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
     })?;
     let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
-    out.single(&EXPORTED, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
+    out.single(&VISIBLE_UNITS, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
     let mut samples = out.family(&DROPPED);
     for (family, series) in withheld {
         samples.add([family], series)?;

@@ -173,7 +173,7 @@ impl Column {
     fn of(scrape: Scrape) -> Result<Self, SeriesError> {
         let counts = metrics::count(&scrape)?;
         let mut series = BTreeMap::new();
-        for family in metrics::contract() {
+        for family in metrics::all_families() {
             *series.entry(family.group).or_default() += counts.get(family.name).unwrap_or(&0);
         }
         let units = scrape.snapshots().map(|snapshot| snapshot.visible_units()).sum();
