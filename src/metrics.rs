@@ -76,7 +76,7 @@ pub struct ManagerScrape {
     pub user: Option<Arc<str>>,
     /// Connected, subscribed and in sync with the manager.
     pub up: bool,
-    /// What is known of its units; `None` withholds it while out of sync.
+    /// What is known of its units; `None` withholds its series while out of sync.
     pub snapshot: Option<Arc<Snapshot>>,
     /// What each control group of a unit uses.
     pub resources: HashMap<UnitName, Resources>,
@@ -220,15 +220,15 @@ fn encode_systemd(
     out: &mut Exposition<'_>,
 ) -> Result<usize, fmt::Error> {
     let rows: Vec<_> = managers.iter().flat_map(row::rows).collect();
-    let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
+    let Cut { kept, dropped } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
         writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
     })?;
-    let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
     out.single(&VISIBLE_UNITS, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
     let mut samples = out.family(&DROPPED);
-    for (family, series) in withheld {
+    for (family, series) in dropped {
         samples.add([family], series)?;
     }
+    let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
     out.each(&REFUSED, managers, |View { snapshot, .. }, samples| {
         let mut refused = snapshot.refused.iter();
         refused.try_for_each(|listing| samples.add([listing.as_str()], 1_u64))

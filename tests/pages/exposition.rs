@@ -110,9 +110,9 @@ fn without(page: &str, group: Group) -> String {
         if let Some(help) = line.strip_prefix("# HELP ") {
             *skipping = families.contains(help.split(' ').next().unwrap());
         }
-        let withheld = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
-        let withheld = withheld.and_then(|rest| rest.split('"').next());
-        let kept = !*skipping && withheld.is_none_or(|family| !families.contains(family));
+        let dropped = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
+        let dropped = dropped.and_then(|rest| rest.split('"').next());
+        let kept = !*skipping && dropped.is_none_or(|family| !families.contains(family));
         Some(if kept { line } else { "" })
     });
     blocks.collect()
