@@ -62,7 +62,7 @@ use crate::systemd::{
 /// in microseconds. systemd drops most of them at once. A question about a unit that is not in
 /// memory makes systemd load it, announce it to every subscriber and drop it again, so two clients
 /// that ask about each announced unit would keep each other busy for ever.
-const SETTLING: Usec = 1_000_000;
+const ASK_DELAY: Usec = 1_000_000;
 
 /// The smallest difference between the two clocks that shows that one was set, in microseconds.
 /// NTP slews both clocks alike.
@@ -79,7 +79,7 @@ pub struct Inventory {
     units: BTreeMap<UnitName, Entry>,
     /// Units with missing properties, each once.
     unread: VecDeque<UnitName>,
-    /// Units that are asked about later, see [`SETTLING`].
+    /// Units that are asked about later, see [`ASK_DELAY`].
     deferred: BTreeSet<UnitName>,
     /// Properties that this version of systemd does not have.
     unknown_properties: PropertySet,
@@ -184,7 +184,7 @@ impl Inventory {
             Event::JobNew { id, unit } => {
                 let before = self.view(&unit);
                 // The job keeps it in memory.
-                self.settle(&unit, now, |_| false);
+                self.ask_now_or_later(&unit, now, |_| false);
                 self.jobs.add(id, unit, before, now);
             }
             Event::JobRemoved { id, unit, result } => {
@@ -501,7 +501,7 @@ impl Inventory {
             && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.name_passes)
         {
             entry.placement = self.selection.place_by_slice(name, entry.slice());
-            self.rollups.settle(entry);
+            self.rollups.add_waiting(entry);
         }
     }
 
@@ -515,14 +515,14 @@ impl Inventory {
             let entry = self.entry(name.clone(), Cursor::fresh());
             self.units.insert(name.clone(), entry);
         }
-        self.settle(&name, now, Entry::may_leave);
+        self.ask_now_or_later(&name, now, Entry::may_leave);
     }
 
     /// Asks about a unit now, or later if systemd may drop it or has dropped it since the signal.
-    fn settle(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
+    fn ask_now_or_later(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
         let Some(entry) = self.units.get_mut(name) else { return };
-        if may_leave(entry) || self.lag >= SETTLING {
-            entry.knowledge.defer(now.saturating_add(self.lag).saturating_add(SETTLING));
+        if may_leave(entry) || self.lag >= ASK_DELAY {
+            entry.knowledge.defer(now.saturating_add(self.lag).saturating_add(ASK_DELAY));
             self.deferred.insert(name.clone());
         } else {
             entry.knowledge.ask_now();
@@ -549,7 +549,7 @@ impl Inventory {
         self.totals.add_job(finished.job_type, result, finished.took);
         self.generation += 1;
         // The job kept it in memory.
-        self.settle(unit, now, |entry| entry.unit.active_state.is_at_rest());
+        self.ask_now_or_later(unit, now, |entry| entry.unit.active_state.is_at_rest());
         let Some(entry) = self.units.get_mut(unit) else { return };
         let counting = match finished.refused {
             true => entry.count_refusal(),
@@ -585,7 +585,7 @@ impl Inventory {
             }
             entry.update_inactive_facts();
             entry.note_read();
-            self.settle(name, now, Entry::may_leave);
+            self.ask_now_or_later(name, now, Entry::may_leave);
             self.note_inactive(name);
             self.count(name, Trigger::Signal);
         }
@@ -670,7 +670,7 @@ impl Inventory {
                 entry.announced = announced;
                 if !announced && listed.active_state.is_at_rest() {
                     // It was loaded just now and its UnitNew is still to come.
-                    entry.knowledge.defer(now.saturating_add(SETTLING));
+                    entry.knowledge.defer(now.saturating_add(ASK_DELAY));
                     self.deferred.insert(name.clone());
                 }
                 entry

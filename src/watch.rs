@@ -168,8 +168,8 @@ impl Watch {
     }
 
     /// Waits until also those properties are read that no scrape waits for.
-    pub async fn until_settled(&self) {
-        while !lock(&self.shared.inventory).is_settled() {
+    pub async fn until_fully_read(&self) {
+        while !lock(&self.shared.inventory).is_fully_read() {
             sleep(POLL_INTERVAL).await;
         }
     }

@@ -46,7 +46,7 @@ impl Inventory {
     }
 
     /// Whether everything that may be asked now is answered, for later units and changes too.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_fully_read(&self) -> bool {
         let is_known =
             |entry: &Entry| entry.to_ask().is_empty() && entry.knowledge.asked.is_empty();
         let refused = self.refused.contains(&Listing::UnitFiles);

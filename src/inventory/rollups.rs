@@ -53,12 +53,12 @@ impl RollupTable {
     pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta) {
         if entry.rolls_up {
             entry.runs.not_rolled_up.get_or_insert_default().add(delta);
-            self.settle(entry);
+            self.add_waiting(entry);
         }
     }
 
     /// Adds the events that waited for the placement of a unit, if it is known now.
-    pub(super) fn settle(&mut self, entry: &mut Entry) {
+    pub(super) fn add_waiting(&mut self, entry: &mut Entry) {
         if let Placement::RolledUp(rollup) = &entry.placement
             && let Some(counters) = entry.runs.not_rolled_up.take()
         {

@@ -297,7 +297,7 @@ impl Systemd {
                 let listing = self.list();
                 self.wires[*by].push_back(Message::Compare(listing));
             }
-            Step::Pause(of) => inventories[*of].retry_deferred(SETTLING),
+            Step::Pause(of) => inventories[*of].retry_deferred(ASK_DELAY),
         }
     }
 
@@ -326,7 +326,7 @@ impl Systemd {
     }
 
     /// Delivers everything under way, one message at a time, and answers every question.
-    fn settle(&mut self, inventories: &mut [Inventory; LISTENERS]) {
+    fn answer_everything(&mut self, inventories: &mut [Inventory; LISTENERS]) {
         for round in 0.. {
             assert!(round < 20_000, "the questions never end: {inventories:?}");
             self.signal();
@@ -335,7 +335,7 @@ impl Systemd {
             for (at, inventory) in inventories.iter_mut().enumerate() {
                 self.deliver(1, at, inventory);
                 if quiet {
-                    inventory.retry_deferred(SETTLING);
+                    inventory.retry_deferred(ASK_DELAY);
                 }
                 while let Some((name, property)) = inventory.next_question() {
                     asked = true;
@@ -387,7 +387,7 @@ fn run(steps: &[Step]) {
     for step in steps {
         systemd.step(step, &mut inventories);
     }
-    systemd.settle(&mut inventories);
+    systemd.answer_everything(&mut inventories);
     for inventory in &mut inventories {
         assert_in_sync(&systemd, inventory);
     }
@@ -601,7 +601,7 @@ proptest! {
 fn a_refused_property_is_not_asked_for_again() {
     let mut inventory = inventory();
     inventory.apply(Event::UnitNew(name(0)), 0);
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
         assert!(asked.len() < 10, "asked again and again: {asked:?}");
@@ -693,7 +693,7 @@ fn a_unit_without_a_sub_state_is_shown_and_one_without_another_state_is_not() {
     for refused in PropertySet::STATE.iter() {
         let mut inventory = inventory();
         inventory.apply(Event::UnitNew(name(0)), 0);
-        inventory.retry_deferred(SETTLING);
+        inventory.retry_deferred(ASK_DELAY);
         while let Some((unit, property)) = inventory.next_question() {
             let value = match property {
                 UnitProperty::LoadState => Value::Text("loaded".into()),
@@ -743,7 +743,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let facts = || vec![(UnitProperty::ActiveState, Value::Text("active".into()))];
     inventory.apply(Event::UnitChanged(name_of("b.mount"), facts()), 0);
     inventory.apply(Event::UnitNew(name_of("c.mount")), 0);
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     while let Some((unit, property)) = inventory.next_question() {
         let loaded = Ok(Value::Text("loaded".into()));
         let answer = if property == UnitProperty::LoadState { loaded } else { Ok(Value::Nothing) };

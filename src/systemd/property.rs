@@ -92,7 +92,7 @@ enum Use {
 }
 
 /// A row of the table of unit properties.
-struct Row {
+struct PropertyRow {
     /// The unit types whose interfaces have it, one bit each; [`EVERY_TYPE`] for that of all units.
     types: u16,
     name: &'static str,
@@ -120,9 +120,9 @@ macro_rules! unit_properties {
             /// Every property, in the order in which they are asked for.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            const fn row(self) -> Row {
+            const fn row(self) -> PropertyRow {
                 match self {
-                    $(Self::$variant => Row {
+                    $(Self::$variant => PropertyRow {
                         types: unit_properties!(@types $($of)+),
                         name: $name,
                         kind: ValueKind::$kind,
@@ -415,7 +415,7 @@ impl UnitProperty {
         let of_type = UnitType::ALL.into_iter().find(|it| it.interface() == interface);
         let bit = of_type.map_or(0, |it| 1 << it as u16);
         let matches = |property: &&Self| {
-            let Row { types, name: known, .. } = property.row();
+            let PropertyRow { types, name: known, .. } = property.row();
             let is_on = if types == EVERY_TYPE { interface == "Unit" } else { types & bit != 0 };
             is_on && known == name
         };
@@ -427,7 +427,7 @@ impl UnitProperty {
     /// # Errors
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
-        let Row { name, kind, .. } = self.row();
+        let PropertyRow { name, kind, .. } = self.row();
         Value::take(variant, kind, MAX_UNIT_TEXT, name)
     }
 }
