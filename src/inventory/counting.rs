@@ -165,6 +165,7 @@ impl Entry {
         {
             self.runs.cursor = previous;
         }
+        let facts = self.facts();
         match (self.runs.after_gap, trigger) {
             // The answer may be newer than the last signal, and its own signal still to come.
             // Counted now, a restart would be counted again with that signal.
@@ -173,22 +174,21 @@ impl Entry {
                 self.count_unseen(&mut delta);
                 self.add(delta)
             }
-            (false, Trigger::Signal | Trigger::Silence) => self.advance(&self.facts()),
-            (true, Trigger::Answer) if !self.is_confirmed() => {
-                self.runs.confirming = Some(Box::new(self.facts()));
+            (true, Trigger::Answer) if !self.is_confirmed(&facts) => {
+                self.runs.confirming = Some(Box::new(facts));
                 self.knowledge.invalidate(facts_of_runs);
                 Counting::Nothing
             }
             (true, Trigger::Answer | Trigger::Signal) if self.is_ambiguous() => Counting::Later,
-            (true, _) => self.advance(&self.facts()),
+            _ => self.advance(&facts),
         }
     }
 
     /// Whether the facts were read twice, or count nothing. Nothing is counted at first sight.
-    fn is_confirmed(&self) -> bool {
-        let (facts, cursor) = (self.facts(), &self.runs.cursor);
-        let counts = || !cursor.is_blank() && !Cursor::clone(cursor).advance(&facts).is_empty();
-        self.runs.confirming.as_deref() == Some(&facts) || !(self.is_ambiguous() || counts())
+    fn is_confirmed(&self, facts: &Facts) -> bool {
+        let cursor = &self.runs.cursor;
+        let counts = || !cursor.is_blank() && !Cursor::clone(cursor).advance(facts).is_empty();
+        self.runs.confirming.as_deref() == Some(facts) || !(self.is_ambiguous() || counts())
     }
 
     fn advance(&mut self, facts: &Facts) -> Counting {
