@@ -171,7 +171,7 @@ impl Inventory {
         if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
             &event
         {
-            self.mark_changed(name);
+            self.mark_connections_changed(name);
         }
         match event {
             // In a reload every unit leaves and comes back; the listing after its end shows which
@@ -221,7 +221,7 @@ impl Inventory {
                 self.count_after_gap(name);
             }
             Err(error) if error.is_temporary() => {
-                entry.polls.is_unchanged = false;
+                entry.polls.connections_unchanged = false;
                 self.deferred.insert(name.clone());
             }
             Err(error) => {
@@ -348,7 +348,7 @@ impl Inventory {
             if types.has(name.unit_type()) && entry.needs_details() {
                 entry.knowledge.invalidate(PropertySet::AT_RECONCILE.union(PropertySet::RELATIONS));
                 // A connection may have come and gone without a signal.
-                entry.polls.is_unchanged = false;
+                entry.polls.connections_unchanged = false;
                 if entry.unit.need_daemon_reload {
                     entry.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
                 }
@@ -372,7 +372,7 @@ impl Inventory {
     }
 
     /// Notes whether systemd refuses to list something; returns whether that has changed.
-    pub fn refuse(&mut self, listing: Listing, refused: bool) -> bool {
+    pub fn note_refused(&mut self, listing: Listing, refused: bool) -> bool {
         match refused {
             true => self.refused.insert(listing),
             false => self.refused.remove(&listing),

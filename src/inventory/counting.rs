@@ -156,7 +156,7 @@ impl Entry {
             .union(PropertySet::RUN_DETAILS)
             .with(UnitProperty::ActiveState)
             .with(UnitProperty::SubState);
-        if self.knowledge.open(self.needed()).intersects(facts_of_runs) {
+        if self.knowledge.unanswered(self.needed()).intersects(facts_of_runs) {
             return Counting::Nothing;
         }
         let is_known = self.knowledge.current.has(UnitProperty::Invocation);

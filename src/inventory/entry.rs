@@ -162,12 +162,12 @@ impl Entry {
         if self.knowledge.is_deferred() && !self.is_seed() {
             return PropertySet::EMPTY;
         }
-        self.knowledge.missing(self.needed())
+        self.knowledge.to_ask(self.needed())
     }
 
     /// Notes that everything needed has been read once, or never will be.
     pub(super) fn note_read(&mut self) {
-        if self.is_seed() && self.knowledge.open(self.needed()).is_empty() {
+        if self.is_seed() && self.knowledge.unanswered(self.needed()).is_empty() {
             self.presence = Presence::Known;
         }
     }
@@ -217,7 +217,7 @@ impl Entry {
     }
 
     fn needed_of_runs(&self, unit_type: UnitType) -> PropertySet {
-        let mut needed = PropertySet::run_of(unit_type).without(self.may_follow());
+        let mut needed = PropertySet::run_of(unit_type).without(self.may_be_inferred());
         if unit_type != UnitType::Service {
             return needed;
         }
@@ -241,7 +241,7 @@ impl Entry {
     pub(super) fn invalidate_all(&mut self) {
         self.knowledge.invalidate_all();
         self.runs.note_gap();
-        self.polls.is_unchanged = false;
+        self.polls.connections_unchanged = false;
     }
 
     /// Takes a row of a listing; returns the names of the fields that differed.
@@ -311,7 +311,7 @@ impl Entry {
     /// systemd refuses to report a property: it is absent. A unit without an active state is not
     /// shown.
     pub(super) fn mark_unavailable(&mut self, property: UnitProperty) {
-        self.knowledge.refuse(property);
+        self.knowledge.note_refused(property);
         self.note_state();
         if !PropertySet::STATE.has(property) && !self.unit.holds(property, &Value::Nothing) {
             self.unit_mut().set(property, &Value::Nothing);

@@ -9,8 +9,8 @@ use crate::systemd::{
     state::{ActiveState, RunResult},
 };
 
-/// The longest start for which these are assumed: the clock was not set during it, and it was a
-/// single start. In microseconds by the time of day.
+/// The longest start that is taken for a single one, during which the clock was not set. In
+/// microseconds by the time of day.
 const SHORT: Usec = 10_000_000;
 
 /// The times of the last start by the time of day.
@@ -72,8 +72,8 @@ impl Entry {
         self.derive_start();
     }
 
-    /// Properties that answers still to come may settle: they are not asked for before those.
-    pub(super) fn may_follow(&self) -> PropertySet {
+    /// Properties that may be inferred from answers still to come: they are not asked for before.
+    pub(super) fn may_be_inferred(&self) -> PropertySet {
         let is_open = |some: PropertySet| !self.knowledge.answered().contains(some);
         let started = PropertySet::of(&[UnitProperty::InactiveExit]);
         if self.unit.active_state.is_at_rest() && is_open(started) {

@@ -71,28 +71,28 @@ impl Inventory {
     /// What to ask at a scrape because systemd never signals it: the counters of sockets whose
     /// connections may have changed, IP counters, and watchdog pings.
     ///
-    /// If it is not asked, call [`Self::mark_all_changed`].
-    pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
+    /// If it is not asked, call [`Self::mark_all_connections_changed`].
+    pub fn scrape_questions(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
             let polled = entry.polled();
             if !polled.is_empty() && entry.needs_details() && entry.placement.is_shown() {
                 all.extend(polled.iter().map(|property| (name.clone(), property)));
                 // The connections of an instance cannot be traced to its socket: always ask again.
-                entry.polls.is_unchanged = !name.as_str().contains('@');
+                entry.polls.connections_unchanged = !name.as_str().contains('@');
             }
         }
         all
     }
 
     /// Notes that the connections of every socket may have changed.
-    pub fn mark_all_changed(&mut self) {
-        self.units.values_mut().for_each(|entry| entry.polls.is_unchanged = false);
+    pub fn mark_all_connections_changed(&mut self) {
+        self.units.values_mut().for_each(|entry| entry.polls.connections_unchanged = false);
     }
 
     /// Notes that the connections of a signalled unit's socket may have changed. With `Accept=yes`
     /// a socket starts an instance of the service of its name for each connection.
-    pub(super) fn mark_changed(&mut self, signalled: &UnitName) {
+    pub(super) fn mark_connections_changed(&mut self, signalled: &UnitName) {
         let socket = match signalled.as_str().split_once('@') {
             _ if signalled.unit_type() == UnitType::Socket => Some(signalled.clone()),
             Some((prefix, _)) if signalled.unit_type() == UnitType::Service => {
@@ -101,7 +101,7 @@ impl Inventory {
             _ => None,
         };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
-            entry.polls.is_unchanged = false;
+            entry.polls.connections_unchanged = false;
         }
     }
 }

@@ -734,8 +734,8 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     // Units of another type than the one asked for are ignored.
     let more = vec![a(), listed("x.mount", ActiveState::Active)];
     inventory.resync_part(service, more, Extent::Everything, 0);
-    assert!(inventory.refuse(refused, true));
-    assert!(!inventory.refuse(refused, true), "no change");
+    assert!(inventory.note_refused(refused, true));
+    assert!(!inventory.note_refused(refused, true), "no change");
     assert_eq!(inventory.snapshot(0).refused, [refused].into());
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), [name_of("a.service")]);
 
@@ -758,7 +758,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let mounts =
         vec![listed("b.mount", ActiveState::Failed), listed("d.mount", ActiveState::Active)];
     assert_eq!(inventory.compare_part(mount, mounts, 0), 0);
-    assert!(inventory.refuse(refused, false));
+    assert!(inventory.note_refused(refused, false));
     assert_eq!(inventory.take_drift(), Vec::<&str>::new());
     let all = ["a.service", "b.mount", "d.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
@@ -800,7 +800,7 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
         (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let mut first = inventory();
     first.resync_part(service, Vec::new(), Extent::Everything, 0);
-    assert!(first.refuse(Listing::Units(UnitType::Mount), true));
+    assert!(first.note_refused(Listing::Units(UnitType::Mount), true));
     first.note_all_listed();
     let (record, _) = first.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
@@ -814,7 +814,7 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
         sub_state: "failed".into(),
     };
     next.resync_part(mount, vec![failed], Extent::Everything, 0);
-    next.refuse(Listing::Units(UnitType::Mount), false);
+    next.note_refused(Listing::Units(UnitType::Mount), false);
     next.note_all_listed();
     while let Some((unit, property)) = next.next_question() {
         let value = match property {

@@ -282,7 +282,7 @@ mod tests {
             inventory.answer(&unit, property, Ok(on));
         }
         assert!(inventory.is_complete());
-        let at_scrape = inventory.unsignalled().iter().map(|(_, it)| it.name()).collect();
+        let at_scrape = inventory.scrape_questions().iter().map(|(_, it)| it.name()).collect();
         (of_units, at_scrape)
     }
 

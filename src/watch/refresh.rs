@@ -49,7 +49,7 @@ impl Refresh {
         };
         let manager = [ManagerProperty::SystemState];
         let manager = manager.iter().chain(watchdog).copied().map(Question::Manager);
-        let units = inventory.unsignalled().into_iter();
+        let units = inventory.scrape_questions().into_iter();
         self.to_ask = manager.chain(units.map(|(unit, it)| Question::Unit(unit, it))).collect();
     }
 

@@ -97,7 +97,7 @@ fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
     }
     // Answers with this number of connections. Whether the socket was asked at all.
     let asks = |inventory: &mut Inventory, connections: Result<u64, CallError>| {
-        let asked = inventory.unsignalled();
+        let asked = inventory.scrape_questions();
         let of_talk: Vec<_> = asked.iter().filter(|(unit, _)| *unit == talk).collect();
         for (unit, property) in &of_talk {
             inventory.answer(unit, *property, connections.clone().map(Value::Number));
@@ -123,7 +123,7 @@ fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
         inventory.apply(Event::UnitNew(UnitName::new(other).unwrap()), 0);
         assert!(!asks(&mut inventory, Ok(0)), "{other}");
     }
-    inventory.mark_all_changed();
+    inventory.mark_all_connections_changed();
     assert!(asks(&mut inventory, Ok(2)));
     assert!(asks(&mut inventory, Ok(2)), "there are some");
     assert!(asks(&mut inventory, Ok(0)), "there were some");
@@ -285,10 +285,10 @@ fn a_unit_whose_slice_is_not_known_is_not_asked_at_a_scrape() {
             _ => inventory.answer(&unit, property, Ok(Value::Number(1))),
         }
     }
-    assert_eq!((inventory.unsignalled(), inventory.shown_units()), (Vec::new(), 0));
+    assert_eq!((inventory.scrape_questions(), inventory.shown_units()), (Vec::new(), 0));
     let answer = Ok(Value::Text("in.slice".into()));
     inventory.answer(&slice.unwrap(), UnitProperty::Slice, answer);
-    assert_eq!((inventory.unsignalled().len(), inventory.shown_units()), (3, 1));
+    assert_eq!((inventory.scrape_questions().len(), inventory.shown_units()), (3, 1));
 }
 
 /// Answers every question as if `all.target` wanted the unit, and returns the units that were asked

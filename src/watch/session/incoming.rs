@@ -254,7 +254,7 @@ impl Session<'_> {
         }
         if self.is_silent() {
             self.refresh.give_up();
-            lock(&self.shared.inventory).mark_all_changed();
+            lock(&self.shared.inventory).mark_all_connections_changed();
         }
     }
 

@@ -339,7 +339,7 @@ impl Session<'_> {
 
     /// Logs once for each change what systemd refuses to list.
     fn note_listing(&self, listing: Listing, refusal: Option<&CallError>) {
-        if !lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
+        if !lock(&self.shared.inventory).note_refused(listing, refusal.is_some()) {
             return;
         }
         let what = listing.as_str();
