@@ -13,7 +13,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
     counters::{Counters, Delta, Exit},
-    cursor::{Between, Cursor, Facts},
+    cursor::{Cursor, Facts, RestartStep},
     entry::Entry,
     jobs::UnitView,
     reloads::Reload,
@@ -55,7 +55,7 @@ pub(super) struct Runs {
     /// that this is the same run.
     previous: Option<Arc<Cursor>>,
     /// Facts read after a gap, to be read a second time before they count.
-    confirming: Option<Box<Facts>>,
+    unconfirmed: Option<Box<Facts>>,
     /// What is not in the counters of a roll-up yet: the unit's slice is not known.
     pub(super) not_rolled_up: Option<Box<Counters>>,
 }
@@ -102,7 +102,7 @@ impl Runs {
 
     /// Signals may have been lost.
     pub(super) fn note_gap(&mut self) {
-        self.confirming = None;
+        self.unconfirmed = None;
         self.reload_result = None;
         self.after_gap = true;
     }
@@ -175,7 +175,7 @@ impl Entry {
                 self.add(delta)
             }
             (true, Trigger::Answer) if !self.is_confirmed(&facts) => {
-                self.runs.confirming = Some(Box::new(facts));
+                self.runs.unconfirmed = Some(Box::new(facts));
                 self.knowledge.invalidate(facts_of_runs);
                 Counting::Nothing
             }
@@ -188,11 +188,11 @@ impl Entry {
     fn is_confirmed(&self, facts: &Facts) -> bool {
         let cursor = &self.runs.cursor;
         let counts = || !cursor.is_blank() && !Cursor::clone(cursor).advance(facts).is_empty();
-        self.runs.confirming.as_deref() == Some(facts) || !(self.is_ambiguous() || counts())
+        self.runs.unconfirmed.as_deref() == Some(facts) || !(self.is_ambiguous() || counts())
     }
 
     fn advance(&mut self, facts: &Facts) -> Counting {
-        self.runs.confirming = None;
+        self.runs.unconfirmed = None;
         self.runs.after_gap = false;
         let mut delta = Arc::make_mut(&mut self.runs.cursor).advance(facts);
         self.runs.unseen = self.runs.unseen.saturating_add(std::mem::take(&mut delta.unseen));
@@ -262,14 +262,14 @@ impl Entry {
             exit: exit
                 .map(|(at, code)| Exit { at, code, status: runs.exit_status })
                 .filter(|_| known(UnitProperty::ExitTime) && known(UnitProperty::ExitStatus)),
-            between: self.between(),
+            restart_step: self.restart_step(),
             has_job: runs.job.is_some(),
             reload: Reload {
                 result: runs.reload_result.clone(),
                 job: runs.job,
                 is_under_way: unit.active_state.is_reloading(),
             },
-            says_queued: &*unit.sub_state == "auto-restart-queued",
+            is_sub_state_queued: &*unit.sub_state == "auto-restart-queued",
             after_gap: runs.after_gap,
         }
     }
@@ -278,25 +278,25 @@ impl Entry {
     /// that ended or the one that begins, and whether the last restart was refused or is to come.
     fn is_ambiguous(&self) -> bool {
         let failed = self.unit.result.as_ref().is_some_and(RunResult::is_failure);
-        match self.between() {
+        match self.restart_step() {
             // A run that has begun has not failed yet.
-            Between::Queued => !failed,
-            Between::Waiting => false,
-            Between::No => {
+            RestartStep::Queued => !failed,
+            RestartStep::Waiting => false,
+            RestartStep::No => {
                 self.unit.active_state.is_at_rest()
                     && self.runs.cursor.is_behind(self.runs.restarts)
             }
         }
     }
 
-    fn between(&self) -> Between {
+    fn restart_step(&self) -> RestartStep {
         match &*self.unit.sub_state {
-            "auto-restart-queued" => Between::Queued,
-            "auto-restart" if self.runs.job.is_some() => Between::Queued,
+            "auto-restart-queued" => RestartStep::Queued,
+            "auto-restart" if self.runs.job.is_some() => RestartStep::Queued,
             "auto-restart" | "failed-before-auto-restart" | "dead-before-auto-restart" => {
-                Between::Waiting
+                RestartStep::Waiting
             }
-            _ => Between::No,
+            _ => RestartStep::No,
         }
     }
 
@@ -307,7 +307,7 @@ impl Entry {
             // An automatic restart is a start job since systemd 254.
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.runs.invocation,
-            tested: self.inactive.as_ref().and_then(|facts| facts.start_tried_at()),
+            checked_at: self.inactive.as_ref().and_then(|facts| facts.start_tried_at()),
             reload_failed: self.runs.failed_reload().is_some(),
         }
     }

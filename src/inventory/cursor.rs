@@ -56,20 +56,20 @@ pub(super) struct Facts {
     /// `ExecMainExitTimestamp`, `ExecMainCode`, `ExecMainStatus`.
     pub(super) exit: Option<Exit>,
     /// The step between a run and its automatic restart.
-    pub(super) between: Between,
+    pub(super) restart_step: RestartStep,
     /// `Job`: a job is queued for it.
     pub(super) has_job: bool,
     /// What is known of its reloads.
     pub(super) reload: Reload,
     /// SubState is `auto-restart-queued` (since systemd 254).
-    pub(super) says_queued: bool,
+    pub(super) is_sub_state_queued: bool,
     /// Signals may have been lost since the facts counted last.
     pub(super) after_gap: bool,
 }
 
 /// The step of a service between a run and its automatic restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Between {
+pub(super) enum RestartStep {
     /// None.
     #[default]
     No,
@@ -230,7 +230,7 @@ impl Cursor {
         if let Some(invocation) = now.invocation {
             let before = self.invocation.replace(invocation);
             let ended = before.filter(|before| *before != invocation && invocation != 0);
-            let is_queued = now.between == Between::Queued;
+            let is_queued = now.restart_step == RestartStep::Queued;
             self.is_queued = match ended {
                 Some(ended) => {
                     self.count_starts(ended, more + u64::from(was_queued), now, delta);
@@ -241,7 +241,7 @@ impl Cursor {
                         delta.unseen = runs;
                     }
                     // `auto-restart-queued` may still be the state of the run before.
-                    is_queued && !now.says_queued
+                    is_queued && !now.is_sub_state_queued
                 }
                 None => is_queued || (now.is_stopped_by_job() && (self.is_queued || more > 0)),
             };
@@ -263,14 +263,14 @@ impl Cursor {
         let risen = delta.counters.restarts > 0 || delta.earlier_restarts > 0;
         let is_pending = self.is_restart_pending && !now.after_gap && !risen;
         // Before systemd 254 a manual start looks the same, except that NRestarts is 0.
-        if is_pending && (now.says_queued || (begins && restarts == 1)) {
+        if is_pending && (now.is_sub_state_queued || (begins && restarts == 1)) {
             delta.counters.restarts = 1;
         }
-        self.is_restart_pending = match now.between {
+        self.is_restart_pending = match now.restart_step {
             // A reload or a re-execution may show it at step 1 of a restart that is counted already.
-            Between::Waiting => !now.after_gap,
-            Between::Queued => is_pending && !begins && !now.says_queued,
-            Between::No => is_pending && !begins && now.is_stopped_by_job(),
+            RestartStep::Waiting => !now.after_gap,
+            RestartStep::Queued => is_pending && !begins && !now.is_sub_state_queued,
+            RestartStep::No => is_pending && !begins && now.is_stopped_by_job(),
         };
     }
 
@@ -286,7 +286,7 @@ impl Cursor {
             return;
         }
         // The run is not over: until then a `reset-failed` may still clear the result.
-        if !now.is_at_rest() && now.between == Between::No {
+        if !now.is_at_rest() && now.restart_step == RestartStep::No {
             return;
         }
         let new = match &self.failure {
@@ -318,8 +318,8 @@ impl Facts {
     /// How many of the restarts in `NRestarts` have not begun a run: the last one, if it is queued,
     /// or if it was refused or cancelled in a gap.
     fn not_begun(&self) -> u64 {
-        let refused = self.after_gap && self.is_at_rest() && self.between == Between::No;
-        u64::from(self.between == Between::Queued || refused)
+        let refused = self.after_gap && self.is_at_rest() && self.restart_step == RestartStep::No;
+        u64::from(self.restart_step == RestartStep::Queued || refused)
     }
 }
 
