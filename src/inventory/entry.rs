@@ -42,9 +42,9 @@ pub(super) struct Entry {
     /// derived from the other.
     pub(super) clock_offset: Option<Usec>,
     /// The slice of the unit of this name that left last, until its own is known.
-    past_slice: Option<UnitName>,
+    previous_slice: Option<UnitName>,
     /// When the unit of this name left, until this one is shown.
-    past_left: Option<Usec>,
+    previous_left: Option<Usec>,
     /// Fields that a comparison corrected and no signal has explained yet.
     pub(super) drift_candidates: Vec<&'static str>,
 }
@@ -79,36 +79,36 @@ impl Entry {
             stays_inactive: false,
             inactive: None,
             clock_offset: None,
-            past_slice: None,
-            past_left: None,
+            previous_slice: None,
+            previous_left: None,
             drift_candidates: Vec::new(),
         }
     }
 
     /// Continues the counters of the unit of this name that left.
-    pub(super) fn succeed(&mut self, past: GoneUnit) {
-        self.unit_mut().counters = past.counters;
-        self.runs.resume(past.cursor);
-        self.past_slice = past.slice;
-        self.past_left = Some(past.left);
+    pub(super) fn continue_from(&mut self, gone: GoneUnit) {
+        self.unit_mut().counters = gone.counters;
+        self.runs.resume(gone.cursor);
+        self.previous_slice = gone.slice;
+        self.previous_left = Some(gone.left);
     }
 
     /// A unit that is in the state file.
-    pub(super) fn recalled(name: UnitName, name_passes: bool, past: GoneUnit) -> Self {
-        let mut entry = Self::new(name, name_passes, past.cursor);
-        entry.past_slice = past.slice;
-        entry.unit_mut().counters = past.counters;
+    pub(super) fn recalled(name: UnitName, name_passes: bool, gone: GoneUnit) -> Self {
+        let mut entry = Self::new(name, name_passes, gone.cursor);
+        entry.previous_slice = gone.slice;
+        entry.unit_mut().counters = gone.counters;
         entry
     }
 
     /// What is remembered of it when it leaves.
-    pub(super) fn leave(&self, now: Usec) -> GoneUnit {
+    pub(super) fn gone_unit(&self, now: Usec) -> GoneUnit {
         GoneUnit {
             counters: Arc::clone(&self.unit.counters),
             cursor: Arc::clone(&self.runs.cursor),
             placement: self.placement.clone(),
             slice: self.slice().cloned(),
-            left: self.past_left.filter(|_| !self.is_known()).unwrap_or(now),
+            left: self.previous_left.filter(|_| !self.is_known()).unwrap_or(now),
         }
     }
 
@@ -119,7 +119,7 @@ impl Entry {
 
     /// Its slice, if known.
     pub(super) fn slice(&self) -> Option<&UnitName> {
-        self.unit.slice.as_ref().or(self.past_slice.as_ref())
+        self.unit.slice.as_ref().or(self.previous_slice.as_ref())
     }
 
     /// Whether its state has been read.

@@ -37,13 +37,13 @@ pub(super) struct GoneUnit {
 
 impl GoneUnits {
     /// Keeps a unit that leaves, if it ever ran. Over capacity, drops the unit that left first.
-    pub(super) fn keep(&mut self, name: &UnitName, past: GoneUnit) {
+    pub(super) fn keep(&mut self, name: &UnitName, gone: GoneUnit) {
         self.take(name);
-        if past.counters.is_empty() && !past.cursor.ever_ran() {
+        if gone.counters.is_empty() && !gone.cursor.ever_ran() {
             return;
         }
         self.departures += 1;
-        self.units.insert(name.clone(), (past, self.departures));
+        self.units.insert(name.clone(), (gone, self.departures));
         self.order.insert(self.departures, name.clone());
         if self.order.len() > CAPACITY
             && let Some((_, first)) = self.order.pop_first()
@@ -54,9 +54,9 @@ impl GoneUnits {
 
     /// Removes a unit and returns what was kept of it.
     pub(super) fn take(&mut self, name: &UnitName) -> Option<GoneUnit> {
-        let (past, departure) = self.units.remove(name)?;
+        let (gone, departure) = self.units.remove(name)?;
         self.order.remove(&departure);
-        Some(past)
+        Some(gone)
     }
 
     /// All of them, in the order in which they left.

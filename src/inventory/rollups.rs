@@ -67,7 +67,7 @@ impl RollupTable {
     }
 
     /// Notes when a unit with this placement left.
-    pub(super) fn leave(&mut self, placement: &Placement, now: Usec) {
+    pub(super) fn note_left(&mut self, placement: &Placement, now: Usec) {
         if let Placement::RolledUp(rollup) = placement
             && let Some(rollup) = self.rollups.get_mut(rollup)
         {
@@ -110,7 +110,7 @@ impl RollupTable {
                 && !self.rollups.contains_key(rollup)
             {
                 others.merge(rollup.clone(), &unit.counters);
-                others.leave(&unit.placement, unit.left);
+                others.note_left(&unit.placement, unit.left);
             }
         }
         self.additions += others.additions;
