@@ -7,7 +7,7 @@
 //! - A *torn read*: a unit changes between two answers, and the facts mix two moments. So what
 //!   would count is read a second time and counted only if nothing differs.
 //! - A *stale run*: the state that was read may belong to the run that ended or to the one that
-//!   begins, see [`Entry::is_ambiguous`]. So the next signal is waited for, or a pause.
+//!   begins, see [`Entry::is_ambiguous`]. So it counts with the next signal, or after a pause.
 
 use std::{num::NonZeroU32, sync::Arc};
 
@@ -43,7 +43,7 @@ pub(super) struct Runs {
     pub(super) job: Option<NonZeroU32>,
     /// `Restart=` restarts the service after failures only.
     only_after_failure: bool,
-    /// `RestartForceExitStatus=` may restart it after a success as well.
+    /// `RestartForceExitStatus=` is set: a success may restart the service as well.
     forced: bool,
     /// Signals may have been lost since it was last counted.
     pub(super) after_gap: bool,
@@ -107,7 +107,7 @@ impl Runs {
         self.after_gap = true;
     }
 
-    /// Whether a gap is still to be counted.
+    /// Whether what happened in a gap is still to be counted.
     pub(super) fn is_after_gap(&self) -> bool {
         self.after_gap || self.unseen > 0
     }
@@ -274,8 +274,8 @@ impl Entry {
         }
     }
 
-    /// Whether only the next state shows what happened in a gap: whether the known run is the one
-    /// that ended or the one that begins, and whether the last restart was refused or is to come.
+    /// Whether only the next state shows what happened in a gap: the known run may be the one that
+    /// ended or the one that begins, and the last restart may have been refused or be still to come.
     fn is_ambiguous(&self) -> bool {
         let failed = self.unit.result.as_ref().is_some_and(RunResult::is_failure);
         match self.restart_step() {

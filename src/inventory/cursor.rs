@@ -91,7 +91,7 @@ pub(super) struct Cursor {
     failure: Option<(u128, RunResult)>,
     /// `NRestarts`.
     restarts: Option<u64>,
-    /// The run of the last restart in `NRestarts` has not begun.
+    /// The last restart in `NRestarts` has not begun its run.
     is_queued: bool,
     /// It waits for `RestartSec=`, and the restart is not counted yet.
     #[serde(rename = "is_owed_restart", default, skip_serializing_if = "std::ops::Not::not")]
@@ -156,7 +156,7 @@ impl Cursor {
         self.invocation.is_some_and(|invocation| invocation != 0)
     }
 
-    /// Whether systemd has restarted it since. `NRestarts` is 0 after a reset.
+    /// Whether systemd has restarted it since. An `NRestarts` of 0 shows a reset, not a restart.
     pub(super) fn is_behind(&self, restarts: u64) -> bool {
         self.restarts.is_some_and(|counted| counted != restarts && restarts > 0)
     }
@@ -203,7 +203,7 @@ impl Cursor {
             // It was active in between.
             delta.counters.transitions.add(&ActiveState::Active, u64::from(passed));
         }
-        // Its time of entry was read before its state; the state is still to come.
+        // Otherwise its time of entry was read before its state, and the state is still to come.
         if is_active || passed || !active.is_another() {
             self.active_enter.take(active, is_active && entered);
         }
@@ -255,8 +255,8 @@ impl Cursor {
         delta.counters.starts = (first + restarts.saturating_sub(now.not_begun())).max(1);
     }
 
-    /// A `reset-failed` at step 1 resets `NRestarts` without a signal, so the first restart after
-    /// the first looks like the one that was counted.
+    /// A `reset-failed` at step 1 sets `NRestarts` to 0 without a signal. If it was 1, the restart
+    /// that follows sets it to 1 again, which looks like the restart that was counted.
     fn count_reset_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
@@ -315,8 +315,8 @@ impl Facts {
         self.state == Some(ActiveState::Inactive) && self.has_job
     }
 
-    /// How many of the restarts in `NRestarts` have not begun a run: the last one, if it is queued,
-    /// or if it was refused or cancelled in a gap.
+    /// How many of the restarts in `NRestarts` have not begun a run: 1 if the last is queued, or was
+    /// refused or cancelled in a gap.
     fn not_begun(&self) -> u64 {
         let refused = self.after_gap && self.is_at_rest() && self.restart_step == RestartStep::No;
         u64::from(self.restart_step == RestartStep::Queued || refused)

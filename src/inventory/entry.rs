@@ -52,12 +52,12 @@ pub(super) struct Entry {
 /// How much of a unit has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// Not even its state: it is not shown.
+    /// Nothing, or not all of its state: it is not shown.
     Unknown,
     /// Its state has been read at least once: it is shown.
     Known,
-    /// It is shown, and was there when the exporter connected. The table is not complete before all
-    /// of it has been read once.
+    /// It is shown, and was in the listing of the last resync. The table is not complete before all
+    /// of it has been read.
     Seed,
 }
 
@@ -101,7 +101,7 @@ impl Entry {
         entry
     }
 
-    /// What is remembered of it when it leaves.
+    /// What is kept of it when it leaves.
     pub(super) fn gone_unit(&self, now: Usec) -> GoneUnit {
         GoneUnit {
             counters: Arc::clone(&self.unit.counters),
@@ -112,7 +112,7 @@ impl Entry {
         }
     }
 
-    /// The row, to be changed. It is shared with snapshots: change it only where it differs.
+    /// The row, to be changed. Snapshots share it, so this copies it: call it only for a new value.
     pub(super) fn unit_mut(&mut self) -> &mut Unit {
         Arc::make_mut(&mut self.unit)
     }
@@ -142,7 +142,7 @@ impl Entry {
         self.name_passes && self.unit.is_visible()
     }
 
-    /// Whether systemd may drop it at any moment: nothing of it runs, and it has no job.
+    /// Whether systemd may drop it at any moment: it is at rest and has no job.
     pub(super) fn may_leave(&self) -> bool {
         self.unit.active_state.is_at_rest() && self.runs.job.is_none()
     }
@@ -244,7 +244,7 @@ impl Entry {
         self.polls.connections_unchanged = false;
     }
 
-    /// Takes a row of a listing; returns the names of the fields that differed.
+    /// Takes its row of a listing; returns the names of the fields that differed.
     pub(super) fn apply_row(&mut self, listed: ListedUnit) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let unit = &self.unit;
@@ -264,7 +264,7 @@ impl Entry {
             unit.active_state = listed.active_state;
             unit.sub_state = listed.sub_state;
         }
-        // Nothing was read of it before it was visible.
+        // Nothing else was read of it before it was visible.
         if !was_exported && self.needs_details() {
             self.invalidate_all();
         }

@@ -6,16 +6,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{counters::Counters, cursor::Cursor};
 use crate::{clock::Usec, selection::Placement, systemd::name::UnitName};
 
-/// How many gone units are kept, some of them longer than they are shown. It bounds the memory: a
-/// host with a million short-lived units a day keeps each for about 14 minutes.
+/// The most gone units that are kept, some of them longer than they are shown. It bounds the memory:
+/// a host with a million short-lived units a day keeps each for about 14 minutes.
 const CAPACITY: usize = 10_000;
 
 /// The gone units.
 #[derive(Debug, Default)]
 pub(super) struct GoneUnits {
-    /// Each with the number of its departure.
+    /// Each with its departure number: how many units had left when it did.
     units: BTreeMap<UnitName, (GoneUnit, u64)>,
-    /// The same units by the number of their departure.
+    /// The same units by departure number.
     order: BTreeMap<u64, UnitName>,
     departures: u64,
 }
@@ -36,7 +36,8 @@ pub(super) struct GoneUnit {
 // === impl GoneUnits ===
 
 impl GoneUnits {
-    /// Keeps a unit that leaves, if it ever ran. Over capacity, drops the unit that left first.
+    /// Keeps a unit that leaves, if it ever ran or has counters. Over capacity, drops the unit that
+    /// left first.
     pub(super) fn keep(&mut self, name: &UnitName, gone: GoneUnit) {
         self.take(name);
         if gone.counters.is_empty() && !gone.cursor.ever_ran() {

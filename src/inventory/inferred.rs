@@ -139,8 +139,8 @@ impl Entry {
         }
     }
 
-    /// Derives the monotonic times of its start from those by the time of day. They are asked for
-    /// if the start seems long or negative: the clock may have been set and set back meanwhile.
+    /// Derives the monotonic times of its start from its times of day. If the start seems long or
+    /// negative they are asked for instead: the clock may have been set and set back meanwhile.
     fn derive_start(&mut self) {
         let is_known = self.knowledge.current.has(UnitProperty::ActiveEnterMonotonic);
         let Some(offset) =
@@ -164,7 +164,8 @@ impl Entry {
         }
     }
 
-    /// The monotonic times of its last start that are needed: those that are not known to be 0.
+    /// The monotonic times of its last start that are needed. Those of events that did not happen
+    /// are 0.
     pub(super) fn needed_of_start(&self) -> PropertySet {
         let unit = &self.unit;
         let is_skipped = self.knowledge.skipped.has(UnitProperty::ActiveEnterMonotonic);

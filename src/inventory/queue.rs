@@ -9,8 +9,8 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// How many units are asked at each comparison whether their files have changed. systemd reads the
-/// disk for it, which takes about a millisecond a unit.
+/// How many units are asked at each comparison whether their files have changed. For each of them
+/// systemd reads the disk, which takes about a millisecond.
 pub(super) const FILES_AT_ONCE: usize = 300;
 
 // === impl Inventory ===
@@ -39,8 +39,8 @@ impl Inventory {
         }
     }
 
-    /// Whether every unit of the last full listing has been read completely at least once. Later
-    /// units and later changes do not count, otherwise a busy host might never be complete.
+    /// Whether every unit of the last resync has been read completely at least once. Later units and
+    /// changes do not matter: with them a busy host might never be complete.
     pub fn is_complete(&self) -> bool {
         !self.units.values().any(Entry::is_seed)
     }
@@ -71,7 +71,7 @@ impl Inventory {
     /// What to ask at a scrape because systemd never signals it: the counters of sockets whose
     /// connections may have changed, IP counters, and watchdog pings.
     ///
-    /// If it is not asked, call [`Self::mark_all_connections_changed`].
+    /// If these are not asked, call [`Self::mark_all_connections_changed`].
     pub fn scrape_questions(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {

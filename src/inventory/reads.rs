@@ -5,7 +5,7 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// What the metrics need that are on. All of it is optional.
+/// What to read for the metrics that are on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Properties of units, from the sets below.

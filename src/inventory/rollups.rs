@@ -18,13 +18,14 @@ use crate::{
     },
 };
 
-/// How many roll-ups are kept. It bounds the memory if template names are generated.
+/// The most roll-ups that are kept. It bounds the memory if template names are generated.
 const CAPACITY: usize = 10_000;
 
 /// The counters of each roll-up.
 #[derive(Debug, Default)]
 pub(super) struct RollupTable {
     rollups: BTreeMap<RollupName, RollupCounters>,
+    /// How many additions there were.
     additions: u64,
 }
 
@@ -90,8 +91,8 @@ impl RollupTable {
         self.iter().map(record).collect()
     }
 
-    /// Continues from the state file. A roll-up that is not in it starts with the counters of its
-    /// members in the file.
+    /// Continues from the state file. A roll-up that is not in the file starts with the counters
+    /// that its members have there.
     pub(super) fn recall<'a>(
         &mut self,
         rules: Rollups,

@@ -1,5 +1,5 @@
-//! The D-Bus properties that are read: where each is, how its value is taken and when it is read.
-//! A new metric's source starts here.
+//! The D-Bus properties that are read: on which interface each is, how its value is taken and what
+//! it is read for. A property for a new metric is added here.
 
 use zbus::Variant;
 
@@ -438,7 +438,7 @@ impl PropertySet {
     /// No property.
     pub const EMPTY: Self = Self(0);
 
-    /// Must be known before a unit is shown.
+    /// The state of a unit, which must be known before it is shown.
     pub const STATE: Self = Self::read_for(Use::State);
 
     /// Change without a signal, so they are read again at each comparison with a listing.

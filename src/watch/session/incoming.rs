@@ -109,7 +109,7 @@ impl Session<'_> {
             _ => None,
         };
         let is_new_job = matches!(event, Event::JobNew { .. });
-        // It happened when it was received, however long it waited in the queue.
+        // It is counted as of when it was received, however long it waited in the queue.
         let ago = u64::try_from(received.elapsed().as_micros()).unwrap_or(0);
         let when = clock::monotonic().saturating_sub(ago);
         {
@@ -135,7 +135,7 @@ impl Session<'_> {
         reason
     }
 
-    /// systemd is on the bus, perhaps again: it does not know the subscribers of before.
+    /// systemd is on the bus, perhaps after a restart: it does not know its earlier subscribers.
     fn subscribe_again(&mut self) -> Result<Option<ResyncReason>, End> {
         self.subscription = Subscription::Subscribing;
         self.ask(Question::Subscribe)?;
@@ -151,8 +151,8 @@ impl Session<'_> {
         })
     }
 
-    /// Whether systemd can have as many units and jobs as it has announced. Beyond that nothing new
-    /// is taken in, and a listing has to show what there is.
+    /// Whether systemd can have as many units and jobs as it has announced. If not, the event is
+    /// ignored and the next tick resyncs.
     fn is_plausible(&mut self, event: &Event) -> bool {
         let (units, jobs) = (&mut self.units.count, &mut self.jobs.count);
         let count = match event {

@@ -21,7 +21,7 @@ use crate::{
 /// The shortest time between two listings of unit files: systemd reads every file for each.
 const FILES_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the signals that explain a comparison's corrections may take.
+/// How long to wait for the signals that explain the corrections of a comparison.
 const EXPLANATION_TIME: Duration = Duration::from_secs(5);
 
 /// The listing of all units.
@@ -225,8 +225,8 @@ impl Session<'_> {
         self.units.wanted = missed.or(reasons[0]).or(reasons[1]);
     }
 
-    /// Whether the comparison under way is obsolete: a reload drops units without a signal that
-    /// counts, and a resync reads everything anyway.
+    /// Whether the comparison under way is obsolete: during a reload removals are ignored, and a
+    /// resync reads everything anyway.
     fn is_obsolete(&self) -> bool {
         self.units.under_way == Some(ResyncReason::Interval)
             && (self.is_reloading() || self.units.wanted.is_some())
