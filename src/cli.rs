@@ -232,7 +232,7 @@ impl Args {
 
 impl Value {
     /// What the user wrote to set it: `--web.max-requests`, or the name of the variable.
-    pub fn spelling(&self) -> String {
+    pub fn flag_or_variable(&self) -> String {
         if self.is_from_environment() { variable(&self.flag) } else { format!("--{}", self.flag) }
     }
 

@@ -52,9 +52,9 @@ pub struct Web {
 
 /// A value that a flag or a variable cannot have; the text is one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{spelling} {value:?}: {reason}")]
+#[error("{flag_or_variable} {value:?}: {reason}")]
 pub struct Invalid {
-    spelling: String,
+    flag_or_variable: String,
     value: String,
     reason: String,
 }
@@ -124,8 +124,8 @@ impl TryFrom<Args> for Config {
 
 impl Invalid {
     fn new<E: ToString>(value: &Value, text: &str, reason: E) -> Self {
-        let (spelling, reason) = (value.spelling(), reason.to_string());
-        Self { spelling, value: text.to_owned(), reason }
+        let (flag_or_variable, reason) = (value.flag_or_variable(), reason.to_string());
+        Self { flag_or_variable, value: text.to_owned(), reason }
     }
 }
 
@@ -147,9 +147,9 @@ fn words<'a, T, E: ToString>(
 ) -> Result<T, Invalid> {
     let words = values.iter().flat_map(|value| value.text.split(',')).collect();
     read(words).map_err(|(word, error)| {
-        // All values of a flag are from one source, and so have one spelling.
-        let spelling = values.first().map(Value::spelling).unwrap_or_default();
-        Invalid { spelling, value: word.to_owned(), reason: error.to_string() }
+        // All values of a flag are from one source, so one of them is enough.
+        let flag_or_variable = values.first().map(Value::flag_or_variable).unwrap_or_default();
+        Invalid { flag_or_variable, value: word.to_owned(), reason: error.to_string() }
     })
 }
 
@@ -248,7 +248,7 @@ mod tests {
     fn the_defaults_are_a_valid_configuration() {
         let config = config(&[]).unwrap();
         let selection = config.watch.selection;
-        let shows = |name| selection.may_show(&UnitName::new(name).unwrap());
+        let shows = |name| selection.name_passes(&UnitName::new(name).unwrap());
         assert!(shows("ssh.service") && !shows("sys-a.device"));
         assert_eq!(config.web.listen, [":9558".parse().unwrap()]);
         assert_eq!(config.web.settings.telemetry_path.as_str(), "/metrics");

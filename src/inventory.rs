@@ -58,11 +58,11 @@ use crate::systemd::{
     state::{JobResult, JobType, LoadState},
 };
 
-/// How long after its announcement, or after it came to rest, an inactive unit is not asked about,
-/// in microseconds. systemd drops most of them at once. A question about a unit that is not in
-/// memory makes systemd load it, announce it to every subscriber and drop it again, so two clients
-/// that ask about each announced unit would keep each other busy for ever.
-const SETTLING: Usec = 1_000_000;
+/// How long an inactive unit is not asked about after it was announced or became inactive, in
+/// microseconds. systemd drops most of them at once. A question about a unit that is not in memory
+/// makes systemd load it, announce it to every subscriber and drop it again, so two clients that ask
+/// about each announced unit would keep each other busy for ever.
+const ASK_DELAY: Usec = 1_000_000;
 
 /// The smallest difference between the two clocks that shows that one was set, in microseconds.
 /// NTP slews both clocks alike.
@@ -79,12 +79,12 @@ pub struct Inventory {
     units: BTreeMap<UnitName, Entry>,
     /// Units with missing properties, each once.
     unread: VecDeque<UnitName>,
-    /// Units that are asked about later, see [`SETTLING`].
+    /// Units that are asked about later, see [`ASK_DELAY`].
     deferred: BTreeSet<UnitName>,
     /// Properties that this version of systemd does not have.
     unknown_properties: PropertySet,
-    /// Inactive units that only inactive units want.
-    unwanted: BTreeSet<UnitName>,
+    /// Inactive units that only inactive units want. These may become active.
+    wanted_by_inactive: BTreeSet<UnitName>,
     /// Units with ambiguous facts, to be counted after a pause if no signal comes.
     uncounted: Vec<UnitName>,
     /// The same, from the second before.
@@ -160,7 +160,7 @@ impl Inventory {
         Self { selection, reads, retention, ..Self::default() }
     }
 
-    /// Sets how long the next event waited in the queue, in microseconds. The unit that it announces
+    /// Sets how long the next event waited in the queue, in microseconds. A unit that it announces
     /// may have left meanwhile.
     pub fn note_lag(&mut self, lag: Usec) {
         self.lag = lag;
@@ -171,7 +171,7 @@ impl Inventory {
         if let Event::UnitNew(name) | Event::UnitRemoved(name) | Event::UnitChanged(name, _) =
             &event
         {
-            self.mark_changed(name);
+            self.mark_connections_changed(name);
         }
         match event {
             // In a reload every unit leaves and comes back; the listing after its end shows which
@@ -184,7 +184,7 @@ impl Inventory {
             Event::JobNew { id, unit } => {
                 let before = self.view(&unit);
                 // The job keeps it in memory.
-                self.settle(&unit, now, |_| false);
+                self.ask_now_or_later(&unit, now, |_| false);
                 self.jobs.add(id, unit, before, now);
             }
             Event::JobRemoved { id, unit, result } => {
@@ -220,8 +220,8 @@ impl Inventory {
                 self.update_inactive_facts(name, property);
                 self.count_after_gap(name);
             }
-            Err(error) if error.is_passing() => {
-                entry.polls.is_unchanged = false;
+            Err(error) if error.is_temporary() => {
+                entry.polls.connections_unchanged = false;
                 self.deferred.insert(name.clone());
             }
             Err(error) => {
@@ -239,7 +239,7 @@ impl Inventory {
         if !self.reloading {
             self.ask_deferred(now);
         }
-        self.recheck_unwanted();
+        self.recheck_wanted_by_inactive();
         // Each waits for at least one second.
         let uncounted = std::mem::take(&mut self.uncounted);
         for name in std::mem::replace(&mut self.overdue, uncounted) {
@@ -257,9 +257,9 @@ impl Inventory {
                 self.deferred.insert(name);
                 continue;
             }
-            entry.note_lasting();
+            entry.note_stays_inactive();
             enqueue(&mut self.unread, &name, entry);
-            self.recheck_wanted(&name);
+            self.recheck_whether_wanted(&name);
         }
     }
 
@@ -272,8 +272,8 @@ impl Inventory {
         self.invalidate_all();
     }
 
-    /// Signals may have been lost: everything has to be read again. Signals that come before that
-    /// are counted as after a gap.
+    /// Signals may have been lost: everything has to be read again. Until it is, signals are counted
+    /// as after a gap.
     pub fn invalidate_all(&mut self) {
         // systemd may have been upgraded.
         self.unknown_properties = PropertySet::EMPTY;
@@ -299,8 +299,8 @@ impl Inventory {
         let (gone, others): (Vec<_>, _) =
             recalled.partition(|(name, _)| types.has(name.unit_type()));
         self.recalled = others.into_iter().collect();
-        for (name, past) in gone {
-            self.depart(&name, GoneUnit { left: now, ..past });
+        for (name, unit) in gone {
+            self.keep_gone(&name, GoneUnit { left: now, ..unit });
         }
         let names: Vec<_> =
             self.units.keys().filter(|name| types.has(name.unit_type())).cloned().collect();
@@ -312,14 +312,14 @@ impl Inventory {
                     entry.invalidate_all();
                     entry.presence = Presence::Seed;
                     entry.clock_offset = self.clock_offset;
-                    entry.note_lasting();
+                    entry.note_stays_inactive();
                 }
                 Extent::Settings => {
                     entry.knowledge.invalidate(PropertySet::changed_by_reload(name.unit_type()));
                 }
             }
             if entry.unit.need_daemon_reload {
-                entry.knowledge.invalidate(PropertySet::PRESUMED);
+                entry.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
             }
             entry.confirm_listed();
             self.count_after_gap(name);
@@ -346,11 +346,11 @@ impl Inventory {
         let gone = self.apply_listing(types, listing, now, false, candidate);
         for (name, entry) in &mut self.units {
             if types.has(name.unit_type()) && entry.needs_details() {
-                entry.knowledge.invalidate(PropertySet::SILENT.union(PropertySet::RELATIONS));
+                entry.knowledge.invalidate(PropertySet::AT_RECONCILE.union(PropertySet::RELATIONS));
                 // A connection may have come and gone without a signal.
-                entry.polls.is_unchanged = false;
+                entry.polls.connections_unchanged = false;
                 if entry.unit.need_daemon_reload {
-                    entry.knowledge.invalidate(PropertySet::PRESUMED);
+                    entry.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
                 }
                 enqueue(&mut self.unread, name, entry);
             }
@@ -372,15 +372,15 @@ impl Inventory {
     }
 
     /// Notes whether systemd refuses to list something; returns whether that has changed.
-    pub fn refuse(&mut self, listing: Listing, refused: bool) -> bool {
+    pub fn note_refused(&mut self, listing: Listing, refused: bool) -> bool {
         match refused {
             true => self.refused.insert(listing),
             false => self.refused.remove(&listing),
         }
     }
 
-    /// The corrected fields that no signal has explained: drift. All else of these units is read
-    /// again.
+    /// The corrected fields that no signal has explained: drift. Everything else of their units is
+    /// read again.
     pub fn take_drift(&mut self) -> Vec<&'static str> {
         let mut drift_candidates = Vec::new();
         for (name, entry) in &mut self.units {
@@ -412,7 +412,7 @@ impl Inventory {
         listing.dedup_by(|one, other| one.name == other.name);
         let placed = |file: ListedFile| (self.selection.place(&file.name, None), file);
         let listing = listing.into_iter().map(placed);
-        self.files = listing.filter(|(placement, _)| *placement != Placement::Hidden).collect();
+        self.files = listing.filter(|it| it.0 != Placement::FilteredOut).collect();
     }
 
     /// systemd refuses to report a value.
@@ -438,7 +438,7 @@ impl Inventory {
         {
             // This is another manager: its units did nothing before it started.
             self.units.values_mut().for_each(|entry| entry.runs.restart_counting());
-            self.recalled.values_mut().for_each(|past| past.cursor = Cursor::fresh().into());
+            self.recalled.values_mut().for_each(|gone| gone.cursor = Cursor::fresh().into());
         }
         self.manager.learn(property, value);
     }
@@ -452,7 +452,7 @@ impl Inventory {
         self.clock_offset = is_steady.then_some(offset);
     }
 
-    /// What is read besides the state and the runs of units.
+    /// What is read of units besides their state and their runs.
     pub fn reads(&self) -> Reads {
         self.reads
     }
@@ -470,24 +470,26 @@ impl Inventory {
             .count()
     }
 
-    fn entry(&mut self, name: UnitName, otherwise: Cursor) -> Entry {
-        let may_show = self.selection.may_show(&name);
-        let mut entry = if let Some(past) = self.recalled.remove(&name) {
-            Entry::recalled(name, may_show, past)
+    /// An entry that continues the counters of the unit of this name that the state file has or that
+    /// left. `cursor` is where counting starts if there is none.
+    fn new_entry(&mut self, name: UnitName, cursor: Cursor) -> Entry {
+        let name_passes = self.selection.name_passes(&name);
+        let mut entry = if let Some(gone) = self.recalled.remove(&name) {
+            Entry::recalled(name, name_passes, gone)
         } else {
-            let past = self.gone.take(&name);
-            let mut entry = Entry::new(name, may_show, otherwise.into());
-            if let Some(past) = past {
-                entry.succeed(past);
+            let gone = self.gone.take(&name);
+            let mut entry = Entry::new(name, name_passes, cursor.into());
+            if let Some(gone) = gone {
+                entry.continue_from(gone);
             }
             entry
         };
         let unit = &entry.unit;
-        if may_show {
-            entry.placement = self.selection.place_shown(&unit.name, entry.slice());
+        if name_passes {
+            entry.placement = self.selection.place_by_slice(&unit.name, entry.slice());
         }
         let rolls_up = self.selection.rollups.contain(&unit.name);
-        entry.rolls_up = may_show && rolls_up;
+        entry.rolls_up = name_passes && rolls_up;
         entry.knowledge.skipped = match rolls_up {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
             false => self.reads.skipped(),
@@ -495,13 +497,13 @@ impl Inventory {
         entry
     }
 
-    /// Puts a unit where it belongs once its slice is known.
+    /// Places a unit once its slice is known.
     fn place(&mut self, name: &UnitName, answered: UnitProperty) {
         if PropertySet::SLICES.has(answered)
-            && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.may_show)
+            && let Some(entry) = self.units.get_mut(name).filter(|entry| entry.name_passes)
         {
-            entry.placement = self.selection.place_shown(name, entry.slice());
-            self.rollups.settle(entry);
+            entry.placement = self.selection.place_by_slice(name, entry.slice());
+            self.rollups.add_waiting(entry);
         }
     }
 
@@ -512,17 +514,17 @@ impl Inventory {
             // A listing had it before systemd announced it. Changes in between were not signalled.
             entry.invalidate_all();
         } else {
-            let entry = self.entry(name.clone(), Cursor::fresh());
+            let entry = self.new_entry(name.clone(), Cursor::fresh());
             self.units.insert(name.clone(), entry);
         }
-        self.settle(&name, now, Entry::may_leave);
+        self.ask_now_or_later(&name, now, Entry::may_leave);
     }
 
     /// Asks about a unit now, or later if systemd may drop it or has dropped it since the signal.
-    fn settle(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
+    fn ask_now_or_later(&mut self, name: &UnitName, now: Usec, may_leave: impl Fn(&Entry) -> bool) {
         let Some(entry) = self.units.get_mut(name) else { return };
-        if may_leave(entry) || self.lag >= SETTLING {
-            entry.knowledge.defer(now.saturating_add(self.lag).saturating_add(SETTLING));
+        if may_leave(entry) || self.lag >= ASK_DELAY {
+            entry.knowledge.defer(now.saturating_add(self.lag).saturating_add(ASK_DELAY));
             self.deferred.insert(name.clone());
         } else {
             entry.knowledge.ask_now();
@@ -534,13 +536,13 @@ impl Inventory {
         // No further signal can come.
         self.count(name, Trigger::Silence);
         if let Some(entry) = self.units.remove(name) {
-            self.depart(name, entry.leave(now));
+            self.keep_gone(name, entry.gone_unit(now));
         }
     }
 
-    fn depart(&mut self, name: &UnitName, past: GoneUnit) {
-        self.rollups.leave(&past.placement, past.left);
-        self.gone.keep(name, past);
+    fn keep_gone(&mut self, name: &UnitName, gone: GoneUnit) {
+        self.rollups.note_left(&gone.placement, gone.left);
+        self.gone.keep(name, gone);
     }
 
     fn finish_job(&mut self, id: u32, unit: &UnitName, result: &JobResult, now: Usec) {
@@ -549,20 +551,20 @@ impl Inventory {
         self.totals.add_job(finished.job_type, result, finished.took);
         self.generation += 1;
         // The job kept it in memory.
-        self.settle(unit, now, |entry| entry.unit.active_state.is_at_rest());
+        self.ask_now_or_later(unit, now, |entry| entry.unit.active_state.is_at_rest());
         let Some(entry) = self.units.get_mut(unit) else { return };
         let counting = match finished.refused {
             true => entry.count_refusal(),
             false if is_reload => entry.count_reload_job(id, result),
             false => Counting::Nothing,
         };
-        self.note(unit, counting);
+        self.apply_counting(unit, counting);
     }
 
     fn change(&mut self, name: &UnitName, facts: Vec<(UnitProperty, Value)>, now: Usec) {
         if self.is_unlisted(name) && !self.units.contains_key(name) {
             // It was there before, in no listing.
-            let entry = self.entry(name.clone(), Cursor::default());
+            let entry = self.new_entry(name.clone(), Cursor::default());
             self.units.insert(name.clone(), entry);
         }
         let Some(entry) = self.units.get_mut(name) else { return };
@@ -585,7 +587,7 @@ impl Inventory {
             }
             entry.update_inactive_facts();
             entry.note_read();
-            self.settle(name, now, Entry::may_leave);
+            self.ask_now_or_later(name, now, Entry::may_leave);
             self.note_inactive(name);
             self.count(name, Trigger::Signal);
         }
@@ -596,13 +598,14 @@ impl Inventory {
         let Some(entry) = self.units.get_mut(name) else { return };
         let counting = entry.count(trigger);
         enqueue(&mut self.unread, name, entry);
-        self.note(name, counting);
+        self.apply_counting(name, counting);
     }
 
-    fn note(&mut self, name: &UnitName, counting: Counting) {
+    /// Adds what was counted for a unit to the other counters, or has it counted later.
+    fn apply_counting(&mut self, name: &UnitName, counting: Counting) {
         match counting {
             Counting::Nothing => {}
-            Counting::Delta(delta) => self.add_up(name, &delta),
+            Counting::Delta(delta) => self.add_delta(name, &delta),
             Counting::Later => self.uncounted.push(name.clone()),
         }
     }
@@ -619,7 +622,8 @@ impl Inventory {
         }
     }
 
-    fn add_up(&mut self, name: &UnitName, delta: &Delta) {
+    /// Adds what happened to a unit to the counters of the host and of its roll-up.
+    fn add_delta(&mut self, name: &UnitName, delta: &Delta) {
         self.totals.add(name.unit_type(), delta);
         self.generation += 1;
         if let Some(entry) = self.units.get_mut(name) {
@@ -641,8 +645,8 @@ impl Inventory {
     }
 
     /// Puts the states of a listing into the table and calls `corrected` for each field that
-    /// differed. Returns how many units had to go. `announced`: the UnitNew of units that are new
-    /// to the table has been sent.
+    /// differed. Returns how many units it no longer has. `announced`: systemd has sent the UnitNew
+    /// of units that are new to the table.
     fn apply_listing(
         &mut self,
         types: ListedTypes,
@@ -666,18 +670,18 @@ impl Inventory {
             let seen = self.all_listed && !self.is_unlisted(&name);
             let new = if seen { Cursor::fresh() } else { Cursor::default() };
             let mut entry = known.unwrap_or_else(|| {
-                let mut entry = self.entry(name.clone(), new);
+                let mut entry = self.new_entry(name.clone(), new);
                 entry.announced = announced;
                 if !announced && listed.active_state.is_at_rest() {
                     // It was loaded just now and its UnitNew is still to come.
-                    entry.knowledge.defer(now.saturating_add(SETTLING));
+                    entry.knowledge.defer(now.saturating_add(ASK_DELAY));
                     self.deferred.insert(name.clone());
                 }
                 entry
             });
             let visible = entry.is_known();
             if announced {
-                // It is a seed: the table is not complete without it.
+                // It is asked about at once: the table is not complete without it.
                 entry.knowledge.ask_now();
             }
             let changed = entry.apply_row(listed);
@@ -700,10 +704,10 @@ impl Inventory {
         let gone = before.iter().filter(missed).count();
         for (name, mut entry) in before {
             if let Counting::Delta(delta) = entry.count(Trigger::Silence) {
-                self.add_up(&name, &delta);
+                self.add_delta(&name, &delta);
                 self.rollups.add(&mut entry, &delta);
             }
-            self.depart(&name, entry.leave(now));
+            self.keep_gone(&name, entry.gone_unit(now));
         }
         gone
     }

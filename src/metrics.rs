@@ -110,7 +110,7 @@ pub struct Clocks {
 families! {
     UP: Gauge "systemd_up" []
         "1 if in sync with systemd and systemd answered this scrape, else 0. The other metrics of systemd are absent before the first sync and after 10 s out of sync.";
-    EXPORTED: Gauge "systemd_exporter_units" []
+    VISIBLE_UNITS: Gauge "systemd_exporter_units" []
         "Units that pass the unit filters: loaded ones, and any others that are not inactive. 0 means that the filters match nothing.";
     DROPPED: Gauge "systemd_exporter_series_dropped" ["family"]
         "Series dropped by --max-series, by family; 0 if none. Whole units are dropped, in this order: unit files that are not in memory, gone units, units that are inactive and not loaded, the last units by name, roll-ups.";
@@ -119,7 +119,7 @@ families! {
 }
 
 /// Every family that can be served, in the order of the page.
-pub fn contract() -> impl Iterator<Item = &'static Family> {
+pub fn all_families() -> impl Iterator<Item = &'static Family> {
     [
         ALL,
         manager::ALL,
@@ -220,15 +220,15 @@ fn encode_systemd(
     out: &mut Exposition<'_>,
 ) -> Result<usize, fmt::Error> {
     let rows: Vec<_> = managers.iter().flat_map(row::rows).collect();
-    let Cut { kept, withheld } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
+    let Cut { kept, dropped } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
         writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
     })?;
-    let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
-    out.single(&EXPORTED, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
+    out.single(&VISIBLE_UNITS, Some(rows.iter().map(Row::visible_units).sum::<u64>()))?;
     let mut samples = out.family(&DROPPED);
-    for (family, series) in withheld {
+    for (family, series) in dropped {
         samples.add([family], series)?;
     }
+    let (kept, dropped) = rows.split_at_checked(kept).unwrap_or((&rows, &[]));
     out.each(&REFUSED, managers, |View { snapshot, .. }, samples| {
         let mut refused = snapshot.refused.iter();
         refused.try_for_each(|listing| samples.add([listing.as_str()], 1_u64))

@@ -33,8 +33,8 @@ pub struct Selection {
 /// Where a unit is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placement {
-    /// Nowhere.
-    Hidden,
+    /// Nowhere: a filter leaves it out.
+    FilteredOut,
     /// In its own series.
     Own,
     /// In the series of a roll-up.
@@ -55,9 +55,9 @@ impl Placement {
 // === impl Selection ===
 
 impl Selection {
-    /// Whether the unit can be shown in some slice. Matches regular expressions: ask it once for
-    /// each name.
-    pub fn may_show(&self, name: &UnitName) -> bool {
+    /// Whether the filters by type and name let the unit pass. Matches regular expressions: ask it
+    /// once for each name.
+    pub fn name_passes(&self, name: &UnitName) -> bool {
         self.types.contain(name.unit_type())
             && self.include.as_ref().is_none_or(|include| include.matches(name.as_str()))
             && !self.exclude.as_ref().is_some_and(|exclude| exclude.matches(name.as_str()))
@@ -66,17 +66,17 @@ impl Selection {
     /// Where a unit is shown; `slice` is `None` while it is not known, and for a unit that is in
     /// none.
     pub fn place(&self, name: &UnitName, slice: Option<&UnitName>) -> Placement {
-        match self.may_show(name) {
-            true => self.place_shown(name, slice),
-            false => Placement::Hidden,
+        match self.name_passes(name) {
+            true => self.place_by_slice(name, slice),
+            false => Placement::FilteredOut,
         }
     }
 
-    /// The same for a name that [may be shown](Self::may_show).
-    pub fn place_shown(&self, name: &UnitName, slice: Option<&UnitName>) -> Placement {
+    /// The same for a name that [passes](Self::name_passes): only its slice decides.
+    pub fn place_by_slice(&self, name: &UnitName, slice: Option<&UnitName>) -> Placement {
         match self.slices.contain(name, slice) {
             Some(true) => self.rollups.place(name, slice),
-            Some(false) => Placement::Hidden,
+            Some(false) => Placement::FilteredOut,
             None => Placement::Unresolved,
         }
     }

@@ -31,7 +31,7 @@ use crate::{
     telemetry::{LabelValue, Telemetry},
 };
 
-/// How long the table is still served once it is out of sync: long enough for a daemon-reexec or a
+/// How long the table is served after it went out of sync: long enough for a daemon-reexec or a
 /// restart of the bus, and shorter than most scrape intervals.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -167,9 +167,9 @@ impl Watch {
         }
     }
 
-    /// Waits until also those properties are read that no scrape waits for.
-    pub async fn until_settled(&self) {
-        while !lock(&self.shared.inventory).is_settled() {
+    /// Waits until all properties are read, even those that no scrape waits for.
+    pub async fn until_fully_read(&self) {
+        while !lock(&self.shared.inventory).is_fully_read() {
             sleep(POLL_INTERVAL).await;
         }
     }

@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How long to wait beyond that for the properties that no scrape waits for: on a very busy machine
 /// some are always unknown.
-const SETTLE: Duration = Duration::from_secs(10);
+const FULL_READ: Duration = Duration::from_secs(10);
 
 /// How long systemd may take to answer the questions of a scrape.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -137,7 +137,7 @@ async fn gather(watch: &Watch, exporter: Arc<Exporter>) -> Result<Scrape, Series
         };
         return Err(SeriesError::Late { why });
     }
-    if timeout(SETTLE, watch.until_settled()).await.is_err() {
+    if timeout(FULL_READ, watch.until_fully_read()).await.is_err() {
         tracing::warn!("units change faster than they can be read: some series may be missing");
     }
     let scrape = exporter.gather(Instant::now() + ANSWER).await?;
@@ -173,7 +173,7 @@ impl Column {
     fn of(scrape: Scrape) -> Result<Self, SeriesError> {
         let counts = metrics::count(&scrape)?;
         let mut series = BTreeMap::new();
-        for family in metrics::contract() {
+        for family in metrics::all_families() {
             *series.entry(family.group).or_default() += counts.get(family.name).unwrap_or(&0);
         }
         let units = scrape.snapshots().map(|snapshot| snapshot.visible_units()).sum();

@@ -12,8 +12,8 @@ use crate::{
     http::{Bound, Drained, Limits, Server},
     inventory::record::Record,
     managers::Manager,
-    readiness,
     scrape::Exporter,
+    sd_notify,
     signals::Signals,
     store::{self, Store},
     telemetry::Telemetry,
@@ -44,7 +44,7 @@ pub async fn run(config: Config) -> Result<ExitCode, Failure> {
         start(bound, config, Path::new(cgroup::MOUNT), record.flatten());
     // Ready as soon as connections are answered: the start must not fail because systemd cannot be
     // reached yet.
-    watching.spawn(readiness::ready());
+    watching.spawn(sd_notify::ready());
     let mut store = file.map(|file| Store::new(file, watch, telemetry));
     let serving = server.run(async {
         // A dropped sender ends it too.

@@ -99,7 +99,7 @@ impl<H: Handler> Connections<H> {
                     }
                     self.admit(stream).await;
                 }
-                Err(error) if concerns_one_connection(&error) => {
+                Err(error) if is_connection_error(&error) => {
                     tracing::debug!(
                         address = %listener.address, %error, "connection failed before accept",
                     );
@@ -151,7 +151,7 @@ impl<H: Handler> Connections<H> {
 
 /// Whether accept(2) reports an error of the connection that it was about to accept. The next
 /// connection may be fine.
-fn concerns_one_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     is_any_of(
         error,
         &[

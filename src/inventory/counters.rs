@@ -44,7 +44,7 @@ pub struct Exit {
     pub status: u64,
 }
 
-/// The events of all units of the host, including gone and hidden units.
+/// The events of all units of the host, including gone units and those that the filters hide.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostCounters {
     /// Entries into each `ActiveState` by unit type.

@@ -7,13 +7,13 @@
 //! - A *torn read*: a unit changes between two answers, and the facts mix two moments. So what
 //!   would count is read a second time and counted only if nothing differs.
 //! - A *stale run*: the state that was read may belong to the run that ended or to the one that
-//!   begins, see [`Entry::is_ambiguous`]. So the next signal is waited for, or a pause.
+//!   begins, see [`Entry::is_ambiguous`]. So it counts with the next signal, or after a pause.
 
 use std::{num::NonZeroU32, sync::Arc};
 
 use super::{
     counters::{Counters, Delta, Exit},
-    cursor::{Between, Cursor, Facts},
+    cursor::{Cursor, Facts, RestartStep},
     entry::Entry,
     jobs::UnitView,
     reloads::Reload,
@@ -43,7 +43,7 @@ pub(super) struct Runs {
     pub(super) job: Option<NonZeroU32>,
     /// `Restart=` restarts the service after failures only.
     only_after_failure: bool,
-    /// `RestartForceExitStatus=` may restart it after a success as well.
+    /// `RestartForceExitStatus=` is set: a success may restart the service as well.
     forced: bool,
     /// Signals may have been lost since it was last counted.
     pub(super) after_gap: bool,
@@ -55,7 +55,7 @@ pub(super) struct Runs {
     /// that this is the same run.
     previous: Option<Arc<Cursor>>,
     /// Facts read after a gap, to be read a second time before they count.
-    confirming: Option<Box<Facts>>,
+    unconfirmed: Option<Box<Facts>>,
     /// What is not in the counters of a roll-up yet: the unit's slice is not known.
     pub(super) not_rolled_up: Option<Box<Counters>>,
 }
@@ -102,12 +102,12 @@ impl Runs {
 
     /// Signals may have been lost.
     pub(super) fn note_gap(&mut self) {
-        self.confirming = None;
+        self.unconfirmed = None;
         self.reload_result = None;
         self.after_gap = true;
     }
 
-    /// Whether a gap is still to be counted.
+    /// Whether what happened in a gap is still to be counted.
     pub(super) fn is_after_gap(&self) -> bool {
         self.after_gap || self.unseen > 0
     }
@@ -153,10 +153,10 @@ impl Entry {
     /// Counts what has happened since the last time, if the facts for it are known.
     pub(super) fn count(&mut self, trigger: Trigger) -> Counting {
         let facts_of_runs = PropertySet::run_of(self.unit.name.unit_type())
-            .union(PropertySet::SIGNALLED_DETAILS)
+            .union(PropertySet::RUN_DETAILS)
             .with(UnitProperty::ActiveState)
             .with(UnitProperty::SubState);
-        if self.knowledge.open(self.needed()).intersects(facts_of_runs) {
+        if self.knowledge.unanswered(self.needed()).intersects(facts_of_runs) {
             return Counting::Nothing;
         }
         let is_known = self.knowledge.current.has(UnitProperty::Invocation);
@@ -165,6 +165,7 @@ impl Entry {
         {
             self.runs.cursor = previous;
         }
+        let facts = self.facts();
         match (self.runs.after_gap, trigger) {
             // The answer may be newer than the last signal, and its own signal still to come.
             // Counted now, a restart would be counted again with that signal.
@@ -173,26 +174,25 @@ impl Entry {
                 self.count_unseen(&mut delta);
                 self.add(delta)
             }
-            (false, Trigger::Signal | Trigger::Silence) => self.advance(&self.facts()),
-            (true, Trigger::Answer) if !self.is_confirmed() => {
-                self.runs.confirming = Some(Box::new(self.facts()));
+            (true, Trigger::Answer) if !self.is_confirmed(&facts) => {
+                self.runs.unconfirmed = Some(Box::new(facts));
                 self.knowledge.invalidate(facts_of_runs);
                 Counting::Nothing
             }
             (true, Trigger::Answer | Trigger::Signal) if self.is_ambiguous() => Counting::Later,
-            (true, _) => self.advance(&self.facts()),
+            _ => self.advance(&facts),
         }
     }
 
     /// Whether the facts were read twice, or count nothing. Nothing is counted at first sight.
-    fn is_confirmed(&self) -> bool {
-        let (facts, cursor) = (self.facts(), &self.runs.cursor);
-        let counts = || !cursor.is_blank() && !Cursor::clone(cursor).advance(&facts).is_empty();
-        self.runs.confirming.as_deref() == Some(&facts) || !(self.is_ambiguous() || counts())
+    fn is_confirmed(&self, facts: &Facts) -> bool {
+        let cursor = &self.runs.cursor;
+        let counts = || !cursor.is_blank() && !Cursor::clone(cursor).advance(facts).is_empty();
+        self.runs.unconfirmed.as_deref() == Some(facts) || !(self.is_ambiguous() || counts())
     }
 
     fn advance(&mut self, facts: &Facts) -> Counting {
-        self.runs.confirming = None;
+        self.runs.unconfirmed = None;
         self.runs.after_gap = false;
         let mut delta = Arc::make_mut(&mut self.runs.cursor).advance(facts);
         self.runs.unseen = self.runs.unseen.saturating_add(std::mem::take(&mut delta.unseen));
@@ -225,15 +225,15 @@ impl Entry {
 
     /// Counts runs that ended in a gap as failures, once `Restart=` is known.
     fn count_unseen(&mut self, delta: &mut Delta) {
-        let is_answered = self.knowledge.answered().contains(PropertySet::RESTARTING);
+        let is_answered = self.knowledge.answered().contains(PropertySet::RESTART_SETTINGS);
         if self.runs.unseen > 0 && is_answered {
-            let is_known = self.knowledge.current.contains(PropertySet::RESTARTING);
+            let is_known = self.knowledge.current.contains(PropertySet::RESTART_SETTINGS);
             if is_known && self.runs.only_after_failure && !self.runs.forced {
                 delta.counters.failures.add(&RunResult::Unknown, self.runs.unseen);
             }
             self.runs.unseen = 0;
             // A reload may change these; read them again the next time.
-            self.knowledge.invalidate(PropertySet::RESTARTING);
+            self.knowledge.invalidate(PropertySet::RESTART_SETTINGS);
         }
     }
 
@@ -262,41 +262,41 @@ impl Entry {
             exit: exit
                 .map(|(at, code)| Exit { at, code, status: runs.exit_status })
                 .filter(|_| known(UnitProperty::ExitTime) && known(UnitProperty::ExitStatus)),
-            between: self.between(),
+            restart_step: self.restart_step(),
             has_job: runs.job.is_some(),
             reload: Reload {
                 result: runs.reload_result.clone(),
                 job: runs.job,
                 is_under_way: unit.active_state.is_reloading(),
             },
-            says_queued: &*unit.sub_state == "auto-restart-queued",
+            is_sub_state_queued: &*unit.sub_state == "auto-restart-queued",
             after_gap: runs.after_gap,
         }
     }
 
-    /// Whether only the next state shows what happened in a gap: whether the known run is the one
-    /// that ended or the one that begins, and whether the last restart was refused or is to come.
+    /// Whether only the next state shows what happened in a gap: the known run may be the one that
+    /// ended or the one that begins, and the last restart may have been refused or be still to come.
     fn is_ambiguous(&self) -> bool {
         let failed = self.unit.result.as_ref().is_some_and(RunResult::is_failure);
-        match self.between() {
+        match self.restart_step() {
             // A run that has begun has not failed yet.
-            Between::Queued => !failed,
-            Between::Waiting => false,
-            Between::No => {
+            RestartStep::Queued => !failed,
+            RestartStep::Waiting => false,
+            RestartStep::No => {
                 self.unit.active_state.is_at_rest()
                     && self.runs.cursor.is_behind(self.runs.restarts)
             }
         }
     }
 
-    fn between(&self) -> Between {
+    fn restart_step(&self) -> RestartStep {
         match &*self.unit.sub_state {
-            "auto-restart-queued" => Between::Queued,
-            "auto-restart" if self.runs.job.is_some() => Between::Queued,
+            "auto-restart-queued" => RestartStep::Queued,
+            "auto-restart" if self.runs.job.is_some() => RestartStep::Queued,
             "auto-restart" | "failed-before-auto-restart" | "dead-before-auto-restart" => {
-                Between::Waiting
+                RestartStep::Waiting
             }
-            _ => Between::No,
+            _ => RestartStep::No,
         }
     }
 
@@ -307,7 +307,7 @@ impl Entry {
             // An automatic restart is a start job since systemd 254.
             restarting: &*self.unit.sub_state == "auto-restart",
             invocation: self.runs.invocation,
-            tested: self.inactive.as_ref().and_then(|facts| facts.tried_at()),
+            checked_at: self.inactive.as_ref().and_then(|facts| facts.start_tried_at()),
             reload_failed: self.runs.failed_reload().is_some(),
         }
     }

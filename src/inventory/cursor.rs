@@ -56,20 +56,20 @@ pub(super) struct Facts {
     /// `ExecMainExitTimestamp`, `ExecMainCode`, `ExecMainStatus`.
     pub(super) exit: Option<Exit>,
     /// The step between a run and its automatic restart.
-    pub(super) between: Between,
+    pub(super) restart_step: RestartStep,
     /// `Job`: a job is queued for it.
     pub(super) has_job: bool,
     /// What is known of its reloads.
     pub(super) reload: Reload,
     /// SubState is `auto-restart-queued` (since systemd 254).
-    pub(super) says_queued: bool,
+    pub(super) is_sub_state_queued: bool,
     /// Signals may have been lost since the facts counted last.
     pub(super) after_gap: bool,
 }
 
 /// The step of a service between a run and its automatic restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Between {
+pub(super) enum RestartStep {
     /// None.
     #[default]
     No,
@@ -91,7 +91,7 @@ pub(super) struct Cursor {
     failure: Option<(u128, RunResult)>,
     /// `NRestarts`.
     restarts: Option<u64>,
-    /// The run of the last restart in `NRestarts` has not begun.
+    /// The last restart in `NRestarts` has not begun its run.
     is_queued: bool,
     /// It waits for `RestartSec=`, and the restart is not counted yet.
     #[serde(rename = "is_owed_restart", default, skip_serializing_if = "std::ops::Not::not")]
@@ -156,7 +156,7 @@ impl Cursor {
         self.invocation.is_some_and(|invocation| invocation != 0)
     }
 
-    /// Whether systemd has restarted it since. `NRestarts` is 0 after a reset.
+    /// Whether systemd has restarted it since. An `NRestarts` of 0 shows a reset, not a restart.
     pub(super) fn is_behind(&self, restarts: u64) -> bool {
         self.restarts.is_some_and(|counted| counted != restarts && restarts > 0)
     }
@@ -203,7 +203,7 @@ impl Cursor {
             // It was active in between.
             delta.counters.transitions.add(&ActiveState::Active, u64::from(passed));
         }
-        // Its time of entry was read before its state; the state is still to come.
+        // Otherwise its time of entry was read before its state, and the state is still to come.
         if is_active || passed || !active.is_another() {
             self.active_enter.take(active, is_active && entered);
         }
@@ -230,7 +230,7 @@ impl Cursor {
         if let Some(invocation) = now.invocation {
             let before = self.invocation.replace(invocation);
             let ended = before.filter(|before| *before != invocation && invocation != 0);
-            let is_queued = now.between == Between::Queued;
+            let is_queued = now.restart_step == RestartStep::Queued;
             self.is_queued = match ended {
                 Some(ended) => {
                     self.count_starts(ended, more + u64::from(was_queued), now, delta);
@@ -241,7 +241,7 @@ impl Cursor {
                         delta.unseen = runs;
                     }
                     // `auto-restart-queued` may still be the state of the run before.
-                    is_queued && !now.says_queued
+                    is_queued && !now.is_sub_state_queued
                 }
                 None => is_queued || (now.is_stopped_by_job() && (self.is_queued || more > 0)),
             };
@@ -255,22 +255,22 @@ impl Cursor {
         delta.counters.starts = (first + restarts.saturating_sub(now.not_begun())).max(1);
     }
 
-    /// A `reset-failed` at step 1 resets `NRestarts` without a signal, so the first restart after
-    /// the first looks like the one that was counted.
+    /// A `reset-failed` at step 1 sets `NRestarts` to 0 without a signal. If it was 1, the restart
+    /// that follows sets it to 1 again, which looks like the restart that was counted.
     fn count_reset_restart(&mut self, now: &Facts, restarts: u64, delta: &mut Delta) {
         let known = self.invocation.zip(now.invocation);
         let begins = known.is_some_and(|(before, now)| before != now);
         let risen = delta.counters.restarts > 0 || delta.earlier_restarts > 0;
         let is_pending = self.is_restart_pending && !now.after_gap && !risen;
         // Before systemd 254 a manual start looks the same, except that NRestarts is 0.
-        if is_pending && (now.says_queued || (begins && restarts == 1)) {
+        if is_pending && (now.is_sub_state_queued || (begins && restarts == 1)) {
             delta.counters.restarts = 1;
         }
-        self.is_restart_pending = match now.between {
+        self.is_restart_pending = match now.restart_step {
             // A reload or a re-execution may show it at step 1 of a restart that is counted already.
-            Between::Waiting => !now.after_gap,
-            Between::Queued => is_pending && !begins && !now.says_queued,
-            Between::No => is_pending && !begins && now.is_stopped_by_job(),
+            RestartStep::Waiting => !now.after_gap,
+            RestartStep::Queued => is_pending && !begins && !now.is_sub_state_queued,
+            RestartStep::No => is_pending && !begins && now.is_stopped_by_job(),
         };
     }
 
@@ -286,7 +286,7 @@ impl Cursor {
             return;
         }
         // The run is not over: until then a `reset-failed` may still clear the result.
-        if !now.is_at_rest() && now.between == Between::No {
+        if !now.is_at_rest() && now.restart_step == RestartStep::No {
             return;
         }
         let new = match &self.failure {
@@ -315,11 +315,11 @@ impl Facts {
         self.state == Some(ActiveState::Inactive) && self.has_job
     }
 
-    /// How many of the restarts in `NRestarts` have not begun a run: the last one, if it is queued,
-    /// or if it was refused or cancelled in a gap.
+    /// How many of the restarts in `NRestarts` have not begun a run: 1 if the last is queued, or was
+    /// refused or cancelled in a gap.
     fn not_begun(&self) -> u64 {
-        let refused = self.after_gap && self.is_at_rest() && self.between == Between::No;
-        u64::from(self.between == Between::Queued || refused)
+        let refused = self.after_gap && self.is_at_rest() && self.restart_step == RestartStep::No;
+        u64::from(self.restart_step == RestartStep::Queued || refused)
     }
 }
 

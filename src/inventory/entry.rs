@@ -24,8 +24,8 @@ pub(super) struct Entry {
     pub(super) presence: Presence,
     /// Its `UnitNew` has been signalled, or was before the exporter listened.
     pub(super) announced: bool,
-    /// Its name passes the filters.
-    pub(super) may_show: bool,
+    /// Its name passes the filters; its slice decides too, see `placement`.
+    pub(super) name_passes: bool,
     /// Where it is shown.
     pub(super) placement: Placement,
     /// It belongs to a roll-up, though its slice may not be known yet.
@@ -33,17 +33,18 @@ pub(super) struct Entry {
     pub(super) knowledge: Knowledge,
     pub(super) runs: Runs,
     pub(super) polls: Polls,
-    /// It has been inactive and in memory for a second, so it may be asked what wants it.
-    pub(super) lasts: bool,
+    /// It has been inactive and in memory for a second, or was listed so: it may be asked what wants
+    /// it.
+    pub(super) stays_inactive: bool,
     /// What decides whether it should run while it is inactive.
     pub(super) inactive: Option<Box<InactiveFacts>>,
     /// How far the time of day is ahead of the monotonic clock, in microseconds, if the one may be
     /// derived from the other.
     pub(super) clock_offset: Option<Usec>,
     /// The slice of the unit of this name that left last, until its own is known.
-    past_slice: Option<UnitName>,
+    previous_slice: Option<UnitName>,
     /// When the unit of this name left, until this one is shown.
-    past_left: Option<Usec>,
+    previous_left: Option<Usec>,
     /// Fields that a comparison corrected and no signal has explained yet.
     pub(super) drift_candidates: Vec<&'static str>,
 }
@@ -51,12 +52,12 @@ pub(super) struct Entry {
 /// How much of a unit has been read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// Not even its state: it is not shown.
+    /// Nothing, or not all of its state: it is not shown.
     Unknown,
     /// Its state has been read at least once: it is shown.
     Known,
-    /// It is shown, and was there when the exporter connected. The table is not complete before all
-    /// of it has been read once.
+    /// It is shown, and was in the listing of the last resync. The table is not complete before all
+    /// of it has been read.
     Seed,
 }
 
@@ -64,61 +65,61 @@ pub(super) enum Presence {
 
 impl Entry {
     /// A unit of which only the name is known. `cursor` is where counting starts.
-    pub(super) fn new(name: UnitName, may_show: bool, cursor: Arc<Cursor>) -> Self {
+    pub(super) fn new(name: UnitName, name_passes: bool, cursor: Arc<Cursor>) -> Self {
         Self {
             unit: Arc::new(Unit::new(name)),
             presence: Presence::Unknown,
             announced: true,
-            may_show,
-            placement: Placement::Hidden,
+            name_passes,
+            placement: Placement::FilteredOut,
             rolls_up: false,
             knowledge: Knowledge::new(),
             runs: Runs::new(cursor),
             polls: Polls::default(),
-            lasts: false,
+            stays_inactive: false,
             inactive: None,
             clock_offset: None,
-            past_slice: None,
-            past_left: None,
+            previous_slice: None,
+            previous_left: None,
             drift_candidates: Vec::new(),
         }
     }
 
     /// Continues the counters of the unit of this name that left.
-    pub(super) fn succeed(&mut self, past: GoneUnit) {
-        self.unit_mut().counters = past.counters;
-        self.runs.resume(past.cursor);
-        self.past_slice = past.slice;
-        self.past_left = Some(past.left);
+    pub(super) fn continue_from(&mut self, gone: GoneUnit) {
+        self.unit_mut().counters = gone.counters;
+        self.runs.resume(gone.cursor);
+        self.previous_slice = gone.slice;
+        self.previous_left = Some(gone.left);
     }
 
     /// A unit that is in the state file.
-    pub(super) fn recalled(name: UnitName, may_show: bool, past: GoneUnit) -> Self {
-        let mut entry = Self::new(name, may_show, past.cursor);
-        entry.past_slice = past.slice;
-        entry.unit_mut().counters = past.counters;
+    pub(super) fn recalled(name: UnitName, name_passes: bool, gone: GoneUnit) -> Self {
+        let mut entry = Self::new(name, name_passes, gone.cursor);
+        entry.previous_slice = gone.slice;
+        entry.unit_mut().counters = gone.counters;
         entry
     }
 
-    /// What is remembered of it when it leaves.
-    pub(super) fn leave(&self, now: Usec) -> GoneUnit {
+    /// What is kept of it when it leaves.
+    pub(super) fn gone_unit(&self, now: Usec) -> GoneUnit {
         GoneUnit {
             counters: Arc::clone(&self.unit.counters),
             cursor: Arc::clone(&self.runs.cursor),
             placement: self.placement.clone(),
             slice: self.slice().cloned(),
-            left: self.past_left.filter(|_| !self.is_known()).unwrap_or(now),
+            left: self.previous_left.filter(|_| !self.is_known()).unwrap_or(now),
         }
     }
 
-    /// The row, to be changed. It is shared with snapshots: change it only where it differs.
+    /// The row, to be changed. Snapshots share it, so this copies it: call it only for a new value.
     pub(super) fn unit_mut(&mut self) -> &mut Unit {
         Arc::make_mut(&mut self.unit)
     }
 
     /// Its slice, if known.
     pub(super) fn slice(&self) -> Option<&UnitName> {
-        self.unit.slice.as_ref().or(self.past_slice.as_ref())
+        self.unit.slice.as_ref().or(self.previous_slice.as_ref())
     }
 
     /// Whether its state has been read.
@@ -138,10 +139,10 @@ impl Entry {
 
     /// Whether its details are read.
     pub(super) fn needs_details(&self) -> bool {
-        self.may_show && self.unit.is_visible()
+        self.name_passes && self.unit.is_visible()
     }
 
-    /// Whether systemd may drop it at any moment: nothing of it runs, and it has no job.
+    /// Whether systemd may drop it at any moment: it is at rest and has no job.
     pub(super) fn may_leave(&self) -> bool {
         self.unit.active_state.is_at_rest() && self.runs.job.is_none()
     }
@@ -161,12 +162,12 @@ impl Entry {
         if self.knowledge.is_deferred() && !self.is_seed() {
             return PropertySet::EMPTY;
         }
-        self.knowledge.missing(self.needed())
+        self.knowledge.to_ask(self.needed())
     }
 
     /// Notes that everything needed has been read once, or never will be.
     pub(super) fn note_read(&mut self) {
-        if self.is_seed() && self.knowledge.open(self.needed()).is_empty() {
+        if self.is_seed() && self.knowledge.unanswered(self.needed()).is_empty() {
             self.presence = Presence::Known;
         }
     }
@@ -177,7 +178,7 @@ impl Entry {
         let current = self.knowledge.current;
         let failed_to_load =
             matches!(self.unit.load_state, LoadState::Error | LoadState::BadSetting);
-        if self.may_show && failed_to_load && current.has(UnitProperty::LoadState) {
+        if self.name_passes && failed_to_load && current.has(UnitProperty::LoadState) {
             needed = needed.with(UnitProperty::LoadError);
         }
         if !self.needs_details() {
@@ -188,7 +189,7 @@ impl Entry {
             .union(PropertySet::details_of(unit_type))
             .union(self.needed_of_runs(unit_type))
             .union(self.needed_of_start())
-            .union(PropertySet::PRESUMED);
+            .union(PropertySet::PRESUMED_FALSE);
         if self.polls.counts_ip {
             needed = needed.union(PropertySet::IP_COUNTERS);
         }
@@ -198,7 +199,7 @@ impl Entry {
         if self.can_be_frozen() || self.unit.is_frozen {
             needed = needed.with(UnitProperty::Freezer);
         }
-        if self.lasts {
+        if self.stays_inactive {
             let nothing = InactiveFacts::default();
             let inactive = self.inactive.as_deref().unwrap_or(&nothing);
             needed = needed.union(inactive.needed(&self.unit, current));
@@ -216,7 +217,7 @@ impl Entry {
     }
 
     fn needed_of_runs(&self, unit_type: UnitType) -> PropertySet {
-        let mut needed = PropertySet::run_of(unit_type).without(self.may_follow());
+        let mut needed = PropertySet::run_of(unit_type).without(self.may_be_inferred());
         if unit_type != UnitType::Service {
             return needed;
         }
@@ -231,7 +232,7 @@ impl Entry {
             needed = needed.with(UnitProperty::Job);
         }
         if self.runs.unseen > 0 {
-            needed = needed.union(PropertySet::RESTARTING);
+            needed = needed.union(PropertySet::RESTART_SETTINGS);
         }
         needed
     }
@@ -240,10 +241,10 @@ impl Entry {
     pub(super) fn invalidate_all(&mut self) {
         self.knowledge.invalidate_all();
         self.runs.note_gap();
-        self.polls.is_unchanged = false;
+        self.polls.connections_unchanged = false;
     }
 
-    /// Takes a row of a listing; returns the names of the fields that differed.
+    /// Takes its row of a listing; returns the names of the fields that differed.
     pub(super) fn apply_row(&mut self, listed: ListedUnit) -> Vec<&'static str> {
         let mut changed = Vec::new();
         let unit = &self.unit;
@@ -263,7 +264,7 @@ impl Entry {
             unit.active_state = listed.active_state;
             unit.sub_state = listed.sub_state;
         }
-        // Nothing was read of it before it was visible.
+        // Nothing else was read of it before it was visible.
         if !was_exported && self.needs_details() {
             self.invalidate_all();
         }
@@ -283,7 +284,7 @@ impl Entry {
         self.knowledge.is_exit_presumed &= property != UnitProperty::ActiveExit;
         self.runs.learn(property, value);
         self.learn_polled(property, value);
-        if PropertySet::REST.has(property) {
+        if PropertySet::INACTIVE_FACTS.has(property) {
             self.inactive.get_or_insert_default().learn(property, value);
         } else if !self.unit.holds(property, value) {
             self.unit_mut().set(property, value);
@@ -307,10 +308,10 @@ impl Entry {
         }
     }
 
-    /// systemd refuses to report a property: it is absent. A unit without an active state stays
-    /// hidden.
+    /// systemd refuses to report a property: it is absent. A unit without an active state is not
+    /// shown.
     pub(super) fn mark_unavailable(&mut self, property: UnitProperty) {
-        self.knowledge.refuse(property);
+        self.knowledge.note_refused(property);
         self.note_state();
         if !PropertySet::STATE.has(property) && !self.unit.holds(property, &Value::Nothing) {
             self.unit_mut().set(property, &Value::Nothing);

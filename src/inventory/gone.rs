@@ -6,16 +6,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{counters::Counters, cursor::Cursor};
 use crate::{clock::Usec, selection::Placement, systemd::name::UnitName};
 
-/// How many gone units are kept, some of them longer than they are shown. It bounds the memory: a
-/// host with a million short-lived units a day keeps each for about 14 minutes.
+/// The most gone units that are kept, some of them longer than they are shown. It bounds the memory:
+/// a host with a million short-lived units a day keeps each for about 14 minutes.
 const CAPACITY: usize = 10_000;
 
 /// The gone units.
 #[derive(Debug, Default)]
 pub(super) struct GoneUnits {
-    /// Each with the number of its departure.
+    /// Each with its departure number: how many units had left when it did.
     units: BTreeMap<UnitName, (GoneUnit, u64)>,
-    /// The same units by the number of their departure.
+    /// The same units by departure number.
     order: BTreeMap<u64, UnitName>,
     departures: u64,
 }
@@ -36,14 +36,15 @@ pub(super) struct GoneUnit {
 // === impl GoneUnits ===
 
 impl GoneUnits {
-    /// Keeps a unit that leaves, if it ever ran. Over capacity, drops the unit that left first.
-    pub(super) fn keep(&mut self, name: &UnitName, past: GoneUnit) {
+    /// Keeps a unit that leaves, if it ever ran or has counters. Over capacity, drops the unit that
+    /// left first.
+    pub(super) fn keep(&mut self, name: &UnitName, gone: GoneUnit) {
         self.take(name);
-        if past.counters.is_empty() && !past.cursor.ever_ran() {
+        if gone.counters.is_empty() && !gone.cursor.ever_ran() {
             return;
         }
         self.departures += 1;
-        self.units.insert(name.clone(), (past, self.departures));
+        self.units.insert(name.clone(), (gone, self.departures));
         self.order.insert(self.departures, name.clone());
         if self.order.len() > CAPACITY
             && let Some((_, first)) = self.order.pop_first()
@@ -54,9 +55,9 @@ impl GoneUnits {
 
     /// Removes a unit and returns what was kept of it.
     pub(super) fn take(&mut self, name: &UnitName) -> Option<GoneUnit> {
-        let (past, departure) = self.units.remove(name)?;
+        let (gone, departure) = self.units.remove(name)?;
         self.order.remove(&departure);
-        Some(past)
+        Some(gone)
     }
 
     /// All of them, in the order in which they left.
@@ -106,7 +107,7 @@ mod tests {
         let mut ran = Cursor::fresh();
         ran.advance(&Facts { invocation: Some(7), ..Facts::default() });
         let ran = GoneUnit { cursor: ran.into(), ..unit(0, 9) };
-        let hidden = GoneUnit { placement: Placement::Hidden, ..unit(3, 9) };
+        let hidden = GoneUnit { placement: Placement::FilteredOut, ..unit(3, 9) };
         for (unit, is_kept, is_shown) in [
             (unit(0, 9), false, false),
             (ran, true, false),

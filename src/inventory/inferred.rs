@@ -9,8 +9,8 @@ use crate::systemd::{
     state::{ActiveState, RunResult},
 };
 
-/// The longest start for which these are assumed: the clock was not set during it, and it was a
-/// single start. In microseconds by the time of day.
+/// The longest start that is taken for a single one, during which the clock was not set. In
+/// microseconds by the time of day.
 const SHORT: Usec = 10_000_000;
 
 /// The times of the last start by the time of day.
@@ -72,8 +72,8 @@ impl Entry {
         self.derive_start();
     }
 
-    /// Properties that answers still to come may settle: they are not asked for before those.
-    pub(super) fn may_follow(&self) -> PropertySet {
+    /// Properties that may be inferred from answers still to come: they are not asked for before.
+    pub(super) fn may_be_inferred(&self) -> PropertySet {
         let is_open = |some: PropertySet| !self.knowledge.answered().contains(some);
         let started = PropertySet::of(&[UnitProperty::InactiveExit]);
         if self.unit.active_state.is_at_rest() && is_open(started) {
@@ -87,7 +87,7 @@ impl Entry {
 
     /// Invalidates everything presumed, so that it is asked for.
     pub(super) fn invalidate_presumed(&mut self) {
-        self.knowledge.invalidate(PropertySet::PRESUMED);
+        self.knowledge.invalidate(PropertySet::PRESUMED_FALSE);
         if self.knowledge.is_exit_presumed {
             self.knowledge.is_exit_presumed = false;
             self.knowledge.invalidate(PropertySet::START_STAMPS.with(UnitProperty::ActiveExit));
@@ -139,8 +139,8 @@ impl Entry {
         }
     }
 
-    /// Derives the monotonic times of its start from those by the time of day. They are asked for
-    /// if the start seems long or negative: the clock may have been set and set back meanwhile.
+    /// Derives the monotonic times of its start from its times of day. If the start seems long or
+    /// negative they are asked for instead: the clock may have been set and set back meanwhile.
     fn derive_start(&mut self) {
         let is_known = self.knowledge.current.has(UnitProperty::ActiveEnterMonotonic);
         let Some(offset) =
@@ -164,7 +164,8 @@ impl Entry {
         }
     }
 
-    /// The monotonic times of its last start that are needed: those that are not known to be 0.
+    /// The monotonic times of its last start that are needed. Those of events that did not happen
+    /// are 0.
     pub(super) fn needed_of_start(&self) -> PropertySet {
         let unit = &self.unit;
         let is_skipped = self.knowledge.skipped.has(UnitProperty::ActiveEnterMonotonic);

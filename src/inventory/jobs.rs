@@ -44,14 +44,14 @@ pub(super) struct UnitView {
     pub(super) restarting: bool,
     pub(super) invocation: u128,
     /// When its conditions were last checked, if known (`ConditionTimestampMonotonic`).
-    pub(super) tested: Option<Usec>,
+    pub(super) checked_at: Option<Usec>,
     /// Its last reload is known to have failed.
     pub(super) reload_failed: bool,
 }
 
 /// The longest delay of a `JobNew`, in microseconds. It matters only for units whose last condition
 /// check was not known before the job.
-const LATENCY: Usec = 1_000_000;
+const MAX_SIGNAL_DELAY: Usec = 1_000_000;
 
 /// A job that has left the queue.
 #[derive(Debug, PartialEq)]
@@ -177,7 +177,7 @@ impl Job {
             return Some(JobType::Reload);
         }
         // Its conditions were checked, and no run began.
-        if self.was_tested(before, after) {
+        if self.was_checked(before, after) {
             return Some(if before.restarting { JobType::Restart } else { JobType::Start });
         }
         match result {
@@ -204,10 +204,10 @@ impl Job {
     }
 
     /// Whether the unit's conditions were checked since the job was queued.
-    fn was_tested(&self, before: &UnitView, after: &UnitView) -> bool {
-        match (before.tested, after.tested) {
+    fn was_checked(&self, before: &UnitView, after: &UnitView) -> bool {
+        match (before.checked_at, after.checked_at) {
             (Some(before), Some(after)) => before != after,
-            (None, Some(after)) => after.saturating_add(LATENCY) > self.since,
+            (None, Some(after)) => after.saturating_add(MAX_SIGNAL_DELAY) > self.since,
             (_, None) => false,
         }
     }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     fn view(state: ActiveState, invocation: u128) -> UnitView {
-        UnitView { state, restarting: false, invocation, tested: Some(7), reload_failed: false }
+        UnitView { state, restarting: false, invocation, checked_at: Some(7), reload_failed: false }
     }
 
     /// Queues a job at a time and removes it two seconds later.
@@ -245,7 +245,7 @@ mod tests {
         use ActiveState::{Activating, Active, Deactivating, Inactive};
         let failed = ActiveState::Failed;
         let waiting = || UnitView { restarting: true, ..view(Activating, 1) };
-        let tested = |view| UnitView { tested: Some(8), ..view };
+        let checked = |view| UnitView { checked_at: Some(8), ..view };
         let no_reload = |view| UnitView { reload_failed: true, ..view };
         for (before, after, result, expected) in [
             // A run has begun.
@@ -258,8 +258,8 @@ mod tests {
             // It was loaded again: no run has begun.
             (view(Inactive, 1), view(Inactive, 0), Done, Some(Stop)),
             // Only its conditions were checked.
-            (view(Inactive, 1), tested(view(Inactive, 1)), Done, Some(Start)),
-            (waiting(), tested(view(Inactive, 1)), Done, Some(Restart)),
+            (view(Inactive, 1), checked(view(Inactive, 1)), Done, Some(Start)),
+            (waiting(), checked(view(Inactive, 1)), Done, Some(Restart)),
             // Neither.
             (view(Active, 1), view(Active, 1), Done, Some(Start)),
             (view(Active, 1), view(Inactive, 1), Done, Some(Stop)),
@@ -285,11 +285,11 @@ mod tests {
     fn a_first_condition_check_counts_if_it_is_not_older_than_the_job() {
         let job_type = |queued_at| {
             let after = view(ActiveState::Inactive, 1);
-            let before = UnitView { tested: None, ..after.clone() };
+            let before = UnitView { checked_at: None, ..after.clone() };
             finish(before, after, &Done, queued_at).job_type
         };
-        assert_eq!(job_type(7 + LATENCY - 1), Start);
-        assert_eq!(job_type(7 + LATENCY), Stop);
+        assert_eq!(job_type(7 + MAX_SIGNAL_DELAY - 1), Start);
+        assert_eq!(job_type(7 + MAX_SIGNAL_DELAY), Stop);
     }
 
     #[test]

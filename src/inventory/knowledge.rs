@@ -27,7 +27,7 @@ pub(super) struct Knowledge {
 impl Knowledge {
     /// Nothing is known, except what is presumed.
     pub(super) fn new() -> Self {
-        Self { current: PropertySet::PRESUMED, ..Self::default() }
+        Self { current: PropertySet::PRESUMED_FALSE, ..Self::default() }
     }
 
     /// The properties that systemd reported or refused.
@@ -36,13 +36,13 @@ impl Knowledge {
     }
 
     /// Which of the needed properties are neither known nor refused.
-    pub(super) fn open(&self, needed: PropertySet) -> PropertySet {
+    pub(super) fn unanswered(&self, needed: PropertySet) -> PropertySet {
         needed.without(self.answered())
     }
 
     /// Which of the needed properties to ask for.
-    pub(super) fn missing(&self, needed: PropertySet) -> PropertySet {
-        self.open(needed).without(self.asked)
+    pub(super) fn to_ask(&self, needed: PropertySet) -> PropertySet {
+        self.unanswered(needed).without(self.asked)
     }
 
     /// Properties have been reported.
@@ -52,7 +52,7 @@ impl Knowledge {
     }
 
     /// systemd refuses to report a property.
-    pub(super) fn refuse(&mut self, property: UnitProperty) {
+    pub(super) fn note_refused(&mut self, property: UnitProperty) {
         self.unavailable = self.unavailable.with(property);
     }
 
@@ -64,7 +64,7 @@ impl Knowledge {
 
     /// Every property may have changed without a signal.
     pub(super) fn invalidate_all(&mut self) {
-        self.current = PropertySet::PRESUMED;
+        self.current = PropertySet::PRESUMED_FALSE;
         self.unavailable = PropertySet::EMPTY;
     }
 

@@ -12,7 +12,7 @@ pub(super) struct Polls {
     /// The socket accepts connections itself (`Accept=`).
     accepts_connections: bool,
     /// No signal since the last question can have changed the socket's connections.
-    pub(super) is_unchanged: bool,
+    pub(super) connections_unchanged: bool,
     /// The service counts IP traffic (`IPAccounting=`).
     pub(super) counts_ip: bool,
     /// The service has a watchdog (`WatchdogSec=`).
@@ -45,26 +45,26 @@ impl Entry {
 
     /// What to ask of it at a scrape.
     pub(super) fn polled(&self) -> PropertySet {
-        let Polls { accepts_connections, is_unchanged, counts_ip, has_watchdog } = self.polls;
+        let polls = &self.polls;
         // Most units have none of these, and each scrape comes through here for each unit.
-        let has_some = accepts_connections || counts_ip || has_watchdog;
+        let has_some = polls.accepts_connections || polls.counts_ip || polls.has_watchdog;
         if !has_some || self.knowledge.is_deferred() {
             return PropertySet::EMPTY;
         }
         let mut polled = PropertySet::EMPTY;
         match &self.unit.details {
-            Details::Socket(socket) if accepts_connections => {
+            Details::Socket(socket) if polls.accepts_connections => {
                 // A connection is refused only while others are open, or as the socket changes.
-                let is_idle = socket.connections == Some(0) && is_unchanged;
+                let is_idle = socket.connections == Some(0) && polls.connections_unchanged;
                 if !is_idle {
                     polled = PropertySet::CONNECTION_COUNTERS;
                 }
             }
             Details::Service(_) => {
-                if counts_ip {
+                if polls.counts_ip {
                     polled = polled.union(PropertySet::IP_COUNTERS);
                 }
-                if has_watchdog && self.unit.is_running() {
+                if polls.has_watchdog && self.unit.is_running() {
                     polled = polled.with(UnitProperty::WatchdogPing);
                 }
             }

@@ -9,8 +9,8 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// How many units are asked at each comparison whether their files have changed. systemd reads the
-/// disk for it, which takes about a millisecond a unit.
+/// How many units are asked at each comparison whether their files have changed. For each of them
+/// systemd reads the disk, which takes about a millisecond.
 pub(super) const FILES_AT_ONCE: usize = 300;
 
 // === impl Inventory ===
@@ -39,14 +39,14 @@ impl Inventory {
         }
     }
 
-    /// Whether every unit of the last full listing has been read completely at least once. Later
-    /// units and later changes do not count, otherwise a busy host might never be complete.
+    /// Whether every unit of the last resync has been read completely at least once. Later units and
+    /// changes do not matter: with them a busy host might never be complete.
     pub fn is_complete(&self) -> bool {
         !self.units.values().any(Entry::is_seed)
     }
 
     /// Whether everything that may be asked now is answered, for later units and changes too.
-    pub fn is_settled(&self) -> bool {
+    pub fn is_fully_read(&self) -> bool {
         let is_known =
             |entry: &Entry| entry.to_ask().is_empty() && entry.knowledge.asked.is_empty();
         let refused = self.refused.contains(&Listing::UnitFiles);
@@ -71,28 +71,28 @@ impl Inventory {
     /// What to ask at a scrape because systemd never signals it: the counters of sockets whose
     /// connections may have changed, IP counters, and watchdog pings.
     ///
-    /// If it is not asked, call [`Self::mark_all_changed`].
-    pub fn unsignalled(&mut self) -> Vec<(UnitName, UnitProperty)> {
+    /// If these are not asked, call [`Self::mark_all_connections_changed`].
+    pub fn scrape_questions(&mut self) -> Vec<(UnitName, UnitProperty)> {
         let mut all = Vec::new();
         for (name, entry) in &mut self.units {
             let polled = entry.polled();
             if !polled.is_empty() && entry.needs_details() && entry.placement.is_shown() {
                 all.extend(polled.iter().map(|property| (name.clone(), property)));
                 // The connections of an instance cannot be traced to its socket: always ask again.
-                entry.polls.is_unchanged = !name.as_str().contains('@');
+                entry.polls.connections_unchanged = !name.as_str().contains('@');
             }
         }
         all
     }
 
     /// Notes that the connections of every socket may have changed.
-    pub fn mark_all_changed(&mut self) {
-        self.units.values_mut().for_each(|entry| entry.polls.is_unchanged = false);
+    pub fn mark_all_connections_changed(&mut self) {
+        self.units.values_mut().for_each(|entry| entry.polls.connections_unchanged = false);
     }
 
     /// Notes that the connections of a signalled unit's socket may have changed. With `Accept=yes`
     /// a socket starts an instance of the service of its name for each connection.
-    pub(super) fn mark_changed(&mut self, signalled: &UnitName) {
+    pub(super) fn mark_connections_changed(&mut self, signalled: &UnitName) {
         let socket = match signalled.as_str().split_once('@') {
             _ if signalled.unit_type() == UnitType::Socket => Some(signalled.clone()),
             Some((prefix, _)) if signalled.unit_type() == UnitType::Service => {
@@ -101,7 +101,7 @@ impl Inventory {
             _ => None,
         };
         if let Some(entry) = socket.and_then(|name| self.units.get_mut(&name)) {
-            entry.polls.is_unchanged = false;
+            entry.polls.connections_unchanged = false;
         }
     }
 }

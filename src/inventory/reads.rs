@@ -5,7 +5,7 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// What the metrics need that are on. All of it is optional.
+/// What to read for the metrics that are on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Properties of units, from the sets below.
@@ -32,12 +32,12 @@ impl Reads {
         .union(Self::WATCHDOG)
         .union(PropertySet::SLICES);
 
-    /// What is wrong with a unit. What counting after a gap needs ([`PropertySet::RESTARTING`]) is
+    /// What is wrong with a unit. What counting after a gap needs ([`PropertySet::RESTART_SETTINGS`]) is
     /// read in any case.
-    pub const PROBLEMS: PropertySet = PropertySet::RESTING
-        .without(PropertySet::RESTARTING)
-        .union(PropertySet::PRESUMED)
-        .union(PropertySet::ELAPSED)
+    pub const PROBLEMS: PropertySet = PropertySet::WANTED_INACTIVE
+        .without(PropertySet::RESTART_SETTINGS)
+        .union(PropertySet::PRESUMED_FALSE)
+        .union(PropertySet::LAST_ELAPSE)
         .with(UnitProperty::LoadError)
         .with(UnitProperty::Freezer);
 

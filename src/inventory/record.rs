@@ -92,9 +92,9 @@ impl Inventory {
         let here = self.units.iter();
         let here = here
             .map(|(name, entry)| (name, &entry.runs.cursor, &entry.unit.counters, entry.slice()));
-        let here = here.filter(|(_, cursor, past, _)| !past.is_empty() || ***cursor != fresh);
+        let here = here.filter(|(_, cursor, counts, _)| !counts.is_empty() || ***cursor != fresh);
         let recalled = self.recalled.iter();
-        let recalled = recalled.map(|(name, past)| past.of(name));
+        let recalled = recalled.map(|(name, gone)| gone.recorded(name));
         let jobs = self.totals.jobs.iter().map(|(job_type, jobs)| JobRecord {
             job_type: job_type.clone(),
             completed: jobs.completed.clone(),
@@ -106,9 +106,9 @@ impl Inventory {
             instance: self.manager_started,
             units: here.chain(recalled).map(UnitRecord::new).collect(),
             gone: gone
-                .map(|(name, past)| GoneRecord {
-                    unit: UnitRecord::new(past.of(name)),
-                    left: past.left,
+                .map(|(name, gone)| GoneRecord {
+                    unit: UnitRecord::new(gone.recorded(name)),
+                    left: gone.left,
                 })
                 .collect(),
             transitions: self.totals.transitions.clone().into_iter().collect(),
@@ -130,12 +130,12 @@ impl Inventory {
         self.refused = record.unlisted.into_iter().map(Listing::Units).collect();
         let selection = &self.selection;
         for unit in record.units {
-            let (name, past) = unit.past(0, selection);
-            self.recalled.insert(name, past);
+            let (name, gone) = unit.into_gone(0, selection);
+            self.recalled.insert(name, gone);
         }
         for GoneRecord { unit, left } in record.gone {
-            let (name, past) = unit.past(left, selection);
-            self.gone.keep(&name, past);
+            let (name, gone) = unit.into_gone(left, selection);
+            self.gone.keep(&name, gone);
         }
         let recalled = self.recalled.iter().chain(self.gone.iter());
         self.rollups.recall(selection.rollups, record.rollups, recalled.map(|(_, unit)| unit));
@@ -157,7 +157,7 @@ impl Inventory {
 // === impl GoneUnit ===
 
 impl GoneUnit {
-    fn of<'a>(&'a self, name: &'a UnitName) -> RecordedUnit<'a> {
+    fn recorded<'a>(&'a self, name: &'a UnitName) -> RecordedUnit<'a> {
         (name, &self.cursor, &self.counters, self.slice.as_ref())
     }
 }
@@ -170,7 +170,7 @@ impl UnitRecord {
         Self { name, cursor: Arc::clone(cursor), counters: Arc::clone(counters), slice }
     }
 
-    fn past(self, left: Usec, selection: &Selection) -> (UnitName, GoneUnit) {
+    fn into_gone(self, left: Usec, selection: &Selection) -> (UnitName, GoneUnit) {
         let placement = selection.place(&self.name, self.slice.as_ref());
         let Self { name, cursor, counters, slice } = self;
         (name, GoneUnit { counters, cursor, placement, slice, left })

@@ -18,13 +18,14 @@ use crate::{
     },
 };
 
-/// How many roll-ups are kept. It bounds the memory if template names are generated.
+/// The most roll-ups that are kept. It bounds the memory if template names are generated.
 const CAPACITY: usize = 10_000;
 
 /// The counters of each roll-up.
 #[derive(Debug, Default)]
 pub(super) struct RollupTable {
     rollups: BTreeMap<RollupName, RollupCounters>,
+    /// How many additions there were.
     additions: u64,
 }
 
@@ -53,12 +54,12 @@ impl RollupTable {
     pub(super) fn add(&mut self, entry: &mut Entry, delta: &Delta) {
         if entry.rolls_up {
             entry.runs.not_rolled_up.get_or_insert_default().add(delta);
-            self.settle(entry);
+            self.add_waiting(entry);
         }
     }
 
     /// Adds the events that waited for the placement of a unit, if it is known now.
-    pub(super) fn settle(&mut self, entry: &mut Entry) {
+    pub(super) fn add_waiting(&mut self, entry: &mut Entry) {
         if let Placement::RolledUp(rollup) = &entry.placement
             && let Some(counters) = entry.runs.not_rolled_up.take()
         {
@@ -67,7 +68,7 @@ impl RollupTable {
     }
 
     /// Notes when a unit with this placement left.
-    pub(super) fn leave(&mut self, placement: &Placement, now: Usec) {
+    pub(super) fn note_left(&mut self, placement: &Placement, now: Usec) {
         if let Placement::RolledUp(rollup) = placement
             && let Some(rollup) = self.rollups.get_mut(rollup)
         {
@@ -90,8 +91,8 @@ impl RollupTable {
         self.iter().map(record).collect()
     }
 
-    /// Continues from the state file. A roll-up that is not in it starts with the counters of its
-    /// members in the file.
+    /// Continues from the state file. A roll-up that is not in the file starts with the counters
+    /// that its members have there.
     pub(super) fn recall<'a>(
         &mut self,
         rules: Rollups,
@@ -110,7 +111,7 @@ impl RollupTable {
                 && !self.rollups.contains_key(rollup)
             {
                 others.merge(rollup.clone(), &unit.counters);
-                others.leave(&unit.placement, unit.left);
+                others.note_left(&unit.placement, unit.left);
             }
         }
         self.additions += others.additions;

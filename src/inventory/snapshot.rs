@@ -105,14 +105,14 @@ impl Snapshot {
             match place(&unit.name) {
                 Placement::Own => units.push(Arc::clone(unit)),
                 Placement::RolledUp(name) => rolled_up(name, &unit.counters, Some(unit)),
-                Placement::Hidden | Placement::Unresolved => {}
+                Placement::FilteredOut | Placement::Unresolved => {}
             }
         }
         for (name, counters) in &self.gone {
             match place(name) {
                 Placement::Own => gone.push((name.clone(), Arc::clone(counters))),
                 Placement::RolledUp(name) => rolled_up(name, counters, None),
-                Placement::Hidden | Placement::Unresolved => {}
+                Placement::FilteredOut | Placement::Unresolved => {}
             }
         }
         let (mut files, mut wanted_inactive) = (self.files.clone(), self.wanted_inactive.clone());
@@ -129,7 +129,7 @@ fn shows_file(name: &UnitName, placement: &Placement) -> bool {
     match placement {
         Placement::Own => true,
         Placement::RolledUp(_) => name.is_template(),
-        Placement::Hidden | Placement::Unresolved => false,
+        Placement::FilteredOut | Placement::Unresolved => false,
     }
 }
 
@@ -184,7 +184,7 @@ impl Inventory {
                 Placement::RolledUp(name) => {
                     members.entry(name).or_default().push(Arc::clone(unit));
                 }
-                Placement::Hidden | Placement::Unresolved => {}
+                Placement::FilteredOut | Placement::Unresolved => {}
             }
         }
         // The host may have booted more recently than the retention.

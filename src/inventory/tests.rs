@@ -297,7 +297,7 @@ impl Systemd {
                 let listing = self.list();
                 self.wires[*by].push_back(Message::Compare(listing));
             }
-            Step::Pause(of) => inventories[*of].retry_deferred(SETTLING),
+            Step::Pause(of) => inventories[*of].retry_deferred(ASK_DELAY),
         }
     }
 
@@ -326,7 +326,7 @@ impl Systemd {
     }
 
     /// Delivers everything under way, one message at a time, and answers every question.
-    fn settle(&mut self, inventories: &mut [Inventory; LISTENERS]) {
+    fn answer_everything(&mut self, inventories: &mut [Inventory; LISTENERS]) {
         for round in 0.. {
             assert!(round < 20_000, "the questions never end: {inventories:?}");
             self.signal();
@@ -335,7 +335,7 @@ impl Systemd {
             for (at, inventory) in inventories.iter_mut().enumerate() {
                 self.deliver(1, at, inventory);
                 if quiet {
-                    inventory.retry_deferred(SETTLING);
+                    inventory.retry_deferred(ASK_DELAY);
                 }
                 while let Some((name, property)) = inventory.next_question() {
                     asked = true;
@@ -387,7 +387,7 @@ fn run(steps: &[Step]) {
     for step in steps {
         systemd.step(step, &mut inventories);
     }
-    systemd.settle(&mut inventories);
+    systemd.answer_everything(&mut inventories);
     for inventory in &mut inventories {
         assert_in_sync(&systemd, inventory);
     }
@@ -596,12 +596,12 @@ proptest! {
     }
 }
 
-/// A unit whose state is refused stays hidden.
+/// A unit whose state is refused is not shown.
 #[test]
 fn a_refused_property_is_not_asked_for_again() {
     let mut inventory = inventory();
     inventory.apply(Event::UnitNew(name(0)), 0);
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     let mut asked = Vec::new();
     while let Some((unit, property)) = inventory.next_question() {
         assert!(asked.len() < 10, "asked again and again: {asked:?}");
@@ -693,7 +693,7 @@ fn a_unit_without_a_sub_state_is_shown_and_one_without_another_state_is_not() {
     for refused in PropertySet::STATE.iter() {
         let mut inventory = inventory();
         inventory.apply(Event::UnitNew(name(0)), 0);
-        inventory.retry_deferred(SETTLING);
+        inventory.retry_deferred(ASK_DELAY);
         while let Some((unit, property)) = inventory.next_question() {
             let value = match property {
                 UnitProperty::LoadState => Value::Text("loaded".into()),
@@ -734,8 +734,8 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     // Units of another type than the one asked for are ignored.
     let more = vec![a(), listed("x.mount", ActiveState::Active)];
     inventory.resync_part(service, more, Extent::Everything, 0);
-    assert!(inventory.refuse(refused, true));
-    assert!(!inventory.refuse(refused, true), "no change");
+    assert!(inventory.note_refused(refused, true));
+    assert!(!inventory.note_refused(refused, true), "no change");
     assert_eq!(inventory.snapshot(0).refused, [refused].into());
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), [name_of("a.service")]);
 
@@ -743,7 +743,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let facts = || vec![(UnitProperty::ActiveState, Value::Text("active".into()))];
     inventory.apply(Event::UnitChanged(name_of("b.mount"), facts()), 0);
     inventory.apply(Event::UnitNew(name_of("c.mount")), 0);
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     while let Some((unit, property)) = inventory.next_question() {
         let loaded = Ok(Value::Text("loaded".into()));
         let answer = if property == UnitProperty::LoadState { loaded } else { Ok(Value::Nothing) };
@@ -758,7 +758,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     let mounts =
         vec![listed("b.mount", ActiveState::Failed), listed("d.mount", ActiveState::Active)];
     assert_eq!(inventory.compare_part(mount, mounts, 0), 0);
-    assert!(inventory.refuse(refused, false));
+    assert!(inventory.note_refused(refused, false));
     assert_eq!(inventory.take_drift(), Vec::<&str>::new());
     let all = ["a.service", "b.mount", "d.mount"].map(name_of);
     assert_eq!(shown(&inventory).into_keys().collect::<Vec<_>>(), all);
@@ -800,7 +800,7 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
         (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let mut first = inventory();
     first.resync_part(service, Vec::new(), Extent::Everything, 0);
-    assert!(first.refuse(Listing::Units(UnitType::Mount), true));
+    assert!(first.note_refused(Listing::Units(UnitType::Mount), true));
     first.note_all_listed();
     let (record, _) = first.record(None).unwrap();
     let written = serde_json::to_vec(&record).unwrap();
@@ -814,7 +814,7 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
         sub_state: "failed".into(),
     };
     next.resync_part(mount, vec![failed], Extent::Everything, 0);
-    next.refuse(Listing::Units(UnitType::Mount), false);
+    next.note_refused(Listing::Units(UnitType::Mount), false);
     next.note_all_listed();
     while let Some((unit, property)) = next.next_question() {
         let value = match property {

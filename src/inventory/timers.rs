@@ -28,8 +28,8 @@ impl Inventory {
             && timer.unit.as_ref().is_some_and(|unit| self.is_idle(unit))
     }
 
-    /// Whether a unit does not run and has no job. A unit that stays active is not started again: a
-    /// service that has exited (`RemainAfterExit=yes`), or a target.
+    /// Whether nothing of a unit runs and it has no job. A unit that stays active is not started
+    /// again: a service that has exited (`RemainAfterExit=yes`), or a target.
     fn is_idle(&self, name: &UnitName) -> bool {
         let entry = self.units.get(name).filter(|entry| entry.is_known());
         let is_idle = entry.is_none_or(|Entry { unit, .. }| match unit.active_state {

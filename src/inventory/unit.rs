@@ -264,9 +264,9 @@ impl Unit {
         }
     }
 
-    /// Whether its state is exported. A unit that runs or has failed is exported whatever its load
-    /// state: it stays so when its file is removed, masked or broken. The load state of a stub is
-    /// not known yet.
+    /// Whether its state is exported, if the filters let it pass. A unit that runs or has failed
+    /// stays visible when its file is removed, masked or broken. The load state of a stub is not
+    /// known yet.
     pub fn is_visible(&self) -> bool {
         match self.load_state {
             LoadState::Loaded => true,

@@ -34,7 +34,7 @@ pub(super) struct InactiveFacts {
     /// needed.
     is_wanted: bool,
     /// Everything needed has been answered since.
-    is_known: bool,
+    all_answered: bool,
     /// The dependencies by property. Empty lists are left out.
     relations: Vec<(UnitProperty, Box<[UnitName]>)>,
     condition: Check,
@@ -46,13 +46,13 @@ pub(super) struct InactiveFacts {
     /// `Restart=` restarts the service after a success as well.
     restarts_after_success: bool,
     /// `RestartPreventExitStatus=` may prevent the restart after a success.
-    may_not_restart: bool,
+    restart_may_be_prevented: bool,
     /// `RemainAfterElapse=no`: the timer becomes inactive after its last elapse.
-    stops_when_elapsed: bool,
+    stops_after_last_elapse: bool,
     /// `ExecMainExitTimestampMonotonic`.
-    main_exit: Option<Usec>,
+    main_exited: Option<Usec>,
     /// `StateChangeTimestamp`.
-    changed: Option<Usec>,
+    state_changed: Option<Usec>,
 }
 
 /// The conditions or the asserts of a unit.
@@ -66,7 +66,7 @@ struct Check {
 // === impl InactiveFacts ===
 
 impl InactiveFacts {
-    /// Takes one of the properties of [`PropertySet::RESTING`].
+    /// Takes one of the properties of [`PropertySet::INACTIVE_FACTS`].
     pub(super) fn learn(&mut self, property: UnitProperty, value: &Value) {
         use UnitProperty as P;
         let is_set = *value == Value::Flag(true);
@@ -81,10 +81,10 @@ impl InactiveFacts {
             P::RestartPolicy => {
                 self.restarts_after_success = matches!(value.text(), Some("always" | "on-success"));
             }
-            P::RestartPrevented => self.may_not_restart = is_set,
-            P::RemainAfterElapse => self.stops_when_elapsed = *value == Value::Flag(false),
-            P::ExitMonotonic => self.main_exit = value.number(),
-            P::StateChange => self.changed = value.number(),
+            P::RestartPrevented => self.restart_may_be_prevented = is_set,
+            P::RemainAfterElapse => self.stops_after_last_elapse = *value == Value::Flag(false),
+            P::ExitMonotonic => self.main_exited = value.number(),
+            P::StateChange => self.state_changed = value.number(),
             _ => self.learn_relation(property, value),
         }
     }
@@ -107,46 +107,45 @@ impl InactiveFacts {
 
     /// When systemd last tried to start the unit and checked its conditions
     /// (`ConditionTimestampMonotonic`), in microseconds since boot.
-    pub(super) fn tried_at(&self) -> Option<Usec> {
+    pub(super) fn start_tried_at(&self) -> Option<Usec> {
         self.condition.at
     }
 
-    /// What is needed of a unit that has been inactive and in memory for a second; `current` is
-    /// known.
+    /// The properties needed of a unit that stays inactive; `current` are known.
     pub(super) fn needed(&self, unit: &Unit, current: PropertySet) -> PropertySet {
-        if !is_candidate(unit) {
+        if !is_inactive_and_startable(unit) {
             return PropertySet::EMPTY;
         }
         if !self.is_wanted {
-            return PropertySet::WANTING;
+            return PropertySet::WANTING_UNITS;
         }
         if self.condition.has_failed() || self.assertion.has_failed() {
-            return PropertySet::WANTING.union(PropertySet::CHECKS);
+            return PropertySet::WANTING_UNITS.union(PropertySet::CONDITIONS);
         }
-        let mut needed = PropertySet::RELATIONS.union(PropertySet::CHECKS);
+        let mut needed = PropertySet::RELATIONS.union(PropertySet::CONDITIONS);
         needed = match unit.details {
             Details::Service(_) => {
-                needed.union(PropertySet::ENDING).union(PropertySet::RESTING_SERVICE)
+                needed.union(PropertySet::RUN_END).union(PropertySet::SERVICE_BY_DESIGN)
             }
             Details::Timer(_) => needed.with(UnitProperty::RemainAfterElapse),
             _ => needed,
         };
         // For UnitFileState systemd reads the disk, so it is asked for only where it decides.
-        if current.has(UnitProperty::ConditionTime) && !self.was_tried(unit) {
+        if current.has(UnitProperty::ConditionTime) && !self.start_was_tried(unit) {
             needed = needed.with(UnitProperty::UnitFileState);
         }
         needed
     }
 
-    /// Notes whether everything needed is answered. `answered` also has the unavailable properties.
+    /// Notes whether everything needed is answered; `answered` includes unavailable properties.
     pub(super) fn update(&mut self, unit: &Unit, current: PropertySet, answered: PropertySet) {
-        self.is_known |= self.is_wanted && answered.contains(self.needed(unit, current));
+        self.all_answered |= self.is_wanted && answered.contains(self.needed(unit, current));
     }
 
-    /// The units that start this one when they start. Devices are left out: a device starts it when
-    /// it is plugged in.
+    /// The units that start this one when they start. Not devices: they start it when they are
+    /// plugged in.
     fn wanted_by(&self) -> impl Iterator<Item = &UnitName> {
-        self.related(PropertySet::WANTING).filter(|name| name.unit_type() != UnitType::Device)
+        self.related(PropertySet::WANTING_UNITS).filter(|name| name.unit_type() != UnitType::Device)
     }
 
     /// Why the unit is reported; `None` if no active unit wants it, if it is inactive by design, or
@@ -157,8 +156,8 @@ impl InactiveFacts {
         is_active: impl Fn(&UnitName) -> bool + Copy,
         activatable: Option<&Activatable>,
     ) -> Option<InactiveReason> {
-        let should_run = self.is_known
-            && is_candidate(unit)
+        let should_run = self.all_answered
+            && is_inactive_and_startable(unit)
             && self.wanted_by().any(is_active)
             && !self.is_by_design(unit, is_active, activatable);
         let reason = match unit.inactive_exit {
@@ -181,27 +180,27 @@ impl InactiveFacts {
             || self.has_finished(unit)
             || self.has_ended_by_itself(unit)
             || self.has_elapsed(unit)
-            || self.related(PropertySet::EXCUSING).any(is_active)
+            || self.related(PropertySet::TRIGGERS_AND_CONFLICTS).any(is_active)
             || self.is_started_by_bus(activatable)
-            || (self.is_static && !self.was_tried(unit))
+            || (self.is_static && !self.start_was_tried(unit))
     }
 
-    /// Whether it is a oneshot that ran. With `RemainAfterExit=yes` it would still be active.
+    /// Whether it is a oneshot that ran to its end. With `RemainAfterExit=yes` it would be active.
     fn has_finished(&self, unit: &Unit) -> bool {
         let Details::Service(service) = &unit.details else { return false };
         service.service_type.as_deref() == Some("oneshot")
             && !self.remains_after_exit
             && self.has_succeeded(unit)
-            && self.was_tried(unit)
+            && self.start_was_tried(unit)
     }
 
     /// Whether its main process exited with success before anything stopped it. A stop job makes
     /// the unit leave the active state first, even if the process then exits with 0. A service that
     /// restarts after a success was stopped before the restart.
     fn has_ended_by_itself(&self, unit: &Unit) -> bool {
-        let ends = self.main_exit.zip(unit.active_exit_monotonic);
+        let ends = self.main_exited.zip(unit.active_exit_monotonic);
         !self.remains_after_exit
-            && (!self.restarts_after_success || self.may_not_restart)
+            && (!self.restarts_after_success || self.restart_may_be_prevented)
             && self.has_succeeded(unit)
             && ends.is_some_and(|(main, active)| main < active.get())
     }
@@ -209,34 +208,34 @@ impl InactiveFacts {
     /// Whether its last run was a success. `systemctl reset-failed` sets the result of a failed run
     /// to success too, but changes the state after InactiveEnterTimestamp.
     fn has_succeeded(&self, unit: &Unit) -> bool {
-        let was_reset = unit.inactive_enter.is_some() && self.changed != unit.inactive_enter;
+        let was_reset = unit.inactive_enter.is_some() && self.state_changed != unit.inactive_enter;
         unit.result == Some(RunResult::Success) && !was_reset
     }
 
     /// Whether it is a timer with `RemainAfterElapse=no` that will not elapse again.
     fn has_elapsed(&self, unit: &Unit) -> bool {
         let Details::Timer(timer) = &unit.details else { return false };
-        self.stops_when_elapsed
+        self.stops_after_last_elapse
             && timer.last_trigger.is_some()
             && !timer.repeats()
             && unit.result == Some(RunResult::Success)
     }
 
-    /// Whether the bus starts it when a client calls its name. Without a bus to ask, every name
-    /// counts as such a name.
+    /// Whether the bus starts it when a client calls its name. Without a bus to ask, any bus name is
+    /// taken for activatable.
     fn is_started_by_bus(&self, activatable: Option<&Activatable>) -> bool {
         let is_activatable = |name: &str| activatable.is_none_or(|names| names.contains(name));
         self.bus_name.as_deref().is_some_and(is_activatable)
     }
 
     /// Whether systemd tried to start it, or it was active without a start, as a mount may be.
-    fn was_tried(&self, unit: &Unit) -> bool {
+    fn start_was_tried(&self, unit: &Unit) -> bool {
         self.condition.at.is_some() || unit.inactive_exit.is_some()
     }
 }
 
-/// Whether the unit is inactive and could be started, so that the units that want it matter.
-fn is_candidate(unit: &Unit) -> bool {
+/// Whether the unit is inactive and could be started. Of others it does not matter what wants them.
+fn is_inactive_and_startable(unit: &Unit) -> bool {
     unit.active_state == ActiveState::Inactive
         && unit.load_state == LoadState::Loaded
         && !matches!(unit.name.unit_type(), UnitType::Slice | UnitType::Scope | UnitType::Device)
@@ -267,25 +266,26 @@ impl InactiveReason {
 // === impl Entry ===
 
 impl Entry {
-    /// Notes whether the unit is inactive. Returns whether it became so less than a second ago: it
-    /// is asked about later.
+    /// Notes whether the unit is inactive. Returns whether it may be so only for a moment: then it is
+    /// asked about later.
     pub(super) fn note_inactive(&mut self) -> bool {
         if self.unit.active_state == ActiveState::Inactive {
-            return !self.lasts;
+            return !self.stays_inactive;
         }
-        self.lasts = false;
+        self.stays_inactive = false;
         if let Some(facts) = &mut self.inactive {
-            (facts.is_wanted, facts.is_known) = (false, false);
+            (facts.is_wanted, facts.all_answered) = (false, false);
         }
         // When it is inactive again, other units may want it.
         self.knowledge.invalidate(PropertySet::RELATIONS);
         false
     }
 
-    /// Notes that the unit was listed, or has been in its state and in memory for a second.
-    pub(super) fn note_lasting(&mut self) {
+    /// Notes that the unit, if inactive, stays so: it was listed, or has been in its state and in
+    /// memory for a second.
+    pub(super) fn note_stays_inactive(&mut self) {
         if self.note_inactive() {
-            self.lasts = true;
+            self.stays_inactive = true;
         }
     }
 }
@@ -300,8 +300,8 @@ impl Inventory {
 
     /// Re-evaluates after an answer whether an inactive unit should run.
     pub(super) fn update_inactive_facts(&mut self, name: &UnitName, answered: UnitProperty) {
-        if PropertySet::WANTING.has(answered) {
-            self.recheck_wanted(name);
+        if PropertySet::WANTING_UNITS.has(answered) {
+            self.recheck_whether_wanted(name);
         } else if answered == UnitProperty::ActiveState {
             self.note_inactive(name);
         }
@@ -310,16 +310,16 @@ impl Inventory {
         }
     }
 
-    /// Notes whether an active unit wants this one. If only inactive units do, this is repeated
+    /// Notes whether an active unit wants this one. If only inactive units do, it is checked again
     /// every second.
-    pub(super) fn recheck_wanted(&mut self, name: &UnitName) {
-        let Some(entry) = self.units.get(name).filter(|entry| entry.lasts) else { return };
+    pub(super) fn recheck_whether_wanted(&mut self, name: &UnitName) {
+        let Some(entry) = self.units.get(name).filter(|entry| entry.stays_inactive) else { return };
         let Some(facts) = entry.inactive.as_ref() else { return };
-        let is_open = !facts.is_wanted && facts.wanted_by().next().is_some();
+        let is_undecided = !facts.is_wanted && facts.wanted_by().next().is_some();
         let is_wanted = facts.wanted_by().any(|name| self.is_active(name));
-        if is_open && !is_wanted {
-            self.unwanted.insert(name.clone());
-        } else if is_open && let Some(entry) = self.units.get_mut(name) {
+        if is_undecided && !is_wanted {
+            self.wanted_by_inactive.insert(name.clone());
+        } else if is_undecided && let Some(entry) = self.units.get_mut(name) {
             entry.inactive.get_or_insert_default().is_wanted = true;
             enqueue(&mut self.unread, name, entry);
         }
@@ -332,10 +332,10 @@ impl Inventory {
         }
     }
 
-    /// Notes which of the units that only inactive units wanted are now wanted by an active one.
-    pub(super) fn recheck_unwanted(&mut self) {
-        for name in std::mem::take(&mut self.unwanted) {
-            self.recheck_wanted(&name);
+    /// Checks the units again that only inactive units wanted.
+    pub(super) fn recheck_wanted_by_inactive(&mut self) {
+        for name in std::mem::take(&mut self.wanted_by_inactive) {
+            self.recheck_whether_wanted(&name);
         }
     }
 
@@ -390,7 +390,7 @@ mod tests {
             unit.result = Some(RunResult::Success);
             let service = Service { service_type: Some("simple".into()), ..Service::default() };
             unit.details = Details::Service(service);
-            let facts = InactiveFacts { is_known: true, ..InactiveFacts::default() };
+            let facts = InactiveFacts { all_answered: true, ..InactiveFacts::default() };
             let case = Self { unit, facts };
             case.with(UnitProperty::WantedBy, names(&["all.target"]))
                 .with(UnitProperty::ConditionTime, Value::Number(1))
@@ -424,7 +424,7 @@ mod tests {
         }
 
         fn with(mut self, property: UnitProperty, value: Value) -> Self {
-            assert!(PropertySet::RESTING.has(property), "{property:?}");
+            assert!(PropertySet::WANTED_INACTIVE.has(property), "{property:?}");
             self.facts.learn(property, &value);
             self
         }
@@ -458,7 +458,7 @@ mod tests {
 
     #[test]
     fn a_unit_is_wanted_if_an_active_unit_wants_requires_or_upholds_it() {
-        for relation in PropertySet::WANTING.iter() {
+        for relation in PropertySet::WANTING_UNITS.iter() {
             let unwanted = || Case::stopped().with(UnitProperty::WantedBy, names(&[]));
             by_design(unwanted());
             stopped(unwanted().with(relation, names(&["idle.target", "all.target"])));
@@ -484,7 +484,7 @@ mod tests {
             }
         }
         let mut case = Case::stopped();
-        case.facts.is_known = false;
+        case.facts.all_answered = false;
         by_design(case);
     }
 

@@ -5,13 +5,13 @@ use std::{fmt, num::NonZeroUsize};
 
 use super::writer::SeriesCounts;
 
-/// What the cap keeps and what it withholds.
+/// What the cap keeps and what it drops.
 #[derive(Debug, PartialEq)]
 pub(super) struct Cut {
     /// How many rows are kept, from the first.
     pub(super) kept: usize,
-    /// The series withheld from each per-unit family, 0 included.
-    pub(super) withheld: SeriesCounts,
+    /// The series dropped from each per-unit family, 0 included.
+    pub(super) dropped: SeriesCounts,
 }
 
 /// Finds how many rows can be kept before a family has more than `max` series.
@@ -27,12 +27,12 @@ pub(super) fn cut<R>(
     let max = max.filter(|max| rows.len().saturating_mul(most) > max.get());
     // Most hosts are so far below the cap that nothing has to be counted.
     let Some(max) = max.and_then(|max| u64::try_from(max.get()).ok()) else {
-        return Ok(Cut { kept: rows.len(), withheld: count(&[])? });
+        return Ok(Cut { kept: rows.len(), dropped: count(&[])? });
     };
     let fits = |counts: &SeriesCounts| counts.values().all(|series| *series <= max);
-    let mut withheld = count(rows)?;
+    let mut dropped = count(rows)?;
     let (mut kept, mut served) =
-        if fits(&withheld) { (rows.len(), withheld.clone()) } else { (0, SeriesCounts::new()) };
+        if fits(&dropped) { (rows.len(), dropped.clone()) } else { (0, SeriesCounts::new()) };
     // The first `kept` rows fit and the first `beyond` do not. Each step counts half of the rows
     // between, so all steps together count every row once more.
     let mut beyond = rows.len();
@@ -48,10 +48,10 @@ pub(super) fn cut<R>(
             beyond = middle;
         }
     }
-    for (family, series) in &mut withheld {
+    for (family, series) in &mut dropped {
         *series -= served.get(family).unwrap_or(&0);
     }
-    Ok(Cut { kept, withheld })
+    Ok(Cut { kept, dropped })
 }
 
 #[cfg(test)]
@@ -78,23 +78,23 @@ mod tests {
     #[test]
     fn rows_are_kept_until_the_first_family_is_full() {
         let rows = [[1, 0, 2], [1, 5, 0], [1, 0, 1], [1, 0, 0]];
-        for (max, kept, withheld) in [
+        for (max, kept, dropped) in [
             (1, 0, [4, 5, 3]),
             (2, 1, [3, 5, 1]),
             (4, 1, [3, 5, 1]),
             (5, 4, [0, 0, 0]),
             (0, 4, [0, 0, 0]),
         ] {
-            let withheld = FAMILIES.into_iter().zip(withheld).collect();
-            assert_eq!(cut(&rows, limit(max), 5, count), Ok(Cut { kept, withheld }), "{max}");
+            let dropped = FAMILIES.into_iter().zip(dropped).collect();
+            assert_eq!(cut(&rows, limit(max), 5, count), Ok(Cut { kept, dropped }), "{max}");
         }
     }
 
     #[test]
-    fn without_rows_nothing_is_withheld() {
-        let withheld: SeriesCounts = FAMILIES.into_iter().map(|family| (family, 0)).collect();
+    fn without_rows_nothing_is_dropped() {
+        let dropped: SeriesCounts = FAMILIES.into_iter().map(|family| (family, 0)).collect();
         for max in [0, 1] {
-            let empty = Cut { kept: 0, withheld: withheld.clone() };
+            let empty = Cut { kept: 0, dropped: dropped.clone() };
             assert_eq!(cut(&[], limit(max), 5, count), Ok(empty));
         }
     }
@@ -113,7 +113,7 @@ mod tests {
             };
             prop_assert!(fits(cut.kept));
             prop_assert!(cut.kept == rows.len() || !fits(cut.kept + 1));
-            prop_assert_eq!(cut.withheld, count(&rows[cut.kept..]).unwrap());
+            prop_assert_eq!(cut.dropped, count(&rows[cut.kept..]).unwrap());
         }
     }
 }

@@ -282,7 +282,7 @@ mod tests {
             inventory.answer(&unit, property, Ok(on));
         }
         assert!(inventory.is_complete());
-        let at_scrape = inventory.unsignalled().iter().map(|(_, it)| it.name()).collect();
+        let at_scrape = inventory.scrape_questions().iter().map(|(_, it)| it.name()).collect();
         (of_units, at_scrape)
     }
 
@@ -290,7 +290,7 @@ mod tests {
     /// group.
     #[test]
     fn what_no_group_needs_is_not_asked() {
-        let problems = PropertySet::RESTING.union(PropertySet::PRESUMED);
+        let problems = PropertySet::WANTED_INACTIVE.union(PropertySet::PRESUMED_FALSE);
         let problems = problems.with(UnitProperty::LoadError).with(UnitProperty::Freezer);
         // How long a start took needs it as well.
         let shared = PropertySet::of(&[UnitProperty::ActiveExitMonotonic]);

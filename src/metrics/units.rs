@@ -7,7 +7,7 @@ use super::{
     family::{FamilyOf, families},
     row::{Row, visible},
     seconds,
-    writer::{Exposition, Value},
+    writer::{Exposition, SampleValue},
 };
 use crate::{
     clock::Usec,
@@ -119,7 +119,7 @@ fn start_duration(unit: &Unit) -> Option<f64> {
 }
 
 /// Writes a family with a sample for each visible unit that has a value.
-pub(super) fn each<V: Value>(
+pub(super) fn each<V: SampleValue>(
     rows: &[Row<'_>],
     out: &mut Exposition<'_>,
     family: &'static FamilyOf<2>,

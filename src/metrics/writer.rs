@@ -77,10 +77,10 @@ struct TextFamily<'s, 'e> {
 }
 
 /// A sample's value.
-pub(super) trait Value: EncodeGaugeValue + EncodeCounterValue {}
+pub(super) trait SampleValue: EncodeGaugeValue + EncodeCounterValue {}
 
-impl Value for u64 {}
-impl Value for f64 {}
+impl SampleValue for u64 {}
+impl SampleValue for f64 {}
 
 /// The label values of a sample in a family with `N` labels.
 pub(super) trait Labels<const N: usize> {
@@ -208,7 +208,7 @@ impl<'e> Exposition<'e> {
     }
 
     /// Writes a family with one sample for each manager that has a value.
-    pub(super) fn each_value<V: Value>(
+    pub(super) fn each_value<V: SampleValue>(
         &mut self,
         family: &'static FamilyOf<0>,
         managers: &[View<'_>],
@@ -221,7 +221,7 @@ impl<'e> Exposition<'e> {
     pub(super) fn single(
         &mut self,
         family: &'static FamilyOf<0>,
-        value: Option<impl Value>,
+        value: Option<impl SampleValue>,
     ) -> fmt::Result {
         self.family(family).add_some([], value)
     }
@@ -240,13 +240,13 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
     pub(super) fn add_some(
         &mut self,
         labels: impl Labels<N>,
-        value: Option<impl Value>,
+        value: Option<impl SampleValue>,
     ) -> fmt::Result {
         value.map_or(Ok(()), |value| self.add(labels, value))
     }
 
     /// Writes one sample.
-    pub(super) fn add(&mut self, labels: impl Labels<N>, value: impl Value) -> fmt::Result {
+    pub(super) fn add(&mut self, labels: impl Labels<N>, value: impl SampleValue) -> fmt::Result {
         let text = match &mut self.sink {
             Sink::Text(text) => text,
             Sink::Count(series) => {
@@ -294,7 +294,7 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
     }
 }
 
-fn encode_value<V: Value>(
+fn encode_value<V: SampleValue>(
     encoder: &mut MetricEncoder<'_>,
     kind: FamilyType,
     format: Format,

@@ -161,7 +161,7 @@ mod tests {
 
     fn shows(selection: &Selection, name: &str) -> bool {
         let placement = selection.place(&UnitName::new(name).unwrap(), None);
-        assert!([Placement::Own, Placement::Hidden].contains(&placement), "{name}");
+        assert!([Placement::Own, Placement::FilteredOut].contains(&placement), "{name}");
         placement == Placement::Own
     }
 

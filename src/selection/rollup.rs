@@ -126,7 +126,7 @@ mod tests {
         let slice = slice.map(|slice| UnitName::new(slice).unwrap());
         match rules.place(&UnitName::new(unit).unwrap(), slice.as_ref()) {
             Placement::Own => None,
-            Placement::Hidden => panic!("a roll-up hides nothing"),
+            Placement::FilteredOut => panic!("a roll-up hides nothing"),
             Placement::Unresolved => Some("not yet".to_owned()),
             Placement::RolledUp(rollup) => {
                 let written = serde_json::to_string(&rollup).unwrap();

@@ -18,7 +18,7 @@ const JOB_PATH_PREFIX: &str = "/org/freedesktop/systemd1/job/";
 const JOB_INTERFACE: &str = "org.freedesktop.systemd1.Job";
 
 /// The longest message, in bytes, from which a signal or a property's value is decoded. systemd's
-/// are a few kB. The longest that D-Bus allows, 128 MiB, would take fifty times as much decoded.
+/// are a few kB. D-Bus allows 128 MiB, which would take fifty times as much memory once decoded.
 const MAX_LENGTH: usize = 1 << 20;
 
 /// The length of an excerpt in an error, in characters.

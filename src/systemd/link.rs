@@ -25,11 +25,11 @@ use super::{
     question::{Answer, BUS, CALL_DEADLINE, CallError, Question},
 };
 
-/// Most calls pending at once. dbus-daemon allows 128 for each connection; more than 16 are not
+/// The most calls pending at once. dbus-daemon allows 128 for each connection; more than 16 are not
 /// faster, because the manager has one thread.
 const IN_FLIGHT: usize = 32;
 
-/// Most messages that zbus holds for the task that fills the backlog.
+/// The most messages that zbus holds for the task that fills the backlog.
 const ZBUS_QUEUE: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 
 /// A connection to a manager. Dropping it ends it.
@@ -63,7 +63,7 @@ pub enum Heard {
     },
     /// A call has been answered, or has failed.
     Answer(Question, Result<Answer, CallError>),
-    /// Signals came faster than they were taken, and some were dropped here.
+    /// Signals came faster than they were taken: some were dropped at this point of the stream.
     Overflow,
 }
 

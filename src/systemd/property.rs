@@ -1,5 +1,5 @@
-//! The D-Bus properties that are read: where each is, how its value is taken and when it is read.
-//! A new metric's source starts here.
+//! The D-Bus properties that are read: on which interface each is, how its value is taken and what
+//! it is read for. A property for a new metric is added here.
 
 use zbus::Variant;
 
@@ -35,7 +35,7 @@ enum ValueKind {
     Text,
     /// 16 bytes, or none at all.
     Id,
-    /// A number and an object path. 0 means none.
+    /// A number and an object path: the number. 0 means none.
     Job,
     /// A name and a text: the name. An empty name means none.
     NamedText,
@@ -56,11 +56,10 @@ pub(super) const MAX_UNIT_TEXT: usize = 255;
 /// The longest text taken from the manager, in bytes. The longest is a path.
 const MAX_TEXT: usize = 4095;
 
-/// The most names taken from one list. The longest list that matters has the units that want one
-/// unit, and these are a few.
+/// The most names taken from one list. The lists that matter are short: a few units want one unit.
 const MAX_NAMES: usize = 1024;
 
-/// A property's value has not the type that systemd documents, or is a text too long for it.
+/// A property's value is not of the type that systemd documents, or its text is too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("property {property} has a value of an unexpected type or length")]
 pub struct WrongType {
@@ -74,26 +73,26 @@ enum Use {
     State,
     Run,
     Result,
-    Ending,
+    RunEnd,
     Details,
     Slice,
-    Silent,
-    Presumed,
-    Signalled,
+    AtReconcile,
+    PresumedFalse,
+    RunDetails,
     Start,
-    Wanting,
-    Excusing,
-    Check,
-    Resting,
-    RestingService,
-    Restarting,
-    Elapsed,
+    WantingUnits,
+    TriggersAndConflicts,
+    Conditions,
+    ByDesign,
+    ServiceByDesign,
+    RestartSettings,
+    LastElapse,
     Connections,
     Ip,
 }
 
 /// A row of the table of unit properties.
-struct Row {
+struct PropertyRow {
     /// The unit types whose interfaces have it, one bit each; [`EVERY_TYPE`] for that of all units.
     types: u16,
     name: &'static str,
@@ -121,9 +120,9 @@ macro_rules! unit_properties {
             /// Every property, in the order in which they are asked for.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            const fn row(self) -> Row {
+            const fn row(self) -> PropertyRow {
                 match self {
-                    $(Self::$variant => Row {
+                    $(Self::$variant => PropertyRow {
                         types: unit_properties!(@types $($of)+),
                         name: $name,
                         kind: ValueKind::$kind,
@@ -145,61 +144,61 @@ unit_properties! {
     ActiveExit = Unit."ActiveExitTimestamp" as Time, for [Run];
     InactiveEnter = Unit."InactiveEnterTimestamp" as Time, for [Run];
     InactiveExit = Unit."InactiveExitTimestamp" as Time, for [Run];
-    StateChange = Unit."StateChangeTimestamp" as Time, for [Ending];
+    StateChange = Unit."StateChangeTimestamp" as Time, for [RunEnd];
     ActiveEnterMonotonic = Unit."ActiveEnterTimestampMonotonic" as Time, for [Start];
-    ActiveExitMonotonic = Unit."ActiveExitTimestampMonotonic" as Time, for [Start Ending];
+    ActiveExitMonotonic = Unit."ActiveExitTimestampMonotonic" as Time, for [Start RunEnd];
     InactiveExitMonotonic = Unit."InactiveExitTimestampMonotonic" as Time, for [Start];
     ServiceType = Service."Type" as Text, for [Details];
     Invocation = Unit."InvocationID" as Id, for [Run];
-    Job = Unit."Job" as Job, for [Signalled];
+    Job = Unit."Job" as Job, for [RunDetails];
     LoadError = Unit."LoadError" as NamedText, for [];
-    NeedDaemonReload = Unit."NeedDaemonReload" as Flag, for [Presumed];
-    Freezer = Unit."FreezerState" as Freezer, for [Silent];
-    ConditionResult = Unit."ConditionResult" as Flag, for [Check];
-    ConditionTime = Unit."ConditionTimestampMonotonic" as Time, for [Check];
-    WantedBy = Unit."WantedBy" as Units, for [Wanting];
-    RequiredBy = Unit."RequiredBy" as Units, for [Wanting];
-    UpheldBy = Unit."UpheldBy" as Units, for [Wanting];
-    AssertResult = Unit."AssertResult" as Flag, for [Check];
-    AssertTime = Unit."AssertTimestampMonotonic" as Time, for [Check];
-    TriggeredBy = Unit."TriggeredBy" as Units, for [Excusing];
-    Conflicts = Unit."Conflicts" as Units, for [Excusing];
-    ConflictedBy = Unit."ConflictedBy" as Units, for [Excusing];
-    UnitFileState = Unit."UnitFileState" as Text, for [Resting];
-    ExitMonotonic = Service."ExecMainExitTimestampMonotonic" as Time, for [Ending];
-    RemainAfterExit = Service."RemainAfterExit" as Flag, for [RestingService];
-    BusName = Service."BusName" as Text, for [RestingService];
+    NeedDaemonReload = Unit."NeedDaemonReload" as Flag, for [PresumedFalse];
+    Freezer = Unit."FreezerState" as Freezer, for [AtReconcile];
+    ConditionResult = Unit."ConditionResult" as Flag, for [Conditions];
+    ConditionTime = Unit."ConditionTimestampMonotonic" as Time, for [Conditions];
+    WantedBy = Unit."WantedBy" as Units, for [WantingUnits];
+    RequiredBy = Unit."RequiredBy" as Units, for [WantingUnits];
+    UpheldBy = Unit."UpheldBy" as Units, for [WantingUnits];
+    AssertResult = Unit."AssertResult" as Flag, for [Conditions];
+    AssertTime = Unit."AssertTimestampMonotonic" as Time, for [Conditions];
+    TriggeredBy = Unit."TriggeredBy" as Units, for [TriggersAndConflicts];
+    Conflicts = Unit."Conflicts" as Units, for [TriggersAndConflicts];
+    ConflictedBy = Unit."ConflictedBy" as Units, for [TriggersAndConflicts];
+    UnitFileState = Unit."UnitFileState" as Text, for [ByDesign];
+    ExitMonotonic = Service."ExecMainExitTimestampMonotonic" as Time, for [RunEnd];
+    RemainAfterExit = Service."RemainAfterExit" as Flag, for [ServiceByDesign];
+    BusName = Service."BusName" as Text, for [ServiceByDesign];
     Restarts = Service."NRestarts" as Number, for [Run];
     ExitTime = Service."ExecMainExitTimestamp" as Time, for [Run];
-    ExitCode = Service."ExecMainCode" as Number, for [Signalled];
-    ExitStatus = Service."ExecMainStatus" as Number, for [Signalled];
-    RestartPolicy = Service."Restart" as Text, for [RestingService Restarting];
-    RestartForced = Service."RestartForceExitStatus" as Statuses, for [Restarting];
-    RestartPrevented = Service."RestartPreventExitStatus" as Statuses, for [RestingService];
+    ExitCode = Service."ExecMainCode" as Number, for [RunDetails];
+    ExitStatus = Service."ExecMainStatus" as Number, for [RunDetails];
+    RestartPolicy = Service."Restart" as Text, for [ServiceByDesign RestartSettings];
+    RestartForced = Service."RestartForceExitStatus" as Statuses, for [RestartSettings];
+    RestartPrevented = Service."RestartPreventExitStatus" as Statuses, for [ServiceByDesign];
     Result = Service | Socket | Mount | Automount | Swap | Timer | Path | Scope
         ."Result" as Text, for [Run Result];
     ReloadResult = Service | Mount."ReloadResult" as Text, for [];
     Slice = Service | Socket | Mount | Swap."Slice" as Text, for [Details Slice];
     ScopeSlice = Scope."Slice" as Text, for [Details Slice];
-    TasksMax = Service."TasksMax" as Number, for [Details Silent];
-    IpAccounting = Service."IPAccounting" as Flag, for [Details Silent];
+    TasksMax = Service."TasksMax" as Number, for [Details AtReconcile];
+    IpAccounting = Service."IPAccounting" as Flag, for [Details AtReconcile];
     IpIngressBytes = Service."IPIngressBytes" as Number, for [Ip];
     IpEgressBytes = Service."IPEgressBytes" as Number, for [Ip];
     IpIngressPackets = Service."IPIngressPackets" as Number, for [Ip];
     IpEgressPackets = Service."IPEgressPackets" as Number, for [Ip];
-    WatchdogInterval = Service."WatchdogUSec" as Time, for [Silent];
+    WatchdogInterval = Service."WatchdogUSec" as Time, for [AtReconcile];
     WatchdogPing = Service."WatchdogTimestamp" as Time, for [];
     Accept = Socket."Accept" as Flag, for [Details];
     Accepted = Socket."NAccepted" as Number, for [Details Connections];
     Connections = Socket."NConnections" as Number, for [Details Connections];
     Refused = Socket."NRefused" as Number, for [Details Connections];
-    LastTrigger = Timer."LastTriggerUSec" as Time, for [Details Elapsed];
+    LastTrigger = Timer."LastTriggerUSec" as Time, for [Details LastElapse];
     NextRealtime = Timer."NextElapseUSecRealtime" as Time, for [Details];
     NextMonotonic = Timer."NextElapseUSecMonotonic" as Time, for [Details];
     TimerUnit = Timer."Unit" as Text, for [Details];
-    TimersMonotonic = Timer."TimersMonotonic" as Repeating, for [Details Elapsed];
-    TimersCalendar = Timer."TimersCalendar" as Repeating, for [Details Elapsed];
-    RemainAfterElapse = Timer."RemainAfterElapse" as Flag, for [Resting];
+    TimersMonotonic = Timer."TimersMonotonic" as Repeating, for [Details LastElapse];
+    TimersCalendar = Timer."TimersCalendar" as Repeating, for [Details LastElapse];
+    RemainAfterElapse = Timer."RemainAfterElapse" as Flag, for [ByDesign];
     MountType = Mount."Type" as Text, for [Details];
 }
 
@@ -416,7 +415,7 @@ impl UnitProperty {
         let of_type = UnitType::ALL.into_iter().find(|it| it.interface() == interface);
         let bit = of_type.map_or(0, |it| 1 << it as u16);
         let matches = |property: &&Self| {
-            let Row { types, name: known, .. } = property.row();
+            let PropertyRow { types, name: known, .. } = property.row();
             let is_on = if types == EVERY_TYPE { interface == "Unit" } else { types & bit != 0 };
             is_on && known == name
         };
@@ -428,7 +427,7 @@ impl UnitProperty {
     /// # Errors
     /// [`WrongType`] if the variant holds another type than systemd documents.
     pub fn take(self, variant: &Variant<'_>) -> Result<Value, WrongType> {
-        let Row { name, kind, .. } = self.row();
+        let PropertyRow { name, kind, .. } = self.row();
         Value::take(variant, kind, MAX_UNIT_TEXT, name)
     }
 }
@@ -439,53 +438,55 @@ impl PropertySet {
     /// No property.
     pub const EMPTY: Self = Self(0);
 
-    /// Must be known before a unit is shown.
+    /// The state of a unit, which must be known before it is shown.
     pub const STATE: Self = Self::read_for(Use::State);
 
-    /// Change without a signal. `systemctl set-property` sets some; a service may set another
-    /// watchdog interval; before version 256 systemd does not signal that it freezes a unit.
-    pub const SILENT: Self = Self::read_for(Use::Silent);
+    /// Change without a signal, so they are read again at each comparison with a listing.
+    /// `systemctl set-property` sets some; a service may set another watchdog interval; before
+    /// version 256 systemd does not signal that it freezes a unit.
+    pub const AT_RECONCILE: Self = Self::read_for(Use::AtReconcile);
 
-    /// Taken for false until read, because they seldom are not: nothing waits for them.
-    pub const PRESUMED: Self = Self::read_for(Use::Presumed);
+    /// Almost always false, and presumed so until read: nothing waits for them.
+    pub const PRESUMED_FALSE: Self = Self::read_for(Use::PresumedFalse);
 
-    /// Signalled with each change of a service, and only needed at times.
-    pub const SIGNALLED_DETAILS: Self = Self::read_for(Use::Signalled);
+    /// What else is needed at times to count the runs of a service. systemd signals it with each
+    /// change.
+    pub const RUN_DETAILS: Self = Self::read_for(Use::RunDetails);
 
     /// Which units start this one. The lists grow without a signal when another unit is loaded.
-    pub const WANTING: Self = Self::read_for(Use::Wanting);
+    pub const WANTING_UNITS: Self = Self::read_for(Use::WantingUnits);
 
     /// Which units keep this one inactive while they are active: they start it on demand, or
     /// conflict with it.
-    pub const EXCUSING: Self = Self::read_for(Use::Excusing);
+    pub const TRIGGERS_AND_CONFLICTS: Self = Self::read_for(Use::TriggersAndConflicts);
 
     /// The lists of units that decide whether an inactive unit should run.
-    pub const RELATIONS: Self = Self::WANTING.union(Self::EXCUSING);
+    pub const RELATIONS: Self = Self::WANTING_UNITS.union(Self::TRIGGERS_AND_CONFLICTS);
 
     /// Whether a condition or an assertion kept a unit from starting.
-    pub const CHECKS: Self = Self::read_for(Use::Check);
+    pub const CONDITIONS: Self = Self::read_for(Use::Conditions);
 
-    /// Settings that decide whether an inactive service rests by design.
-    pub const RESTING_SERVICE: Self = Self::read_for(Use::RestingService);
+    /// Settings that decide whether a service is inactive by design.
+    pub const SERVICE_BY_DESIGN: Self = Self::read_for(Use::ServiceByDesign);
 
-    /// Settings that decide whether an inactive unit rests by design.
-    pub const RESTING_SETTINGS: Self = Self::RESTING_SERVICE.union(Self::read_for(Use::Resting));
+    /// Settings that decide whether a unit is inactive by design.
+    pub const BY_DESIGN: Self = Self::SERVICE_BY_DESIGN.union(Self::read_for(Use::ByDesign));
 
-    /// How the last run of a service ended.
-    pub const ENDING: Self = Self::read_for(Use::Ending);
+    /// When the last run of a service ended: by itself, or because it was stopped.
+    pub const RUN_END: Self = Self::read_for(Use::RunEnd);
 
     /// All that decides whether an inactive unit should run.
-    pub const RESTING: Self =
-        Self::RELATIONS.union(Self::CHECKS).union(Self::RESTING_SETTINGS).union(Self::ENDING);
+    pub const WANTED_INACTIVE: Self =
+        Self::RELATIONS.union(Self::CONDITIONS).union(Self::BY_DESIGN).union(Self::RUN_END);
 
-    /// Those of [`Self::RESTING`] that no column of a unit holds.
-    pub const REST: Self = Self::RESTING.without(Self::START_STAMPS);
+    /// Those of [`Self::WANTED_INACTIVE`] that are kept apart from the columns of a unit.
+    pub const INACTIVE_FACTS: Self = Self::WANTED_INACTIVE.without(Self::START_STAMPS);
 
     /// Whether a timer has elapsed for the last time.
-    pub const ELAPSED: Self = Self::read_for(Use::Elapsed);
+    pub const LAST_ELAPSE: Self = Self::read_for(Use::LastElapse);
 
     /// Whether only a failure is followed by an automatic restart.
-    pub const RESTARTING: Self = Self::read_for(Use::Restarting);
+    pub const RESTART_SETTINGS: Self = Self::read_for(Use::RestartSettings);
 
     /// The slice of a unit's processes.
     pub const SLICES: Self = Self::read_for(Use::Slice);
@@ -539,7 +540,7 @@ impl PropertySet {
         set
     }
 
-    /// Those of the set that units of this type have.
+    /// Those of this set that units of the type have.
     const fn of_type(self, unit_type: UnitType) -> Self {
         let mut rest: &[_] = &Self::BY_TYPE;
         while let [(known, properties), others @ ..] = rest {
@@ -556,8 +557,7 @@ impl PropertySet {
         const { Self::read_for(Use::Result) }.of_type(unit_type)
     }
 
-    /// What of a unit of this type systemd signals with each change of its runs; all that is
-    /// counted comes from it.
+    /// What is counted of the runs of a unit of this type. systemd signals it with each change.
     pub const fn run_of(unit_type: UnitType) -> Self {
         let run = const { Self::read_for(Use::Run) }.of_type(unit_type);
         // A device is never started, and so has no invocation.
@@ -573,7 +573,7 @@ impl PropertySet {
 
     /// What changes without a signal when systemd reloads.
     pub const fn changed_by_reload(unit_type: UnitType) -> Self {
-        Self::details_of(unit_type).union(Self::RELATIONS).union(Self::RESTING_SETTINGS)
+        Self::details_of(unit_type).union(Self::RELATIONS).union(Self::BY_DESIGN)
     }
 
     /// The set with one more property.

@@ -212,10 +212,10 @@ impl Answer {
 // === impl CallError ===
 
 impl CallError {
-    /// Whether the same call may succeed later: there was no answer, or no owner of the name.
-    /// Any other error is final: the object or the property does not exist, or is not for us.
-    pub fn is_passing(&self) -> bool {
-        const PASSING: [&str; 7] = [
+    /// Whether the same call may succeed later: no answer came, the name has no owner, or a resource
+    /// ran out. Any other error is final: the object or property does not exist, or access is denied.
+    pub fn is_temporary(&self) -> bool {
+        const TEMPORARY: [&str; 7] = [
             "org.freedesktop.DBus.Error.NoReply",
             "org.freedesktop.DBus.Error.Timeout",
             "org.freedesktop.DBus.Error.Disconnected",
@@ -226,7 +226,7 @@ impl CallError {
         ];
         match self {
             Self::Deadline => true,
-            Self::Refused { name, .. } => PASSING.contains(&name.as_str()),
+            Self::Refused { name, .. } => TEMPORARY.contains(&name.as_str()),
             Self::Unreadable(_) => false,
         }
     }

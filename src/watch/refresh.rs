@@ -49,7 +49,7 @@ impl Refresh {
         };
         let manager = [ManagerProperty::SystemState];
         let manager = manager.iter().chain(watchdog).copied().map(Question::Manager);
-        let units = inventory.unsignalled().into_iter();
+        let units = inventory.scrape_questions().into_iter();
         self.to_ask = manager.chain(units.map(|(unit, it)| Question::Unit(unit, it))).collect();
     }
 
@@ -60,15 +60,15 @@ impl Refresh {
         Some(question)
     }
 
-    /// A question has ended, with an answer or without; it may be another one's.
+    /// A question has ended, with an answer or without. It may not be one of this refresh.
     pub(super) fn answered(&mut self, question: &Question, answered: bool) {
         let before = self.under_way.len();
         self.under_way.retain(|asked| asked != question);
         self.failed |= !answered && self.under_way.len() < before;
     }
 
-    /// Wakes the waiting scrapes if the refresh is over, and returns whether it is. Where a question
-    /// was not answered they are dropped instead, and learn so.
+    /// Wakes the waiting scrapes if the refresh is over, and returns whether it is. If a question was
+    /// not answered, their channels are dropped instead, which the scrapes see.
     pub(super) fn end(&mut self) -> bool {
         if !self.is_idle() {
             return false;

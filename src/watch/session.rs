@@ -31,14 +31,14 @@ use crate::{
 /// How often deferred work is done.
 const TICK: Duration = Duration::from_secs(1);
 
-/// How long a manager may be silent before the connection is given up. On a connection that is kept
-/// no signal is lost.
+/// How long a manager may be silent before the connection is given up. Not earlier, because signals
+/// between two connections are lost.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
-/// How long the end of a reload is waited for.
+/// How long to wait for the end of a reload.
 const RELOAD_LIMIT: Duration = Duration::from_secs(90);
 
-/// How long the end of a re-execution is waited for, once systemd is back on the bus.
+/// How long to wait for the end of a re-execution once systemd is back on the bus.
 const REEXEC_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long systemd's name on the bus may have no owner before another address is tried. A restarted
@@ -117,19 +117,19 @@ struct ManagerProperties {
     later: Vec<ManagerProperty>,
 }
 
-/// When corrections that no signal has explained count as drift.
+/// When to count the corrections that no signal has explained as drift.
 enum DriftCheck {
     At(Instant),
-    /// With the end of the refresh under way: by then systemd has sent every earlier signal.
+    /// At the end of the refresh under way: by then every earlier signal has come.
     WithRefresh,
 }
 
-/// What was warned of, so that it is logged once.
+/// Which warnings were logged, so that each is logged once.
 #[derive(Default)]
 struct Warned {
     /// A signal could not be decoded or believed, since the last tick.
     unreadable: bool,
-    /// A signal was about something that cannot be a unit.
+    /// A signal named something that cannot be a unit.
     no_unit: bool,
 }
 
@@ -139,7 +139,7 @@ pub(super) enum End {
     #[error(transparent)]
     Lost(#[from] Lost),
     #[error("{method} failed: {error}")]
-    Refused { method: &'static str, error: CallError },
+    CallFailed { method: &'static str, error: CallError },
     #[error("systemd has not answered for {} s", GIVE_UP.as_secs())]
     Silent,
     #[error("no owner of org.freedesktop.systemd1 for {} s", ABSENT_LIMIT.as_secs())]
@@ -175,7 +175,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether everything was ever read, and whether a reload was under way at the end.
+    /// Whether everything was read at least once, and whether a reload was under way at the end.
     pub(super) fn outcome(&self) -> (bool, bool) {
         (self.seeded, self.is_reloading())
     }
@@ -246,7 +246,7 @@ impl<'a> Session<'a> {
         Ok(self.link.ask(question)?)
     }
 
-    /// Sends as many calls as may be under way at once, first those that a scrape waits for.
+    /// Sends as many calls as may be pending at once, first those for which a scrape waits.
     fn ask_what_fits(&mut self) -> Result<(), End> {
         let may_ask = !self.is_silent() && self.is_present();
         while may_ask && self.link.has_room() {
@@ -264,7 +264,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Lets a scrape wait for a refresh, which it shares with all that come meanwhile.
+    /// Lets a scrape wait for the refresh under way, or begins one.
     fn join_refresh(&mut self, waiting: oneshot::Sender<()>) {
         if !self.is_silent() && self.is_present() {
             self.refresh.join(waiting);
@@ -317,7 +317,7 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Compares the table with a listing, unless the two may differ for another reason now.
+    /// Compares the table with a listing, unless they may differ now for a reason other than drift.
     fn compare(&mut self) -> Result<(), End> {
         let is_quiet = self.seeded
             && self.drift.is_none()
@@ -327,7 +327,7 @@ impl<'a> Session<'a> {
         if is_quiet { self.resync(ResyncReason::Interval) } else { Ok(()) }
     }
 
-    /// The reload is over, or its end will not be announced any more.
+    /// The reload is over, or is taken for over.
     fn end_reload(&mut self) {
         if self.is_reloading() {
             self.health = Health::Answering;

@@ -191,7 +191,7 @@ async fn a_refusal_keeps_its_d_bus_name() {
     peer.send(error.build(&"no unit a.service").unwrap()).await;
     let Heard::Answer(_, Err(error)) = next(&mut link).await.unwrap() else { panic!("an answer") };
     assert_eq!(error.to_string(), "org.freedesktop.systemd1.NoSuchUnit: no unit a.service");
-    assert!(!error.is_passing());
+    assert!(!error.is_temporary());
 }
 
 #[tokio::test]

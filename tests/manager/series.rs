@@ -54,7 +54,7 @@ fn served(exporter: &Exporter) -> Column {
     for (sample, _) in scrape.0.keys() {
         let suffixes = ["", "_bucket", "_sum", "_count"];
         let is_of = |family: &str| suffixes.iter().any(|it| *sample == format!("{family}{it}"));
-        let family = metrics::contract().find(|family| is_of(family.name)).unwrap();
+        let family = metrics::all_families().find(|family| is_of(family.name)).unwrap();
         if let Some(group) = family.group {
             *column.get_mut(group.name()).unwrap() += 1;
         }

@@ -104,15 +104,15 @@ fn series_beyond_the_cap_are_dropped_by_whole_units() {
 
 /// The page without the families of a group and without their counts of dropped series.
 fn without(page: &str, group: Group) -> String {
-    let families = metrics::contract().filter(|family| family.group == Some(group));
+    let families = metrics::all_families().filter(|family| family.group == Some(group));
     let families: BTreeSet<_> = families.map(|family| family.name).collect();
     let blocks = page.split_inclusive('\n').scan(false, |skipping, line| {
         if let Some(help) = line.strip_prefix("# HELP ") {
             *skipping = families.contains(help.split(' ').next().unwrap());
         }
-        let withheld = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
-        let withheld = withheld.and_then(|rest| rest.split('"').next());
-        let kept = !*skipping && withheld.is_none_or(|family| !families.contains(family));
+        let dropped = line.strip_prefix("systemd_exporter_series_dropped{family=\"");
+        let dropped = dropped.and_then(|rest| rest.split('"').next());
+        let kept = !*skipping && dropped.is_none_or(|family| !families.contains(family));
         Some(if kept { line } else { "" })
     });
     blocks.collect()
@@ -126,7 +126,7 @@ fn a_group_that_is_off_drops_its_families_and_nothing_else() {
         let page = metrics::encode(scrape, Format::Text).unwrap();
         assert_same(&page.text, &without(&whole, group));
         // The full page has every family, so this compares something.
-        let is_there = metrics::contract().any(|family| family.group == Some(group));
+        let is_there = metrics::all_families().any(|family| family.group == Some(group));
         assert_eq!(page.text.len() < whole.len(), is_there, "{group:?}");
     }
     let scrape = Scrape { groups: Groups::NONE, ..full() };
@@ -178,7 +178,7 @@ fn without_units_no_dropped_series_are_reported() {
 fn a_full_scrape_has_every_family_in_the_declared_order() {
     for format in [Format::OpenMetrics, Format::Text] {
         let text = metrics::encode(full(), format).unwrap().text;
-        let declared = metrics::contract().map(|family| family.name);
+        let declared = metrics::all_families().map(|family| family.name);
         let page = Page::parse(&text, format).unwrap();
         assert_eq!(page.families, declared.collect::<Vec<_>>());
     }

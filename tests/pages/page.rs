@@ -80,7 +80,9 @@ fn family(help: &str, kind: &str, format: Format) -> Result<&'static Family, Str
         };
         help == format!("{name} {}", family.help) && kind == format!("{name} {kind_name}")
     };
-    metrics::contract().find(matches).ok_or_else(|| format!("unknown family {help:?} / {kind:?}"))
+    metrics::all_families()
+        .find(matches)
+        .ok_or_else(|| format!("unknown family {help:?} / {kind:?}"))
 }
 
 /// The unit of a series.

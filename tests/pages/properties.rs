@@ -44,7 +44,7 @@ fn cap(samples: &mut Samples, max: usize, scrape: &Scrape) -> usize {
     let rollups = rollups.filter(|it| it.visible().count() > 0 || !it.counters.is_empty());
     rank.extend(rollups.map(|rollup| (rollup.name.as_str(), -1)));
     let rank = |unit: &str| rank.get(unit).copied().unwrap_or(3);
-    let per_unit = || metrics::contract().filter(|family| family.labels.contains(&"name"));
+    let per_unit = || metrics::all_families().filter(|family| family.labels.contains(&"name"));
     let mut units: BTreeMap<(i32, &str), BTreeMap<&str, usize>> = BTreeMap::new();
     for (family, labels) in samples.keys() {
         if let Some(unit) = unit_of(labels) {

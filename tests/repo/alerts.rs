@@ -11,7 +11,7 @@ use std::{
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::contract::{all_labels, check, joined_by};
+use crate::queries::{all_labels, check, joined_by};
 
 const RECORDING: &str = include_str!("../../alerts/unitwatch.recording.yml");
 const ALERTS: &str = include_str!("../../alerts/unitwatch.alerts.yml");

@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
 };
 
-use crate::contract::{all_labels, check, joined_by, labels_of, selectors};
+use crate::queries::{all_labels, check, joined_by, labels_of, selectors};
 use regex::Regex;
 
 /// Labels that the queries add: the fallback series, and the problem of a unit.

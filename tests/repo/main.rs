@@ -3,9 +3,9 @@
 
 mod alerts;
 mod cli;
-mod contract;
 mod dashboards;
 mod docs;
 mod module;
 mod packaging;
+mod queries;
 mod unit_file;

@@ -399,7 +399,7 @@ impl Systemd {
         }
     }
 
-    fn settle(&mut self, inventory: &mut Inventory) {
+    fn answer_everything(&mut self, inventory: &mut Inventory) {
         for round in 0.. {
             assert!(round < 100, "the questions never end: {inventory:?}");
             self.signal_all();
@@ -535,7 +535,7 @@ proptest! {
                 systemd.step(step, &mut inventory);
             }
         }
-        systemd.settle(&mut inventory);
+        systemd.answer_everything(&mut inventory);
         prop_assert_eq!(counted(&inventory), systemd.truth.clone());
         let totals = inventory.snapshot(0).totals;
         let sum = |of: fn(&Truth) -> &BTreeMap<String, u64>| {
@@ -551,7 +551,7 @@ proptest! {
         // A restarted exporter continues with the same counters.
         let mut next = restarted(&inventory);
         next.resync(systemd.list(), Extent::Everything, 0);
-        systemd.settle(&mut next);
+        systemd.answer_everything(&mut next);
         prop_assert_eq!(counted(&next), systemd.truth);
         prop_assert_eq!(next.snapshot(0).totals, totals);
     }
@@ -576,7 +576,7 @@ proptest! {
         for _ in 0..before {
             systemd.step(turns.next().unwrap(), &mut inventory);
         }
-        systemd.settle(&mut inventory);
+        systemd.answer_everything(&mut inventory);
         for _ in 0..during {
             systemd.step(turns.next().unwrap(), &mut inventory);
         }
@@ -592,7 +592,7 @@ proptest! {
                 None => systemd.step(turns.next().unwrap(), &mut inventory),
             }
         }
-        systemd.settle(&mut inventory);
+        systemd.answer_everything(&mut inventory);
         let (counted, truth) = (&counted(&inventory)[&name(0)], &systemd.truth[&name(0)]);
         prop_assert_eq!(counted.starts, truth.starts);
         prop_assert_eq!(counted.restarts, truth.restarts);
@@ -610,7 +610,7 @@ proptest! {
         let (mut systemd, mut inventory) = (Systemd::default(), fresh());
         for (signalled, missed, restarts) in &rounds {
             signalled.iter().for_each(|step| systemd.step(step, &mut inventory));
-            systemd.settle(&mut inventory);
+            systemd.answer_everything(&mut inventory);
             let mut other = fresh();
             missed.iter().for_each(|step| systemd.step(step, &mut other));
             systemd.reconnect(&mut inventory);
@@ -619,7 +619,7 @@ proptest! {
             }
             systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
         }
-        systemd.settle(&mut inventory);
+        systemd.answer_everything(&mut inventory);
         for (name, counted) in counted(&inventory) {
             let truth = &systemd.truth[&name];
             prop_assert!(no_more_than(&counted, truth), "{}: {:?} of {:?}", name, counted, truth);
@@ -640,7 +640,7 @@ fn a_state_that_is_listed_before_it_is_signalled_is_counted() {
     for step in failing.iter().chain(&restarted).chain(&reset) {
         systemd.step(step, &mut inventory);
     }
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(counted(&inventory), systemd.truth);
 }
 
@@ -649,11 +649,11 @@ fn a_state_that_is_listed_before_it_is_signalled_is_counted() {
 fn a_reload_after_a_restart_of_the_exporter_is_no_gap() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     let mut next = restarted(&inventory);
     systemd.reconnect(&mut next);
     systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
-    systemd.settle(&mut next);
+    systemd.answer_everything(&mut next);
     systemd.step(&Step::Reload, &mut next);
     systemd.deliver(usize::MAX, &mut next);
     assert!(!next.units[&name(0)].runs.is_after_gap());
@@ -666,9 +666,9 @@ fn a_run_whose_unit_is_announced_again_is_not_another_run() {
     for step in [Step::Start(0), Step::Fail(0, 0, true), Step::Advance(0), Step::Advance(0)] {
         systemd.step(&step, &mut inventory);
     }
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     systemd.step(&Step::SilentReload, &mut inventory);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(counted(&inventory), systemd.truth);
 }
 
@@ -680,7 +680,7 @@ fn a_restart_that_is_answered_before_it_is_signalled_is_counted_once() {
     let turn = [Step::Fail(0, 0, true), Step::Advance(0), Step::Advance(0)];
     systemd.step(&Step::Start(0), &mut inventory);
     turn.iter().for_each(|step| systemd.step(step, &mut inventory));
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     turn.iter().for_each(|step| systemd.step(step, &mut inventory));
     systemd.reconnect(&mut inventory);
     systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
@@ -688,7 +688,7 @@ fn a_restart_that_is_answered_before_it_is_signalled_is_counted_once() {
     for step in [Step::Fail(0, 0, true), Step::Reload, Step::Advance(0), Step::Ask(3)] {
         systemd.step(&step, &mut inventory);
     }
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(counted(&inventory)[&name(0)].restarts, systemd.truth[&name(0)].restarts);
 }
 
@@ -697,7 +697,7 @@ fn each_start_that_the_start_limit_refuses_is_a_failure() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
     systemd.step(&Step::Fail(0, 0, false), &mut inventory);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     for id in 1..=2 {
         inventory.apply(Event::JobNew { id, unit: name(0) }, 0);
         let result = JobResult::Failed;
@@ -715,12 +715,12 @@ fn a_gone_unit_is_shown_for_the_retention_and_continues_its_counters() {
     for step in [Step::Start(0), Step::Fail(0, 0, false), Step::Collect(0)] {
         systemd.step(&step, &mut inventory);
     }
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     let left = systemd.clock;
     assert_eq!(inventory.snapshot(left + 999).gone.len(), 1);
     assert_eq!(inventory.snapshot(left + 1_000).gone.len(), 0);
     systemd.step(&Step::Start(0), &mut inventory);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(inventory.snapshot(0).units[0].counters.starts, 2);
 }
 
@@ -748,11 +748,11 @@ fn restarts_from_before_the_exporter_are_not_in_the_hosts_counter() {
     let mut systemd = looping(5);
     let mut inventory = empty();
     systemd.wire.push_back(Message::Resync(systemd.list(), Extent::Everything));
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(counted(&inventory)[&name(0)].restarts, 5);
     assert_eq!(inventory.snapshot(0).totals.restarts, 0);
     turn_on(&mut systemd, &mut inventory, 2);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     assert_eq!(counted(&inventory)[&name(0)].restarts, 7);
     assert_eq!(inventory.snapshot(0).totals.restarts, 2);
 }
@@ -767,7 +767,7 @@ fn restarts_of_a_hidden_gone_service_are_in_the_hosts_counter() {
     for step in [Step::Fail(0, 0, false), Step::Collect(0)] {
         systemd.step(&step, &mut inventory);
     }
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     let snapshot = inventory.snapshot(0);
     assert!(snapshot.units.is_empty() && snapshot.gone.is_empty());
     assert_eq!(snapshot.totals.restarts, 3);
@@ -778,7 +778,7 @@ fn a_state_file_without_the_hosts_restarts_is_read() {
     let (mut systemd, mut inventory) = (Systemd::default(), fresh());
     systemd.step(&Step::Start(0), &mut inventory);
     turn_on(&mut systemd, &mut inventory, 2);
-    systemd.settle(&mut inventory);
+    systemd.answer_everything(&mut inventory);
     let (record, _) = inventory.record(None).unwrap();
     let mut older = serde_json::to_value(&record).unwrap();
     let removed = older.as_object_mut().unwrap().remove("restarts");
@@ -786,7 +786,7 @@ fn a_state_file_without_the_hosts_restarts_is_read() {
     let mut next = empty();
     next.recall(serde_json::from_value(older).unwrap());
     next.resync(systemd.list(), Extent::Everything, 0);
-    systemd.settle(&mut next);
+    systemd.answer_everything(&mut next);
     assert_eq!(counted(&next), systemd.truth);
     assert_eq!(next.snapshot(0).totals.restarts, 0);
 }

@@ -97,7 +97,7 @@ fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
     }
     // Answers with this number of connections. Whether the socket was asked at all.
     let asks = |inventory: &mut Inventory, connections: Result<u64, CallError>| {
-        let asked = inventory.unsignalled();
+        let asked = inventory.scrape_questions();
         let of_talk: Vec<_> = asked.iter().filter(|(unit, _)| *unit == talk).collect();
         for (unit, property) in &of_talk {
             inventory.answer(unit, *property, connections.clone().map(Value::Number));
@@ -123,7 +123,7 @@ fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
         inventory.apply(Event::UnitNew(UnitName::new(other).unwrap()), 0);
         assert!(!asks(&mut inventory, Ok(0)), "{other}");
     }
-    inventory.mark_all_changed();
+    inventory.mark_all_connections_changed();
     assert!(asks(&mut inventory, Ok(2)));
     assert!(asks(&mut inventory, Ok(2)), "there are some");
     assert!(asks(&mut inventory, Ok(0)), "there were some");
@@ -165,9 +165,9 @@ fn a_new_unit_is_asked_about_after_a_second_or_once_it_is_active_or_has_a_job() 
     assert!(!asks(&mut gone));
 
     let mut stays = idle();
-    stays.retry_deferred(10 + SETTLING - 1);
+    stays.retry_deferred(10 + ASK_DELAY - 1);
     assert!(!asks(&mut stays));
-    stays.retry_deferred(10 + SETTLING);
+    stays.retry_deferred(10 + ASK_DELAY);
     assert!(asks(&mut stays), "it is still in memory");
 
     let mut queued = idle();
@@ -203,7 +203,7 @@ fn a_unit_that_became_inactive_or_failed_is_asked_about_after_a_second() {
         assert!(!asks(&mut inventory), "{events:?}");
         inventory.compare(vec![listed("a.service")], 30);
         assert!(!asks(&mut inventory), "{events:?}");
-        inventory.retry_deferred(20 + SETTLING);
+        inventory.retry_deferred(20 + ASK_DELAY);
         assert!(asks(&mut inventory), "{events:?}");
     }
     assert!(asks(&mut after(&[inactive, active])));
@@ -217,7 +217,7 @@ fn an_inactive_unit_that_a_comparison_finds_is_shown_after_a_second() {
     inventory.compare(vec![listed("a.service")], 10);
     assert!(!asks(&mut inventory));
     assert!(inventory.snapshot(10).units.is_empty());
-    inventory.retry_deferred(10 + SETTLING);
+    inventory.retry_deferred(10 + ASK_DELAY);
     assert!(asks(&mut inventory));
     assert_eq!(inventory.snapshot(10).units.len(), 1);
 }
@@ -285,10 +285,10 @@ fn a_unit_whose_slice_is_not_known_is_not_asked_at_a_scrape() {
             _ => inventory.answer(&unit, property, Ok(Value::Number(1))),
         }
     }
-    assert_eq!((inventory.unsignalled(), inventory.shown_units()), (Vec::new(), 0));
+    assert_eq!((inventory.scrape_questions(), inventory.shown_units()), (Vec::new(), 0));
     let answer = Ok(Value::Text("in.slice".into()));
     inventory.answer(&slice.unwrap(), UnitProperty::Slice, answer);
-    assert_eq!((inventory.unsignalled().len(), inventory.shown_units()), (3, 1));
+    assert_eq!((inventory.scrape_questions().len(), inventory.shown_units()), (3, 1));
 }
 
 /// Answers every question as if `all.target` wanted the unit, and returns the units that were asked
@@ -337,7 +337,7 @@ fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() 
     inventory.apply(Event::UnitNew(UnitName::new("new.timer").unwrap()), 0);
     assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
     becomes(&mut inventory, "a.timer", "inactive");
-    for now in [SETTLING - 1, SETTLING] {
+    for now in [ASK_DELAY - 1, ASK_DELAY] {
         assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
         assert_eq!(wanted(&inventory), Vec::<String>::new());
         inventory.retry_deferred(now);
@@ -350,10 +350,10 @@ fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() 
     becomes(&mut inventory, "a.timer", "inactive");
     inventory.apply(Event::UnitNew(UnitName::new("brief.timer").unwrap()), 0);
     assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     inventory.apply(Event::UnitRemoved(UnitName::new("brief.timer").unwrap()), 0);
     becomes(&mut inventory, "a.timer", "active");
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     assert_eq!(asked_what_wants_it(&mut inventory), Vec::<String>::new());
 }
 
@@ -394,11 +394,11 @@ fn a_unit_that_only_inactive_units_want_is_not_asked_whether_it_is_inactive_by_d
         asks_more
     };
     assert!(!asks_more(&mut inventory));
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     assert!(!asks_more(&mut inventory));
     becomes(&mut inventory, "all.target", "active");
     assert!(!asks_more(&mut inventory));
-    inventory.retry_deferred(SETTLING);
+    inventory.retry_deferred(ASK_DELAY);
     assert!(asks_more(&mut inventory));
     assert_eq!(wanted(&inventory), ["a.timer"]);
 }
@@ -421,14 +421,14 @@ fn a_unit_with_a_job_is_not_reported_as_wanted_and_inactive() {
 fn a_unit_is_asked_about_a_second_after_the_lag_of_its_signal() {
     let name = UnitName::new("a.service").unwrap();
     let mut inventory = inventory();
-    inventory.note_lag(5 * SETTLING);
+    inventory.note_lag(5 * ASK_DELAY);
     inventory.apply(Event::UnitNew(name.clone()), 10);
     inventory.apply(Event::JobNew { id: 7, unit: name.clone() }, 10);
     inventory.apply(changed(&name, "active", Value::Nothing), 10);
     assert!(!asks(&mut inventory), "it may have left since");
-    inventory.retry_deferred(10 + 6 * SETTLING - 1);
+    inventory.retry_deferred(10 + 6 * ASK_DELAY - 1);
     assert!(!asks(&mut inventory));
-    inventory.retry_deferred(10 + 6 * SETTLING);
+    inventory.retry_deferred(10 + 6 * ASK_DELAY);
     assert!(asks(&mut inventory));
 }
 

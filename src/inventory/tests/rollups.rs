@@ -158,7 +158,7 @@ fn a_member_of_a_roll_up_is_asked_only_for_what_is_counted() {
             inventory.answer(&name, property, Ok(value));
         }
         inventory.check_files();
-        (asked, inventory.unsignalled().len(), inventory.next_question().is_some())
+        (asked, inventory.scrape_questions().len(), inventory.next_question().is_some())
     };
     for (name, at_scrape) in [("a@x.service", 4), ("a@x.socket", 3), ("a@x.timer", 0)] {
         let unit_type = unit(name).unit_type();

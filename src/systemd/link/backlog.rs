@@ -14,7 +14,7 @@ const SIGNALS: u32 = 48 << 20;
 /// units, systemd's limit, is about 30 MB.
 const ANSWERS: u32 = 64 << 20;
 
-/// What a queued message takes besides its bytes, rounded up.
+/// The memory that a queued message takes besides its own bytes, rounded up.
 const OVERHEAD: u32 = 512;
 
 /// The receiving end of the queue.
@@ -26,7 +26,7 @@ pub(super) struct Backlog(mpsc::UnboundedReceiver<(Received, Option<OwnedSemapho
 pub(super) enum Received {
     /// When a message came, and the message or the error that ended the connection.
     Message(Instant, zbus::Result<Message>),
-    /// Signals were dropped here.
+    /// Signals were dropped at this point of the queue.
     Gap,
 }
 

@@ -109,7 +109,7 @@ impl Session<'_> {
             _ => None,
         };
         let is_new_job = matches!(event, Event::JobNew { .. });
-        // It happened when it was received, however long it waited in the queue.
+        // It is counted as of when it was received, however long it waited in the queue.
         let ago = u64::try_from(received.elapsed().as_micros()).unwrap_or(0);
         let when = clock::monotonic().saturating_sub(ago);
         {
@@ -135,7 +135,7 @@ impl Session<'_> {
         reason
     }
 
-    /// systemd is on the bus, perhaps again: it does not know the subscribers of before.
+    /// systemd is on the bus, perhaps after a restart: it does not know its earlier subscribers.
     fn subscribe_again(&mut self) -> Result<Option<ResyncReason>, End> {
         self.subscription = Subscription::Subscribing;
         self.ask(Question::Subscribe)?;
@@ -151,8 +151,8 @@ impl Session<'_> {
         })
     }
 
-    /// Whether systemd can have as many units and jobs as it has announced. Beyond that nothing new
-    /// is taken in, and a listing has to show what there is.
+    /// Whether systemd can have as many units and jobs as it has announced. If not, the event is
+    /// ignored and the next tick resyncs.
     fn is_plausible(&mut self, event: &Event) -> bool {
         let (units, jobs) = (&mut self.units.count, &mut self.jobs.count);
         let count = match event {
@@ -178,7 +178,7 @@ impl Session<'_> {
         question: Question,
         answer: Result<Answer, CallError>,
     ) -> Result<(), End> {
-        let was_answered = !answer.as_ref().is_err_and(CallError::is_passing);
+        let was_answered = !answer.as_ref().is_err_and(CallError::is_temporary);
         self.refresh.answered(&question, was_answered);
         let method = question.method();
         match (question, answer) {
@@ -187,7 +187,7 @@ impl Session<'_> {
             }
             (Question::Owner, Err(error)) if error.name() == NO_OWNER => self.mark_absent(),
             (Question::Subscribe, Ok(_)) => self.subscription = Subscription::Subscribed,
-            (Question::Subscribe, Err(error)) if self.seeded && error.is_passing() => {
+            (Question::Subscribe, Err(error)) if self.seeded && error.is_temporary() => {
                 if self.subscription == Subscription::Subscribing {
                     self.subscription = Subscription::Unsubscribed;
                 }
@@ -208,7 +208,7 @@ impl Session<'_> {
                 lock(&self.shared.inventory).answer(&unit, property, value);
             }
             (Question::Manager(property), answer) => self.take_manager_property(property, answer),
-            (_, Err(error)) => return Err(End::Refused { method, error }),
+            (_, Err(error)) => return Err(End::CallFailed { method, error }),
             (_, Ok(_)) => {}
         }
         self.end_refresh();
@@ -222,7 +222,7 @@ impl Session<'_> {
     ) {
         // Those of a refresh were not counted. Before the table is complete there is no refresh.
         self.properties.under_way = self.properties.under_way.saturating_sub(1);
-        if answer.as_ref().is_err_and(CallError::is_passing) && !property.is_volatile() {
+        if answer.as_ref().is_err_and(CallError::is_temporary) && !property.is_volatile() {
             self.properties.later.push(property);
             return;
         }
@@ -254,7 +254,7 @@ impl Session<'_> {
         }
         if self.is_silent() {
             self.refresh.give_up();
-            lock(&self.shared.inventory).mark_all_changed();
+            lock(&self.shared.inventory).mark_all_connections_changed();
         }
     }
 

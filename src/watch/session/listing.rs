@@ -21,7 +21,7 @@ use crate::{
 /// The shortest time between two listings of unit files: systemd reads every file for each.
 const FILES_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the signals that explain a comparison's corrections may take.
+/// How long to wait for the signals that explain the corrections of a comparison.
 const EXPLANATION_TIME: Duration = Duration::from_secs(5);
 
 /// The listing of all units.
@@ -157,12 +157,12 @@ impl Session<'_> {
                 let gone = self.apply_units(ListedTypes::All, units);
                 self.end_listing(count, gone)
             }
-            Err(error) if !error.is_passing() => self.list_by_type(error),
+            Err(error) if !error.is_temporary() => self.list_by_type(error),
             Err(_) if self.seeded => {
                 self.retry_units();
                 Ok(())
             }
-            Err(error) => Err(refused(Question::Units, error)),
+            Err(error) => Err(call_failed(Question::Units, error)),
         }
     }
 
@@ -188,7 +188,7 @@ impl Session<'_> {
                 parts.units += units.len();
                 parts.gone += self.apply_units(ListedTypes::Type(unit_type), units);
             }
-            Err(error) if error.is_passing() => parts.unanswered = Some(error),
+            Err(error) if error.is_temporary() => parts.unanswered = Some(error),
             Err(error) => {
                 // From now on a signalled unit of this type may have been there before.
                 self.note_listing(Listing::Units(unit_type), Some(&error));
@@ -208,9 +208,9 @@ impl Session<'_> {
                 self.retry_units();
                 Ok(())
             }
-            Some(error) => Err(refused(Question::Units, error)),
+            Some(error) => Err(call_failed(Question::Units, error)),
             None if parts.refused == UnitType::ALL.len() => {
-                Err(refused(Question::Units, parts.why))
+                Err(call_failed(Question::Units, parts.why))
             }
             None => self.end_listing(parts.units, parts.gone),
         }
@@ -225,8 +225,8 @@ impl Session<'_> {
         self.units.wanted = missed.or(reasons[0]).or(reasons[1]);
     }
 
-    /// Whether the comparison under way is obsolete: a reload drops units without a signal that
-    /// counts, and a resync reads everything anyway.
+    /// Whether the comparison under way is obsolete: during a reload removals are ignored, and a
+    /// resync reads everything anyway.
     fn is_obsolete(&self) -> bool {
         self.units.under_way == Some(ResyncReason::Interval)
             && (self.is_reloading() || self.units.wanted.is_some())
@@ -283,13 +283,13 @@ impl Session<'_> {
         answer: Result<Vec<ListedJob>, CallError>,
     ) -> Result<(), End> {
         if let Err(error) = &answer
-            && error.is_passing()
+            && error.is_temporary()
             && !self.seeded
         {
-            return Err(refused(Question::Jobs, error.clone()));
+            return Err(call_failed(Question::Jobs, error.clone()));
         }
         self.jobs.under_way = false;
-        self.jobs.unanswered = answer.as_ref().is_err_and(CallError::is_passing);
+        self.jobs.unanswered = answer.as_ref().is_err_and(CallError::is_temporary);
         match answer {
             Ok(jobs) => {
                 self.jobs.count = jobs.len();
@@ -304,7 +304,7 @@ impl Session<'_> {
                 }
                 if self.jobs.wanted || has_unknown { self.list_jobs() } else { Ok(()) }
             }
-            Err(error) if error.is_passing() => {
+            Err(error) if error.is_temporary() => {
                 self.jobs.wanted = true;
                 Ok(())
             }
@@ -329,7 +329,7 @@ impl Session<'_> {
             // The files that are known stay until they change again.
             Err(error) => {
                 debug!(%error, "cannot list the unit files");
-                self.files.wanted = error.is_passing();
+                self.files.wanted = error.is_temporary();
                 if !self.files.wanted {
                     self.note_listing(Listing::UnitFiles, Some(&error));
                 }
@@ -339,7 +339,7 @@ impl Session<'_> {
 
     /// Logs once for each change what systemd refuses to list.
     fn note_listing(&self, listing: Listing, refusal: Option<&CallError>) {
-        if !lock(&self.shared.inventory).refuse(listing, refusal.is_some()) {
+        if !lock(&self.shared.inventory).note_refused(listing, refusal.is_some()) {
             return;
         }
         let what = listing.as_str();
@@ -365,6 +365,6 @@ impl Session<'_> {
     }
 }
 
-fn refused(question: Question, error: CallError) -> End {
-    End::Refused { method: question.method(), error }
+fn call_failed(question: Question, error: CallError) -> End {
+    End::CallFailed { method: question.method(), error }
 }

@@ -1,5 +1,5 @@
-//! Whether a query asks for what is served: its metrics, their labels and systemd's words are in the
-//! contract.
+//! Whether a query asks for what is served: its metrics and their labels exist, and the values of
+//! labels that systemd names are names of systemd's.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -46,7 +46,7 @@ pub fn selectors(expr: &str) -> Vec<Selector<'_>> {
 
 /// The labels of a metric under the name that its samples have.
 pub fn labels_of(name: &str) -> Option<Vec<&'static str>> {
-    metrics::contract().find_map(|family| match family.kind {
+    metrics::all_families().find_map(|family| match family.kind {
         FamilyType::Histogram => {
             let part = name.strip_prefix(family.name)?;
             let le: &[_] = if part == "_bucket" { &["le"] } else { &[] };
@@ -71,7 +71,7 @@ fn words_of(name: &str, label: &str) -> Option<Vec<&'static str>> {
     }
 }
 
-/// Stops if a metric, one of its labels or one of systemd's words is not in the contract.
+/// Panics if a metric, one of its labels or a value that systemd names does not exist.
 pub fn check(place: &str, text: &str) {
     for selector in selectors(text) {
         let Selector { name, matchers } = &selector;
@@ -92,7 +92,7 @@ pub fn check(place: &str, text: &str) {
 
 /// Every label that any metric has, that of buckets included.
 pub fn all_labels() -> BTreeSet<&'static str> {
-    let served = metrics::contract().flat_map(|family| family.labels);
+    let served = metrics::all_families().flat_map(|family| family.labels);
     served.chain(&OF_TARGETS).chain(&["le"]).copied().collect()
 }
 
