@@ -45,7 +45,7 @@ pub(super) struct Entry {
     previous_slice: Option<UnitName>,
     /// When the unit of this name left, until this one is shown.
     previous_left: Option<Usec>,
-    /// Fields that a comparison corrected and no signal has explained yet.
+    /// Fields that a reconcile corrected and no signal has explained yet.
     pub(super) drift_candidates: Vec<&'static str>,
 }
 

@@ -9,7 +9,7 @@ use crate::systemd::{
     property::{PropertySet, UnitProperty},
 };
 
-/// How many units are asked at each comparison whether their files have changed. For each of them
+/// How many units are asked at each reconcile whether their files have changed. For each of them
 /// systemd reads the disk, which takes about a millisecond.
 pub(super) const FILES_AT_ONCE: usize = 300;
 

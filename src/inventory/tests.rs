@@ -578,7 +578,7 @@ fn impossible_histories_cause_no_panic_and_lower_no_counter() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Signals and answers may come late. Once all have arrived, a comparison finds no drift.
+    /// Signals and answers may come late. Once all have arrived, a reconcile finds no drift.
     #[test]
     fn the_table_ends_in_sync_with_systemd(steps in vec(step(), 0..120)) {
         run(&steps);

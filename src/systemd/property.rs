@@ -441,7 +441,7 @@ impl PropertySet {
     /// The state of a unit, which must be known before it is shown.
     pub const STATE: Self = Self::read_for(Use::State);
 
-    /// Change without a signal, so they are read again at each comparison with a listing.
+    /// Change without a signal, so they are read again at each reconcile.
     /// `systemctl set-property` sets some; a service may set another watchdog interval; before
     /// version 256 systemd does not signal that it freezes a unit.
     pub const AT_RECONCILE: Self = Self::read_for(Use::AtReconcile);

@@ -101,7 +101,7 @@ fn active_exit_is_asked_for_only_if_the_unit_may_have_left_the_active_state() {
 /// NRestarts shows a restart with `RestartMode=direct` until it is reset. After that only
 /// ActiveExitTimestamp shows it.
 #[test]
-fn a_presumed_active_exit_of_a_service_is_asked_for_at_the_next_comparison() {
+fn a_presumed_active_exit_of_a_service_is_asked_for_at_the_next_reconcile() {
     let mut case = Case::active("a.service", &[(P::InactiveExit, 5), (P::ActiveEnter, 5)]);
     let mut inventory = inventory();
     let exit = |inventory: &Inventory| inventory.snapshot(0).units[0].active_exit;
@@ -112,7 +112,7 @@ fn a_presumed_active_exit_of_a_service_is_asked_for_at_the_next_comparison() {
     inventory.compare(case.listing(), 0);
     assert!(case.answer(&mut inventory).has(P::ActiveExit));
     assert_eq!(exit(&inventory), Some(6));
-    // It is asked for once, not at each comparison.
+    // It is asked for once, not at each reconcile.
     inventory.compare(case.listing(), 0);
     assert!(!case.answer(&mut inventory).has(P::ActiveExit));
 

@@ -212,7 +212,7 @@ fn a_unit_that_became_inactive_or_failed_is_asked_about_after_a_second() {
 
 /// The question of another client may have just loaded it.
 #[test]
-fn an_inactive_unit_that_a_comparison_finds_is_shown_after_a_second() {
+fn an_inactive_unit_that_a_reconcile_finds_is_shown_after_a_second() {
     let mut inventory = inventory();
     inventory.compare(vec![listed("a.service")], 10);
     assert!(!asks(&mut inventory));
@@ -359,7 +359,7 @@ fn a_unit_is_not_asked_what_wants_it_before_it_has_been_inactive_for_a_second() 
 
 /// A list of units grows without a signal when another unit is loaded.
 #[test]
-fn a_unit_is_asked_again_what_wants_it_at_each_comparison_and_reported_meanwhile() {
+fn a_unit_is_asked_again_what_wants_it_at_each_reconcile_and_reported_meanwhile() {
     let listing = || {
         let all = ListedUnit { active_state: ActiveState::Active, ..listed("all.target") };
         vec![all, listed("a.timer")]

@@ -21,7 +21,7 @@ use crate::{
 /// The shortest time between two listings of unit files: systemd reads every file for each.
 const FILES_PAUSE: Duration = Duration::from_secs(10);
 
-/// How long to wait for the signals that explain the corrections of a comparison.
+/// How long to wait for the signals that explain the corrections of a reconcile.
 const EXPLANATION_TIME: Duration = Duration::from_secs(5);
 
 /// The listing of all units.
@@ -62,7 +62,7 @@ pub(super) struct JobListing {
     pub(super) unanswered: bool,
     /// How many jobs there should be: listed the last time, and signalled since.
     pub(super) count: usize,
-    /// The one under way is part of a comparison.
+    /// The one under way is part of a reconcile.
     comparing: bool,
 }
 
@@ -225,7 +225,7 @@ impl Session<'_> {
         self.units.wanted = missed.or(reasons[0]).or(reasons[1]);
     }
 
-    /// Whether the comparison under way is obsolete: during a reload removals are ignored, and a
+    /// Whether the reconcile under way is obsolete: during a reload removals are ignored, and a
     /// resync reads everything anyway.
     fn is_obsolete(&self) -> bool {
         self.units.under_way == Some(ResyncReason::Interval)
