@@ -12,7 +12,7 @@ use std::{
     collections::HashMap,
     fs,
     num::NonZeroUsize,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, PoisonError},
     thread,
 };
@@ -38,28 +38,15 @@ const SHARE: usize = 512;
 /// The most threads that read: more only wait for each other.
 const MAX_THREADS: usize = 4;
 
-/// The deepest nesting of slices: a unit name has no room for more dashes.
-const MAX_DEPTH: usize = 128;
-
 /// Reads the resource use of one manager's units. It blocks on files, so keep it off async threads.
 #[derive(Debug)]
 pub struct Cgroups {
-    mount: PathBuf,
     layout: Layout,
-    files: Vec<KernelFile>,
     /// How many files may be kept open.
     max_kept: usize,
     /// The most threads that read; determined once, because that reads files too.
     max_threads: usize,
-    known: Mutex<Known>,
-}
-
-/// What is kept between two readings.
-#[derive(Debug, Default)]
-struct Known {
-    /// The manager's own control group.
-    root: String,
-    hierarchies: Vec<UnitCgroups>,
+    hierarchies: Mutex<Vec<UnitCgroups>>,
 }
 
 /// The control groups of units in one hierarchy.
@@ -75,18 +62,18 @@ struct UnitCgroups {
 
 impl Cgroups {
     /// Reads `files` of the control groups mounted at `mount`.
-    pub fn new(mount: &Path, files: Vec<KernelFile>) -> Self {
+    pub fn new(mount: &Path, files: &[KernelFile]) -> Self {
+        let layout = Layout::of(mount);
+        let hierarchies = layout.hierarchies(mount, files).into_iter().map(UnitCgroups::new);
         // At most half of the open file limit, so that connections are not refused for lack of it.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(0));
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
-            mount: mount.to_owned(),
-            layout: Layout::of(mount),
-            files,
+            layout,
             max_kept: half.min(MAX_KEPT),
             max_threads: cores.min(MAX_THREADS),
-            known: Mutex::default(),
+            hierarchies: Mutex::new(hierarchies.collect()),
         }
     }
 
@@ -104,23 +91,15 @@ impl Cgroups {
         control_group: &str,
         wanted: impl Fn(&str) -> Option<UnitName>,
     ) -> HashMap<UnitName, Resources> {
-        if self.files.is_empty() {
-            return HashMap::new();
-        }
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.hierarchies.is_empty() || known.root != control_group {
-            let hierarchies = self.layout.hierarchies(&self.mount, &self.files);
-            control_group.clone_into(&mut known.root);
-            known.hierarchies = hierarchies.into_iter().map(UnitCgroups::new).collect();
-        }
+        let mut hierarchies = self.hierarchies.lock().unwrap_or_else(PoisonError::into_inner);
         let mut kept = 0;
-        for groups in &mut known.hierarchies {
+        for groups in hierarchies.iter_mut() {
             groups.find(control_group.trim_start_matches('/'), &wanted);
             kept += groups.groups.values().map(|(group, _)| group.kept()).sum::<usize>();
         }
         let room = Room::new(self.max_kept.saturating_sub(kept));
         let mut resources = HashMap::new();
-        for groups in &mut known.hierarchies {
+        for groups in hierarchies.iter_mut() {
             groups.read(&room, self.max_threads, &mut resources);
         }
         resources
@@ -142,8 +121,9 @@ impl UnitCgroups {
         if let Some(root_slice) = wanted("-.slice") {
             self.found(root_slice, &root, None);
         }
-        let mut slices = vec![(root, 0)];
-        while let Some((slice, depth)) = slices.pop() {
+        // Ends at the latest where the kernel finds the path too long.
+        let mut slices = vec![root];
+        while let Some(slice) = slices.pop() {
             let controllers = self.hierarchy.is_unified.then(|| controllers_below(&slice));
             let Ok(entries) = fs::read_dir(&slice) else { continue };
             for entry in entries.flatten() {
@@ -155,8 +135,8 @@ impl UnitCgroups {
                 if let Some(name) = wanted(unit) {
                     self.found(name, &slice.join(&directory), controllers.as_deref());
                 }
-                if unit.ends_with(".slice") && depth < MAX_DEPTH {
-                    slices.push((slice.join(&directory), depth + 1));
+                if unit.ends_with(".slice") {
+                    slices.push(slice.join(&directory));
                 }
             }
         }

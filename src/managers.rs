@@ -24,7 +24,7 @@ pub struct Manager {
 impl Manager {
     /// The only watched manager. Its control groups are mounted at `mount`.
     pub fn only(watch: Watch, files: Vec<KernelFile>, mount: &Path) -> Self {
-        let cgroups = Cgroups::new(mount, files);
+        let cgroups = Cgroups::new(mount, &files);
         if let Some(shortcoming) = cgroups.layout().shortcoming() {
             info!("{shortcoming}");
         }

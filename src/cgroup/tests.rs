@@ -36,7 +36,7 @@ impl Mount {
     }
 
     fn cgroups(&self) -> Cgroups {
-        Cgroups::new(self.path(), KernelFile::ALL.to_vec())
+        Cgroups::new(self.path(), KernelFile::ALL)
     }
 }
 
@@ -175,11 +175,25 @@ fn only_the_given_files_are_read() {
     mount.slice("system.slice");
     mount.write("system.slice/a.service/cpu.stat", "user_usec 1\nsystem_usec 2\n");
     mount.write("system.slice/a.service/pids.current", "1\n");
-    let read = |files: &[KernelFile]| Cgroups::new(mount.path(), files.to_vec()).read("", any);
+    let read = |files: &[KernelFile]| Cgroups::new(mount.path(), files).read("", any);
     let a = UnitName::new("a.service").unwrap();
     let tasks = read(&[KernelFile::PidsCurrent]).remove(&a).unwrap();
     assert_eq!(tasks, Resources { tasks: Some(1), ..Resources::default() });
     assert!(read(&[]).is_empty());
+}
+
+#[test]
+fn a_file_that_is_longer_than_the_buffer_is_read_whole() {
+    let mount = Mount::unified();
+    mount.slice("system.slice");
+    let cgroups = mount.cgroups();
+    let a = UnitName::new("a.service").unwrap();
+    for disks in [1_000, 2, 500] {
+        let line = |disk| format!("8:{disk} rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6\n");
+        mount.write("system.slice/a.service/io.stat", &(0..disks).map(line).collect::<String>());
+        let read = cgroups.read("", any).remove(&a).unwrap();
+        assert_eq!(read.io.map(|io| (io.read_bytes, io.writes)), Some((disks, 4 * disks)));
+    }
 }
 
 #[test]
@@ -221,8 +235,8 @@ fn many_units_are_read_with_any_limit_of_open_files() {
                 let name = UnitName::new(&format!("{unit}.service")).unwrap();
                 assert_eq!(read[&name].tasks, Some(unit as u64));
             }
-            let known = cgroups.known.lock().unwrap();
-            let groups = known.hierarchies[0].groups.values();
+            let hierarchies = cgroups.hierarchies.lock().unwrap();
+            let groups = hierarchies[0].groups.values();
             assert_eq!(groups.map(|(group, _)| group.kept()).sum::<usize>(), max_kept.min(units));
         }
     }

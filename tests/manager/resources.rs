@@ -106,7 +106,7 @@ async fn the_resource_use_of_every_unit_is_that_of_its_control_group() {
         "mkdir /sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/inner; exec sleep 999",
     ]);
     let root = mount(&machine);
-    let cgroups = Cgroups::new(&root, KernelFile::ALL.to_vec());
+    let cgroups = Cgroups::new(&root, KernelFile::ALL);
     let delegated = "ur-delegated.service";
     let all = [&services[..], &["ur.slice", "ur-inner.slice", delegated]].concat();
     let group = |unit: &str| show(&machine, unit, "ControlGroup");
