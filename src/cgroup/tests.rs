@@ -182,6 +182,27 @@ fn only_the_given_files_are_read() {
     assert!(read(&[]).is_empty());
 }
 
+/// A kernel does not gain files, so one that is missing costs nothing from then on. Any other error
+/// may pass.
+#[test]
+fn a_missing_file_is_not_looked_for_again_and_an_unreadable_one_is() {
+    let mount = Mount::unified();
+    mount.slice("system.slice");
+    mount.write("system.slice/a.service/pids.current", "1\n");
+    let unreadable = mount.path().join("system.slice/a.service/memory.high");
+    fs::create_dir(&unreadable).unwrap();
+    let cgroups = mount.cgroups();
+    let a = UnitName::new("a.service").unwrap();
+    let read = || cgroups.read("", any).remove(&a).unwrap();
+    let tasks = Resources { tasks: Some(1), ..Resources::default() };
+    assert_eq!(read(), tasks);
+    fs::remove_dir(&unreadable).unwrap();
+    mount.write("system.slice/a.service/memory.high", "4096\n");
+    mount.write("system.slice/a.service/memory.current", "2048\n");
+    let memory = Memory { high: Some(4096), ..Memory::default() };
+    assert_eq!(read(), Resources { memory, ..tasks });
+}
+
 #[test]
 fn a_file_that_is_longer_than_the_buffer_is_read_whole() {
     let mount = Mount::unified();
