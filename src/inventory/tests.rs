@@ -4,8 +4,11 @@ mod counting;
 mod inferred;
 mod model;
 mod queue;
+mod reconcile;
 mod reloads;
+mod rereads;
 mod rollups;
+mod saved;
 mod table;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -66,4 +69,37 @@ fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, O
         (unit.name.clone(), state)
     };
     inventory.snapshot(0).units.iter().map(row).collect()
+}
+
+/// A loaded unit in a listing.
+fn row(name: &str, active_state: ActiveState) -> ListedUnit {
+    let load_state = LoadState::Loaded;
+    ListedUnit { name: name_of(name), load_state, active_state, sub_state: "any".into() }
+}
+
+/// Answers every question and returns the questions. Units are loaded and in this state, and have
+/// none of the properties that are not among `values`.
+fn answer_all(
+    inventory: &mut Inventory,
+    state: &str,
+    values: &[(UnitProperty, Value)],
+) -> Vec<(String, UnitProperty)> {
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        let known = values.iter().find(|(known, _)| *known == property);
+        let value = match property {
+            UnitProperty::LoadState => Value::Text("loaded".into()),
+            UnitProperty::ActiveState => Value::Text(state.into()),
+            _ => known.map_or(Value::Nothing, |(_, value)| value.clone()),
+        };
+        inventory.answer(&unit, property, Ok(value));
+        asked.push((unit.as_str().to_owned(), property));
+    }
+    asked
+}
+
+/// The signal that a unit is in this state, with more of its properties.
+fn signal_of(name: &str, state: &str, more: &[(UnitProperty, Value)]) -> Event {
+    let state = (UnitProperty::ActiveState, Value::Text(state.into()));
+    Event::UnitChanged(name_of(name), [&[state], more].concat())
 }

@@ -233,3 +233,63 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
     assert_eq!(next.snapshot(0).totals.failures, BTreeMap::new());
     assert!(next.snapshot(0).units[0].counters.is_empty());
 }
+
+/// Every other unit comes back, and the listing after the reload shows whether it really left.
+#[test]
+fn a_unit_that_is_new_in_a_reload_is_shown_at_once() {
+    let mut inventory = inventory();
+    inventory.resync(Vec::new(), Extent::Everything, 0);
+    inventory.apply(Event::Reloading(true), 0);
+    inventory.apply(Event::UnitNew(name_of("a.timer")), 0);
+    inventory.apply(signal_of("a.timer", "active", &[]), 0);
+    answer_all(&mut inventory, "active", &[]);
+    assert_eq!(shown(&inventory)[&name_of("a.timer")].1, ActiveState::Active);
+}
+
+/// No listing has it: only its first signal shows that it was there before.
+#[test]
+fn a_unit_of_a_type_that_systemd_refuses_to_list_is_counted_from_its_second_signal() {
+    let mut inventory = inventory();
+    inventory.note_refused(Listing::Units(UnitType::Timer), true);
+    inventory.note_all_listed();
+    let mut signalled = |state| {
+        inventory.apply(signal_of("a.timer", state, &[]), 0);
+        answer_all(&mut inventory, state, &[]);
+        let transitions = inventory.snapshot(0).units[0].counters.transitions.clone();
+        transitions.iter().map(|(state, count)| (state.to_string(), count)).collect::<Vec<_>>()
+    };
+    assert_eq!(signalled("active"), []);
+    assert_eq!(signalled("failed"), [("failed".to_owned(), 1)]);
+    assert_eq!(signalled("active"), [("failed".to_owned(), 1), ("active".to_owned(), 1)]);
+}
+
+#[test]
+fn each_unit_file_is_shown_once_by_name_unless_a_filter_leaves_it_out() {
+    let mut inventory = inventory();
+    let files = ["b.service", "a.service", "x.device", "b.service"];
+    let listed = |name| ListedFile { name: name_of(name), state: "enabled".into() };
+    inventory.replace_files(files.map(listed).into());
+    let shown = inventory.snapshot(0).files;
+    assert_eq!(shown, ["a.service", "b.service"].map(listed));
+}
+
+/// The hardware watchdog is read only while systemd reports a device.
+#[test]
+fn a_property_of_the_manager_is_the_last_that_was_read_or_signalled() {
+    let mut inventory = inventory();
+    let device = ManagerProperty::WatchdogDevice;
+    inventory.learn_manager(device, &Value::Text("/dev/watchdog0".into()));
+    assert_eq!(inventory.manager().watchdog.device.as_deref(), Some("/dev/watchdog0"));
+    inventory.apply(Event::ManagerChanged(vec![(device, Value::Nothing)]), 0);
+    assert_eq!(inventory.manager().watchdog.device, None);
+}
+
+#[test]
+fn a_filter_by_slice_has_slices_read_that_no_metric_needs() {
+    let properties = |slices| {
+        let reads = Reads { properties: Reads::TIMES, ..Reads::default() };
+        Inventory::new(selecting("", slices, &[]), reads, 0).reads().properties
+    };
+    assert_eq!(properties(&[]), Reads::TIMES);
+    assert_eq!(properties(&["in.slice"]), Reads::TIMES.union(PropertySet::SLICES));
+}
