@@ -29,10 +29,7 @@ mod timers;
 pub mod unit;
 pub mod wanted_inactive;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque, btree_map},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque, btree_map};
 
 use self::{
     counters::{Delta, HostCounters},
@@ -70,7 +67,7 @@ const SMALLEST_STEP: Usec = 1_000;
 
 /// The table of one manager's units and jobs. All times given to it are in microseconds since
 /// boot.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Inventory {
     selection: Selection,
     reads: Reads,
@@ -487,10 +484,9 @@ impl Inventory {
         let unit = &entry.unit;
         if name_passes {
             entry.placement = self.selection.place_by_slice(&unit.name, entry.slice());
+            entry.rolls_up = self.selection.rollups.contain(&unit.name);
         }
-        let rolls_up = self.selection.rollups.contain(&unit.name);
-        entry.rolls_up = name_passes && rolls_up;
-        entry.knowledge.skipped = match rolls_up {
+        entry.knowledge.skipped = match entry.rolls_up {
             true => self.reads.skipped_in_rollups(unit.name.unit_type()),
             false => self.reads.skipped(),
         };
@@ -710,16 +706,6 @@ impl Inventory {
             self.keep_gone(&name, entry.gone_unit(now));
         }
         gone
-    }
-}
-
-impl fmt::Debug for Inventory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inventory")
-            .field("units", &self.units)
-            .field("jobs", &self.jobs)
-            .field("manager", &self.manager)
-            .finish_non_exhaustive()
     }
 }
 

@@ -132,3 +132,15 @@ fn a_failed_reload_that_its_job_shows_counts_by_the_result_of_the_job() {
     fail(&mut inventory, 2);
     assert_eq!(failed(&inventory), [("exit-code".into(), 1), ("timeout".into(), 2)]);
 }
+
+#[test]
+fn a_failed_job_of_another_type_is_no_failed_reload() {
+    let (mut inventory, service) = reloaded();
+    for (id, job_type) in [(1, JobType::Stop), (2, JobType::Restart)] {
+        let job = ListedJob { id, unit: service.clone(), job_type, state: "running".into() };
+        inventory.replace_jobs(vec![job], 0);
+        let (unit, result) = (service.clone(), "timeout".into());
+        inventory.apply(Event::JobRemoved { id, unit, result }, 0);
+    }
+    assert_eq!(failed(&inventory), []);
+}
