@@ -6,6 +6,8 @@ mod inferred;
 mod queue;
 mod reloads;
 mod rollups;
+mod snapshot;
+mod timers;
 
 use std::{
     cell::RefCell,
