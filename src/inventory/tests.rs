@@ -8,6 +8,8 @@ mod reloads;
 mod rollups;
 mod snapshot;
 mod timers;
+mod unit;
+mod wanted_inactive;
 
 use std::{
     cell::RefCell,
