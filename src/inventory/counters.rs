@@ -147,3 +147,31 @@ impl Default for JobTotals {
         Self { completed: Counts::default(), durations: Histogram::new(LONG) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A series for each type that a later systemd may invent would be without bound.
+    #[test]
+    fn sixteen_job_types_are_counted_separately_and_further_ones_together() {
+        let mut counters = HostCounters::default();
+        let types: Vec<JobType> =
+            (0..20).map(|it| format!("type-{it:02}").as_str().into()).collect();
+        for _ in 0..2 {
+            for job_type in &types {
+                counters.add_job(job_type.clone(), &JobResult::Done, Some(1));
+            }
+        }
+        let done = |job_type: &JobType| {
+            let jobs = counters.jobs.get(job_type)?;
+            Some((jobs.completed.clone(), jobs.durations.count()))
+        };
+        let times = |count| Some((Counts::from_iter([(JobResult::Done, count)]), count));
+        for (number, job_type) in types.iter().enumerate() {
+            let expected = if number < 16 { times(2) } else { None };
+            assert_eq!(done(job_type), expected, "{job_type}");
+        }
+        assert_eq!(done(&"other".into()), times(8));
+    }
+}

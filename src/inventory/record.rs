@@ -183,7 +183,10 @@ mod tests {
     use crate::{
         inventory::{Extent, ListedUnit, Reads},
         selection::rollup::Rollups,
-        systemd::state::LoadState,
+        systemd::{
+            property::{UnitProperty, Value},
+            state::LoadState,
+        },
     };
 
     fn unit(name: &str) -> UnitRecord {
@@ -232,5 +235,65 @@ mod tests {
         inventory.resync(vec![listed], Extent::Everything, 2);
         assert!(inventory.units.len() == 1 && inventory.recalled.is_empty());
         assert_eq!(shared(&inventory), (1, 2, 1));
+    }
+
+    fn resynced(inventory: &mut Inventory, units: &[&str]) {
+        let listed = |name: &&str| ListedUnit {
+            name: UnitName::new(name).unwrap(),
+            load_state: LoadState::Loaded,
+            active_state: match *name {
+                "never.service" => ActiveState::Inactive,
+                _ => ActiveState::Active,
+            },
+            sub_state: "whatever".into(),
+        };
+        inventory.resync(units.iter().map(listed).collect(), Extent::Everything, 2);
+        // Each has run before, except `never.service`.
+        while let Some((name, property)) = inventory.next_question() {
+            let ran = name.as_str() != "never.service";
+            let value = match property {
+                UnitProperty::Invocation if ran => Value::Id(7),
+                UnitProperty::ActiveEnter if ran => Value::Number(1_000),
+                UnitProperty::Result | UnitProperty::ReloadResult => Value::Text("success".into()),
+                UnitProperty::Restarts => Value::Number(0),
+                _ => Value::Nothing,
+            };
+            inventory.answer(&name, property, Ok(value));
+        }
+    }
+
+    #[test]
+    fn a_run_that_was_not_counted_before_a_restart_of_the_exporter_is_not_counted_after_it() {
+        let mut first = Inventory::default();
+        resynced(&mut first, &["never.service", "ran.service"]);
+        let (record, _) = first.record(None).unwrap();
+        let mut next = Inventory::default();
+        next.recall(record);
+        resynced(&mut next, &["never.service", "ran.service", "new.service"]);
+        let starts = |name: &str| next.units[&UnitName::new(name).unwrap()].unit.counters.starts;
+        assert_eq!(["never.service", "ran.service", "new.service"].map(starts), [0, 0, 1]);
+    }
+
+    /// Its cursor is what a restarted exporter takes for a unit that is not in the file.
+    #[test]
+    fn a_unit_that_was_loaded_later_and_never_ran_is_not_saved() {
+        let mut inventory = Inventory::default();
+        resynced(&mut inventory, &[]);
+        resynced(&mut inventory, &["never.service", "ran.service"]);
+        let (record, _) = inventory.record(None).unwrap();
+        let saved: Vec<_> = record.units.iter().map(|unit| unit.name.as_str()).collect();
+        assert_eq!(saved, ["ran.service"]);
+    }
+
+    #[test]
+    fn a_record_is_saved_once_all_units_are_listed_and_only_if_something_was_counted_since() {
+        let mut inventory = Inventory::default();
+        assert!(inventory.record(None).is_none(), "the table is empty only because it is new");
+        resynced(&mut inventory, &["ran.service"]);
+        let (_, saved) = inventory.record(None).unwrap();
+        assert!(inventory.record(Some(saved)).is_none());
+        inventory.count_reload();
+        let (_, later) = inventory.record(Some(saved)).unwrap();
+        assert!(later > saved && inventory.record(Some(later)).is_none());
     }
 }

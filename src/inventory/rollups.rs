@@ -1,7 +1,10 @@
 //! The counters of roll-ups. Each event of a member is added when it is counted, so the counters do
 //! not fall when a member leaves and is dropped.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -99,23 +102,21 @@ impl RollupTable {
         records: Vec<RollupRecord>,
         units: impl Iterator<Item = &'a GoneUnit>,
     ) {
-        let mut others = Self::default();
         for RollupRecord { name, counters, left } in records {
             if rules.has(&name) {
                 self.merge(name.clone(), &counters);
                 self.rollups.entry(name).and_modify(|rollup| rollup.left = left);
             }
         }
+        let recorded: BTreeSet<_> = self.rollups.keys().cloned().collect();
         for unit in units {
             if let Placement::RolledUp(rollup) = &unit.placement
-                && !self.rollups.contains_key(rollup)
+                && !recorded.contains(rollup)
             {
-                others.merge(rollup.clone(), &unit.counters);
-                others.note_left(&unit.placement, unit.left);
+                self.merge(rollup.clone(), &unit.counters);
+                self.note_left(&unit.placement, unit.left);
             }
         }
-        self.additions += others.additions;
-        self.rollups.append(&mut others.rollups);
     }
 
     fn merge(&mut self, name: RollupName, counters: &Counters) {

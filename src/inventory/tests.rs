@@ -10,6 +10,10 @@ mod rereads;
 mod rollups;
 mod saved;
 mod table;
+mod snapshot;
+mod timers;
+mod unit;
+mod wanted_inactive;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -33,6 +33,38 @@ fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProper
     asked
 }
 
+/// `series` prints what a scrape would show, so it waits for everything.
+#[test]
+fn a_table_is_fully_read_once_every_question_is_answered_and_the_unit_files_are_known() {
+    let no_files = Reads { unit_files: false, ..Reads::EVERYTHING };
+    for (reads, refused) in
+        [(Reads::EVERYTHING, false), (Reads::EVERYTHING, true), (no_files, false)]
+    {
+        let mut inventory = Inventory::new(Selection::default(), reads, 0);
+        inventory.resync(vec![listed("a.service")], Extent::Everything, 0);
+        assert!(!inventory.is_fully_read(), "questions are waiting");
+        let mut under_way = Vec::new();
+        while !inventory.is_fully_read() {
+            under_way.extend(std::iter::from_fn(|| inventory.next_question()));
+            assert!(!inventory.is_fully_read(), "{} questions are under way", under_way.len());
+            let Some((unit, property)) = under_way.pop() else { break };
+            inventory.answer(&unit, property, Ok(Value::Nothing));
+            if under_way.is_empty() && asked(&mut inventory, &[]).is_empty() {
+                break;
+            }
+        }
+        assert_eq!(inventory.is_fully_read(), !reads.unit_files, "the files are not listed");
+        inventory.note_refused(Listing::UnitFiles, refused);
+        assert_eq!(inventory.is_fully_read(), refused || !reads.unit_files);
+        inventory.replace_files(Vec::new());
+        assert!(inventory.is_fully_read());
+
+        inventory.apply(Event::UnitNew(name_of("later.service")), 0);
+        inventory.retry_deferred(ASK_DELAY);
+        assert!(inventory.is_complete() && !inventory.is_fully_read(), "a later unit");
+    }
+}
+
 /// systemd reads the disk for each unit, so a few are asked at a time, and none at the start.
 #[test]
 fn unit_files_are_checked_in_turn() {
