@@ -2,7 +2,10 @@
 //! every delay that the real one may have, and events that no systemd would send.
 
 mod counting;
+mod gaps;
 mod inferred;
+mod needs;
+mod polls;
 mod queue;
 mod reloads;
 mod rollups;

@@ -74,8 +74,8 @@ fn a_unit_that_was_never_started_is_not_asked_about_runs() {
 #[test]
 fn active_exit_is_asked_for_only_if_the_unit_may_have_left_the_active_state() {
     const SECOND: u64 = 1_000_000;
-    let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + SECOND)];
-    let long = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 11 * SECOND)];
+    let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 10 * SECOND)];
+    let long = [(P::InactiveExit, 5), (P::ActiveEnter, 6 + 10 * SECOND)];
     let back = [(P::InactiveExit, 5 + SECOND), (P::ActiveEnter, 5)];
     let with = |two: [(P, u64); 2], third: (P, u64)| [two[0], two[1], third];
     for (case, is_asked) in [
