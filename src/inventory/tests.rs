@@ -3,6 +3,7 @@
 
 mod counting;
 mod gaps;
+mod gone;
 mod inferred;
 mod needs;
 mod polls;
