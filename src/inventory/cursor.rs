@@ -475,6 +475,9 @@ mod tests {
         let to_step_3 = [&to_step_2[..], &[stopped_by_job(1, 1)]].concat();
         let reset = [running(2, 1), waiting(2, 1)];
         let with = |before: &[Facts], now: Facts| [before, &[now]].concat();
+        let then_gap = |facts| vec![running(1, 0), after_gap(facts), after_gap(running(20, 5))];
+        let cancelled =
+            [&to_step_2[..], &[Facts { has_job: false, ..stopped_by_job(1, 1) }]].concat();
         let stopped_by_hand = Facts { has_job: false, ..stopped_by_job(2, 1) };
         let failed_at_rest = failed(RunResult::ExitCode, running(9, 3));
         for (what, all, restarts, starts) in [
@@ -489,6 +492,11 @@ mod tests {
             ("from step 2", with(&to_step_2, after_gap(running(9, 3))), 2, 3),
             ("from step 3", with(&to_step_3, after_gap(running(9, 3))), 2, 3),
             ("to step 2", vec![running(1, 0), after_gap(queued(9, 3))], 3, 2),
+            ("from step 2 of a gap", then_gap(queued_before_254(9, 3)), 2, 3),
+            ("perhaps of the run before", then_gap(queued(9, 3)), 2, 2),
+            ("step 3 without step 2", then_gap(stopped_by_job(1, 3)), 2, 3),
+            ("stopped by a manual restart", then_gap(stopped_by_job(1, 0)), 5, 5),
+            ("from a cancelled restart", with(&cancelled, after_gap(running(20, 5))), 4, 4),
             ("at rest after a gap", vec![running(1, 0), after_gap(failed_at_rest.clone())], 3, 2),
             ("at rest", vec![running(1, 0), failed_at_rest], 3, 3),
             ("reset, to step 2", with(&reset, queued(2, 1)), 1, 0),
