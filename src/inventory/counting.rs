@@ -225,15 +225,13 @@ impl Entry {
 
     /// Counts runs that ended in a gap as failures, once `Restart=` is known.
     fn count_unseen(&mut self, delta: &mut Delta) {
-        let is_answered = self.knowledge.answered().contains(PropertySet::RESTART_SETTINGS);
-        if self.runs.unseen > 0 && is_answered {
-            let is_known = self.knowledge.current.contains(PropertySet::RESTART_SETTINGS);
-            if is_known && self.runs.only_after_failure && !self.runs.forced {
-                delta.counters.failures.add(&RunResult::Unknown, self.runs.unseen);
-            }
-            self.runs.unseen = 0;
-            // A reload may change these; read them again the next time.
-            self.knowledge.invalidate(PropertySet::RESTART_SETTINGS);
+        if !self.knowledge.answered().contains(PropertySet::RESTART_SETTINGS) {
+            return;
+        }
+        let unseen = std::mem::take(&mut self.runs.unseen);
+        let is_known = self.knowledge.current.contains(PropertySet::RESTART_SETTINGS);
+        if is_known && self.runs.only_after_failure && !self.runs.forced {
+            delta.counters.failures.add(&RunResult::Unknown, unseen);
         }
     }
 

@@ -359,7 +359,8 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ActiveState::{Active, Failed, Inactive};
+    use crate::systemd::state::ExitCode;
+    use ActiveState::{Activating, Active, Failed, Inactive};
 
     /// A state, and when the unit last entered and left the active state.
     fn facts(state: ActiveState, active_enter: Usec, active_exit: Usec) -> Facts {
@@ -420,5 +421,214 @@ mod tests {
         assert_eq!(last_transitions(&[facts(Inactive, 3, 4)]), []);
         let all = [facts(Inactive, 3, 4), facts(Active, 5, 4), facts(Inactive, 5, 6)];
         assert_eq!(last_transitions(&all), [("inactive".into(), 1)]);
+    }
+
+    fn running(invocation: u128, restarts: u64) -> Facts {
+        let (invocation, restarts) = (Some(invocation), Some(restarts));
+        Facts { state: Some(Active), invocation, restarts, ..Facts::default() }
+    }
+
+    /// Step 1 of a restart.
+    fn waiting(invocation: u128, restarts: u64) -> Facts {
+        let (state, restart_step) = (Some(Activating), RestartStep::Waiting);
+        Facts { state, restart_step, ..running(invocation, restarts) }
+    }
+
+    /// Step 2 of a restart.
+    fn queued(invocation: u128, restarts: u64) -> Facts {
+        let (restart_step, is_sub_state_queued) = (RestartStep::Queued, true);
+        Facts { restart_step, is_sub_state_queued, has_job: true, ..waiting(invocation, restarts) }
+    }
+
+    /// Step 2 of a restart before systemd 254.
+    fn queued_before_254(invocation: u128, restarts: u64) -> Facts {
+        Facts { is_sub_state_queued: false, ..queued(invocation, restarts) }
+    }
+
+    /// Step 3 of a restart before systemd 254.
+    fn stopped_by_job(invocation: u128, restarts: u64) -> Facts {
+        Facts { state: Some(Inactive), has_job: true, ..running(invocation, restarts) }
+    }
+
+    /// Facts in which the last run has failed; without a restart step it rests.
+    fn failed(result: RunResult, facts: Facts) -> Facts {
+        let rests = facts.restart_step == RestartStep::No;
+        let state = if rests { Some(Failed) } else { facts.state };
+        Facts { state, result: Some(result), ..facts }
+    }
+
+    fn after_gap(facts: Facts) -> Facts {
+        Facts { after_gap: true, ..facts }
+    }
+
+    /// Moves the cursor of a unit that was just loaded through these facts; returns what the last
+    /// ones add.
+    fn last(all: &[Facts]) -> Delta {
+        let mut cursor = Cursor::fresh();
+        all.iter().map(|facts| cursor.advance(facts)).last().unwrap()
+    }
+
+    /// The table at the head of this file, row by row.
+    #[test]
+    fn starts_and_restarts_are_counted_from_nrestarts_and_the_invocation() {
+        let to_step_2 = [running(1, 0), waiting(1, 0), queued_before_254(1, 1)];
+        let to_step_3 = [&to_step_2[..], &[stopped_by_job(1, 1)]].concat();
+        let reset = [running(2, 1), waiting(2, 1)];
+        let with = |before: &[Facts], now: Facts| [before, &[now]].concat();
+        let then_gap = |facts| vec![running(1, 0), after_gap(facts), after_gap(running(20, 5))];
+        let cancelled =
+            [&to_step_2[..], &[Facts { has_job: false, ..stopped_by_job(1, 1) }]].concat();
+        let stopped_by_hand = Facts { has_job: false, ..stopped_by_job(2, 1) };
+        let failed_at_rest = failed(RunResult::ExitCode, running(9, 3));
+        for (what, all, restarts, starts) in [
+            ("the first run of all", vec![running(5, 0)], 0, 1),
+            ("the same run", vec![running(5, 2), running(5, 2)], 0, 0),
+            ("none before", vec![after_gap(running(5, 2))], 2, 3),
+            ("a rise", vec![running(1, 2), after_gap(running(5, 5))], 3, 3),
+            ("a fall", vec![running(1, 7), after_gap(running(5, 2))], 2, 2),
+            ("a manual start", vec![running(1, 7), running(5, 0)], 0, 1),
+            ("a restart", vec![running(1, 0), waiting(1, 0), queued(1, 1)], 1, 0),
+            ("its run", vec![running(1, 0), waiting(1, 0), queued(1, 1), running(2, 1)], 0, 1),
+            ("from step 2", with(&to_step_2, after_gap(running(9, 3))), 2, 3),
+            ("from step 3", with(&to_step_3, after_gap(running(9, 3))), 2, 3),
+            ("to step 2", vec![running(1, 0), after_gap(queued(9, 3))], 3, 2),
+            ("from step 2 of a gap", then_gap(queued_before_254(9, 3)), 2, 3),
+            ("perhaps of the run before", then_gap(queued(9, 3)), 2, 2),
+            ("step 3 without step 2", then_gap(stopped_by_job(1, 3)), 2, 3),
+            ("stopped by a manual restart", then_gap(stopped_by_job(1, 0)), 5, 5),
+            ("from a cancelled restart", with(&cancelled, after_gap(running(20, 5))), 4, 4),
+            ("at rest after a gap", vec![running(1, 0), after_gap(failed_at_rest.clone())], 3, 2),
+            ("at rest", vec![running(1, 0), failed_at_rest], 3, 3),
+            ("reset, to step 2", with(&reset, queued(2, 1)), 1, 0),
+            ("reset, to step 2 again", [&reset[..], &[queued(2, 1), queued(2, 1)]].concat(), 0, 0),
+            ("reset, its run", [&reset[..], &[queued(2, 1), running(3, 1)]].concat(), 0, 1),
+            ("reset, to the run", with(&reset, running(3, 1)), 1, 1),
+            ("reset, manual start", with(&reset, running(3, 0)), 0, 1),
+            ("reset in a gap", with(&reset, after_gap(running(3, 1))), 0, 1),
+            ("not reset", [&reset[..], &[queued(2, 2), running(3, 2)]].concat(), 0, 1),
+            ("in a reload", vec![running(2, 1), after_gap(waiting(2, 1)), running(3, 1)], 0, 1),
+            ("reset and stopped", [&reset[..], &[stopped_by_hand, running(3, 1)]].concat(), 0, 1),
+            (
+                "reset, before systemd 254",
+                [&reset[..], &[queued_before_254(2, 1), stopped_by_job(2, 1), running(3, 1)]]
+                    .concat(),
+                1,
+                1,
+            ),
+            ("loaded again", vec![running(1, 2), loaded(), after_gap(running(9, 1))], 1, 2),
+        ] {
+            let counters = last(&all).counters;
+            assert_eq!((counters.restarts, counters.starts), (restarts, starts), "{what}");
+        }
+    }
+
+    /// A unit that was never started.
+    fn loaded() -> Facts {
+        Facts { state: Some(Inactive), ..running(0, 0) }
+    }
+
+    /// A restart that was in NRestarts when the unit was first seen is not a rise.
+    #[test]
+    fn nrestarts_is_counted_separately_when_it_is_first_known() {
+        let mut cursor = Cursor::default();
+        let delta = cursor.advance(&waiting(1, 1));
+        assert_eq!((delta.earlier_restarts, delta.counters.restarts), (1, 0));
+        assert_eq!(cursor.advance(&queued(1, 2)).counters.restarts, 1);
+        let mut cursor = Cursor { is_restart_pending: true, ..Cursor::default() };
+        let delta = cursor.advance(&queued(1, 1));
+        assert_eq!((delta.earlier_restarts, delta.counters.restarts), (1, 0));
+    }
+
+    /// NRestarts may be refused for a while, and 0 shows a reset.
+    #[test]
+    fn a_service_has_restarted_if_nrestarts_is_neither_the_counted_one_nor_0() {
+        let mut cursor = Cursor::fresh();
+        assert!(!cursor.is_behind(0) && cursor.is_behind(2));
+        cursor.advance(&running(1, 2));
+        cursor.advance(&Facts { restarts: None, ..running(1, 2) });
+        assert!(!cursor.is_behind(2) && !cursor.is_behind(0));
+        assert!(cursor.is_behind(1) && cursor.is_behind(3));
+        assert!(!Cursor::default().is_behind(2), "what was counted is not known");
+    }
+
+    #[test]
+    fn only_an_invocation_identifies_a_unit() {
+        let mut cursor = Cursor::fresh();
+        assert!(!cursor.is_of(0) && !cursor.is_of(7));
+        cursor.advance(&running(7, 0));
+        assert!(cursor.is_of(7) && !cursor.is_of(8) && !cursor.is_of(0));
+    }
+
+    /// Their results are forgotten, except that of the last run before the gap if it is counted.
+    #[test]
+    fn each_run_that_ended_in_a_gap_is_unseen_unless_its_failure_is_counted() {
+        let fails = |facts| failed(RunResult::ExitCode, facts);
+        let at_step_1 = [running(1, 0), fails(waiting(1, 0))];
+        let at_step_2 = [&at_step_1[..], &[fails(queued(1, 1))]].concat();
+        let with = |before: &[Facts], now: Facts| last(&[before, &[now]].concat()).unseen;
+        assert_eq!(with(&[running(1, 0)], after_gap(running(9, 3))), 3);
+        assert_eq!(with(&[running(1, 0)], running(9, 3)), 0, "all were signalled");
+        assert_eq!(with(&[running(1, 0)], after_gap(queued(9, 3))), 2, "the last has its result");
+        assert_eq!(with(&at_step_1, after_gap(running(9, 3))), 2);
+        assert_eq!(with(&at_step_1, after_gap(queued(9, 3))), 1);
+        assert_eq!(with(&at_step_2, after_gap(running(9, 3))), 2);
+        assert_eq!(with(&[fails(waiting(1, 7))], after_gap(running(9, 2))), 2, "NRestarts fell");
+    }
+
+    #[test]
+    fn a_failure_counts_once_for_each_run_and_result_when_the_run_is_over() {
+        let fails = |result: &RunResult, facts| failed(result.clone(), facts);
+        let (code, signal) = (&RunResult::ExitCode, &RunResult::Signal);
+        let stopping = Facts { state: Some(ActiveState::Deactivating), ..running(1, 0) };
+        let stopping = Facts { result: Some(code.clone()), ..stopping };
+        let success = Facts { result: Some(RunResult::Success), ..running(1, 0) };
+        for (what, all, failures) in [
+            ("it still stops", vec![running(1, 0), stopping.clone()], 0),
+            ("it has stopped", vec![stopping, fails(code, running(1, 0))], 1),
+            ("it waits", vec![running(1, 0), fails(code, waiting(1, 0))], 1),
+            ("counted", vec![fails(code, waiting(1, 0)), fails(code, queued(1, 1))], 0),
+            ("another run", vec![fails(code, running(1, 0)), fails(code, running(2, 0))], 1),
+            ("another result", vec![fails(code, running(1, 0)), fails(signal, running(1, 0))], 1),
+            ("reset", vec![fails(code, running(1, 0)), success, fails(code, running(1, 0))], 1),
+        ] {
+            let delta = last(&all);
+            let all: Vec<_> = delta.counters.failures.iter().map(|(_, count)| count).collect();
+            assert_eq!(all.iter().sum::<u64>(), failures, "{what}");
+        }
+    }
+
+    /// It is counted with its job, which is not signalled in a gap.
+    #[test]
+    fn a_start_that_the_limit_refused_counts_by_its_result_only_after_a_gap() {
+        let hit = || failed(RunResult::StartLimitHit, loaded());
+        assert!(last(&[hit()]).counters.failures.is_empty());
+        let all = last(&[after_gap(hit())]).counters.failures;
+        assert_eq!(all.iter().collect::<Vec<_>>(), [(&RunResult::StartLimitHit, 1)]);
+    }
+
+    /// It may have failed before the exporter ran.
+    #[test]
+    fn the_first_result_that_is_known_counts_only_if_the_unit_was_seen_to_fail() {
+        let count = |all: &[Facts]| {
+            let mut cursor = Cursor::default();
+            let delta = all.iter().map(|facts| cursor.advance(facts)).last().unwrap();
+            delta.counters.failures.iter().map(|(_, count)| count).sum::<u64>()
+        };
+        let fails = |facts| failed(RunResult::ExitCode, facts);
+        assert_eq!(count(&[fails(running(1, 0))]), 0);
+        assert_eq!(count(&[running(1, 0), fails(running(1, 0))]), 1);
+        assert_eq!(count(&[running(1, 0), fails(waiting(1, 0))]), 0);
+    }
+
+    #[test]
+    fn an_exit_of_the_main_process_counts_once() {
+        let exited = |at| {
+            let exit = Exit { at, code: ExitCode::Exited, status: 3 };
+            Facts { exit: Some(exit), ..running(1, 0) }
+        };
+        assert_eq!(last(&[exited(7)]).counters.last_exit.map(|exit| exit.at), Some(7));
+        assert_eq!(last(&[exited(7), exited(7)]).counters.last_exit, None);
+        let again = last(&[exited(7), exited(7), exited(9)]).counters.last_exit;
+        assert_eq!(again.map(|exit| exit.at), Some(9));
     }
 }

@@ -1,16 +1,20 @@
 //! Tests of the table, and what they share.
 
 mod counting;
+mod gaps;
+mod gone;
 mod inferred;
 mod model;
+mod needs;
+mod polls;
 mod queue;
 mod reconcile;
 mod reloads;
 mod rereads;
 mod rollups;
 mod saved;
-mod table;
 mod snapshot;
+mod table;
 mod timers;
 mod unit;
 mod wanted_inactive;

@@ -74,8 +74,8 @@ fn a_unit_that_was_never_started_is_not_asked_about_runs() {
 #[test]
 fn active_exit_is_asked_for_only_if_the_unit_may_have_left_the_active_state() {
     const SECOND: u64 = 1_000_000;
-    let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + SECOND)];
-    let long = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 11 * SECOND)];
+    let first = [(P::InactiveExit, 5), (P::ActiveEnter, 5 + 10 * SECOND)];
+    let long = [(P::InactiveExit, 5), (P::ActiveEnter, 6 + 10 * SECOND)];
     let back = [(P::InactiveExit, 5 + SECOND), (P::ActiveEnter, 5)];
     let with = |two: [(P, u64); 2], third: (P, u64)| [two[0], two[1], third];
     for (case, is_asked) in [
@@ -140,18 +140,22 @@ fn a_signalled_active_exit_is_not_asked_for() {
 fn the_monotonic_times_of_a_start_are_asked_for_only_if_the_clock_was_set() {
     use ManagerProperty::{Stage, StageMonotonic};
     const OFFSET: Usec = 1_000_000_000;
-    for (set_by, took, is_asked) in [
-        (0, 200, false),
-        (SMALLEST_STEP, 200, true),
+    for (state, set_by, took, is_asked) in [
+        (ActiveState::Active, 0, 200, false),
+        (ActiveState::Active, SMALLEST_STEP, 200, true),
         // The clock was set and set back during the start.
-        (0, 86_400_000_000, true),
+        (ActiveState::Active, 0, 86_400_000_000, true),
+        (ActiveState::Active, 0, 10_000_000, false),
+        (ActiveState::Active, 0, 10_000_001, true),
+        // The end of its run has to be exact.
+        (ActiveState::Inactive, 0, 200, true),
     ] {
         let mut inventory = inventory();
         inventory.learn_manager(Stage("Userspace"), &Value::Number(OFFSET + 100));
         inventory.learn_manager(StageMonotonic("Userspace"), &Value::Number(100));
         inventory.note_clock(OFFSET + set_by);
         let start = [(P::InactiveExit, OFFSET + 300), (P::ActiveEnter, OFFSET + 300 + took)];
-        let up = Case::active("a.mount", &start);
+        let up = Case { state, ..Case::active("a.mount", &start) };
         inventory.resync(up.listing(), Extent::Everything, 0);
         let asked = up.answer(&mut inventory);
         assert_eq!(asked.intersects(PropertySet::START_STAMPS), is_asked);
@@ -160,7 +164,7 @@ fn the_monotonic_times_of_a_start_are_asked_for_only_if_the_clock_was_set() {
             [unit.inactive_exit_monotonic, unit.active_enter_monotonic].map(|at| at.map(u64::from))
         };
         if !is_asked {
-            assert_eq!(times(&inventory), [Some(300), Some(500)]);
+            assert_eq!(times(&inventory), [Some(300), Some(300 + took)]);
         }
         // A signal has the times of both clocks, and the clock may have been set before it.
         let facts = vec![
@@ -171,4 +175,32 @@ fn the_monotonic_times_of_a_start_are_asked_for_only_if_the_clock_was_set() {
         inventory.apply(Event::UnitChanged(name_of("a.mount"), facts), 0);
         assert_eq!(times(&inventory)[1], Some(900));
     }
+}
+
+/// The monotonic times of events that did not happen are 0.
+#[test]
+fn the_times_of_a_start_are_asked_for_only_if_it_has_ended() {
+    let stamps = |values: &[(UnitProperty, u64)]| {
+        let failed = Case { state: ActiveState::Failed, ..Case::active("a.service", values) };
+        PropertySet::START_STAMPS.iter().filter(|it| failed.asked().has(*it)).collect::<Vec<_>>()
+    };
+    let (begun, ended, stopped) = ((P::InactiveExit, 5), (P::ActiveEnter, 6), (P::ActiveExit, 7));
+    assert_eq!(stamps(&[]), []);
+    assert_eq!(stamps(&[begun]), [], "it failed before it was active");
+    let start = [P::ActiveEnterMonotonic, P::InactiveExitMonotonic];
+    assert_eq!(PropertySet::of(&stamps(&[begun, ended])), PropertySet::of(&start));
+    assert_eq!(PropertySet::of(&stamps(&[begun, ended, stopped])), PropertySet::START_STAMPS);
+}
+
+/// Each answer takes a round trip.
+#[test]
+fn the_questions_about_an_active_unit_do_not_wait_for_each_other() {
+    let mut inventory = inventory();
+    inventory.resync(Case::active("a.target", &[]).listing(), Extent::Everything, 0);
+    let mut asked = PropertySet::EMPTY;
+    while let Some((_, property)) = inventory.next_question() {
+        asked = asked.with(property);
+    }
+    assert!(asked.contains(PropertySet::of(&[P::InactiveExit, P::ActiveEnter, P::InactiveEnter])));
+    assert!(!asked.has(P::ActiveExit), "it may be inferred");
 }

@@ -144,3 +144,15 @@ fn a_failed_job_of_another_type_is_no_failed_reload() {
     }
     assert_eq!(failed(&inventory), []);
 }
+
+/// A reload that systemd cannot begin leaves `ReloadResult` as it was.
+#[test]
+fn a_reload_that_started_no_process_and_follows_a_failed_one_counts_by_the_same_result() {
+    let (mut inventory, service) = reloaded();
+    signal(&mut inventory, &service, "active", "exit-code", 0);
+    inventory.apply(Event::JobNew { id: 9, unit: service.clone() }, 0);
+    inventory.apply(Event::JobRemoved { id: 9, unit: service, result: "failed".into() }, 0);
+    assert_eq!(failed(&inventory), [("exit-code".into(), 2)]);
+    let jobs = inventory.snapshot(0).totals.jobs;
+    assert_eq!(jobs.into_keys().collect::<Vec<_>>(), [JobType::Reload]);
+}
