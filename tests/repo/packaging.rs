@@ -1,8 +1,8 @@
 //! The man page and the completions in `packaging` are made from the definition of the flags.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process};
 
-use clap::builder::StyledStr;
+use clap::{Command, builder::StyledStr};
 use clap_complete::{Shell, generate};
 use clap_mangen::{
     Man,
@@ -74,6 +74,30 @@ fn completions(shell: Shell) -> String {
     String::from_utf8(script).unwrap()
 }
 
+/// fish's `argparse`, on which the generated script is built, takes no flag with a dot in its name.
+/// Every flag may stand anywhere, so nothing has to be parsed.
+fn fish_completions() -> String {
+    let mut command = cli::command();
+    command.build();
+    let quote = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
+    let about = |help: Option<&StyledStr>| quote(&help.unwrap().to_string());
+    let subcommands: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+    let is_first = quote(&format!("not __fish_seen_subcommand_from {}", subcommands.join(" ")));
+    let mut lines = vec!["complete -c unitwatch -f".to_owned()];
+    for subcommand in command.get_subcommands() {
+        let (name, about) = (subcommand.get_name(), about(subcommand.get_about()));
+        lines.push(format!("complete -c unitwatch -n {is_first} -a {name} -d {about}"));
+    }
+    for arg in command.get_arguments() {
+        let short = arg.get_short().map_or(String::new(), |short| format!(" -s {short}"));
+        let takes_value = arg.get_num_args().is_some_and(|values| values.min_values() > 0);
+        let (value, about) = (if takes_value { " -x" } else { "" }, about(arg.get_help()));
+        let flag = arg.get_long().unwrap();
+        lines.push(format!("complete -c unitwatch -l {flag}{short}{value} -d {about}"));
+    }
+    lines.join("\n") + "\n"
+}
+
 #[test]
 fn the_man_page_and_the_completions_are_current() {
     let (here, renewed) = (Path::new(env!("CARGO_MANIFEST_DIR")), env!("CARGO_TARGET_TMPDIR"));
@@ -82,7 +106,7 @@ fn the_man_page_and_the_completions_are_current() {
         ("packaging/man/unitwatch.8", man_page()),
         ("packaging/completions/unitwatch.bash", completions(Shell::Bash)),
         ("packaging/completions/_unitwatch", completions(Shell::Zsh)),
-        ("packaging/completions/unitwatch.fish", completions(Shell::Fish)),
+        ("packaging/completions/unitwatch.fish", fish_completions()),
     ] {
         let copy = Path::new(renewed).join(path);
         fs::create_dir_all(copy.parent().unwrap()).unwrap();
@@ -92,4 +116,50 @@ fn the_man_page_and_the_completions_are_current() {
         }
     }
     assert!(stale.is_empty(), "stale: {stale:?}; to renew: cp -r {renewed}/packaging .");
+}
+
+/// A script for each shell that prints how the words in `$line` can end, or in which the shell
+/// itself completes them.
+const COMPLETE: [(&str, &str); 3] = [
+    (
+        "bash",
+        "source unitwatch.bash
+         COMP_WORDS=($line) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+         _unitwatch unitwatch \"${COMP_WORDS[-1]}\" \"${COMP_WORDS[-2]}\"
+         printf '%s\\n' \"${COMPREPLY[@]}\"",
+    ),
+    (
+        "zsh",
+        "zmodload zsh/zpty
+         zpty shell zsh -f -i
+         zpty -w shell 'fpath=($PWD $fpath) PS1=; autoload -U compinit; compinit -D -u; unitwatch() {}'
+         zpty -w -n shell \"$line\"$'\\t'
+         zpty -r shell text \"*$completed*\" && print -r -- \"$text\"",
+    ),
+    ("fish", "source unitwatch.fish; complete -C $line"),
+];
+
+#[test]
+fn every_shell_completes_subcommands_and_flags() {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/completions");
+    for (line, completed) in [
+        ("unitwatch unit-f", "unit-file"),
+        ("unitwatch --retention 5m de", "demo"),
+        ("unitwatch --systemd.collector.unit-ty", "--systemd.collector.unit-type"),
+        ("unitwatch unit-file --collector.pr", "--collector.pressure"),
+    ] {
+        for (shell, script) in COMPLETE {
+            // zsh waits for what does not come.
+            let mut command = process::Command::new("timeout");
+            command.args(["30", shell, "-c", script]).current_dir(&scripts);
+            command.env("line", line).env("completed", completed).env("TERM", "dumb");
+            let output = command.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                text.contains(completed),
+                "{shell}: {line}: {text}{} (Debian packages: zsh, fish)",
+                String::from_utf8_lossy(&output.stderr)
+            );
+        }
+    }
 }
