@@ -407,6 +407,21 @@ mod tests {
         assert_eq!(last_transitions(&again), [("active".into(), 1)]);
     }
 
+    /// The time of entry is older than the state, as two answers may be, or unknown.
+    #[test]
+    fn an_entry_that_is_counted_by_its_state_is_not_counted_again_by_its_time() {
+        let active = |active_enter| Facts { active_enter, ..facts(Active, 0, 4) };
+        for older in [None, Some(3)] {
+            let entered = [facts(Inactive, 3, 4), active(older)];
+            assert_eq!(last_transitions(&entered), [("active".into(), 1)], "{older:?}");
+            let with_its_time = [&entered[..], &[active(Some(5))]].concat();
+            assert_eq!(last_transitions(&with_its_time), [], "{older:?}");
+            let again = [&with_its_time[..], &[active(Some(9))]].concat();
+            assert_eq!(last_transitions(&again), [("active".into(), 1)], "{older:?}");
+        }
+        assert_eq!(last_transitions(&[active(Some(3)), active(Some(0))]), [], "0 is never");
+    }
+
     #[test]
     fn facts_that_are_read_again_do_not_hide_a_later_entry() {
         let active = [facts(Active, 5, 4), facts(Active, 5, 4), facts(Active, 9, 8)];
@@ -573,6 +588,10 @@ mod tests {
         assert_eq!(with(&at_step_1, after_gap(queued(9, 3))), 1);
         assert_eq!(with(&at_step_2, after_gap(running(9, 3))), 2);
         assert_eq!(with(&[fails(waiting(1, 7))], after_gap(running(9, 2))), 2, "NRestarts fell");
+        let stopping = Facts { state: Some(ActiveState::Deactivating), ..running(2, 1) };
+        let failing = Facts { result: Some(RunResult::ExitCode), ..stopping };
+        let second_fails = [&at_step_1[..], &[failing]].concat();
+        assert_eq!(with(&second_fails, after_gap(running(9, 3))), 2, "only the first is counted");
     }
 
     #[test]
