@@ -165,11 +165,14 @@ fn the_monotonic_times_of_a_start_are_asked_for_only_if_the_clock_was_set() {
         };
         if !is_asked {
             assert_eq!(times(&inventory), [Some(300), Some(300 + took)]);
+            // After a gap the times of day of both are still those of before.
+            inventory.resync(up.listing(), Extent::Everything, 0);
+            assert!(!up.answer(&mut inventory).intersects(PropertySet::START_STAMPS));
         }
         // A signal has the times of both clocks, and the clock may have been set before it.
         let facts = vec![
             (P::ActiveEnterMonotonic, Value::Number(900)),
-            (P::ActiveEnter, Value::Number(7)),
+            (P::ActiveEnter, Value::Number(OFFSET + 700)),
             (P::ActiveState, Value::Text("active".into())),
         ];
         inventory.apply(Event::UnitChanged(name_of("a.mount"), facts), 0);

@@ -2,6 +2,25 @@
 
 use super::*;
 
+#[test]
+fn a_property_that_systemd_comes_to_refuse_is_absent() {
+    let mut inventory = Inventory::new(Selection::default(), Reads::EVERYTHING, 0);
+    let units = vec![row("a.service", ActiveState::Active)];
+    let mut active_enter = |answer: Result<u64, CallError>| {
+        inventory.resync(units.clone(), Extent::Everything, 0);
+        while let Some((unit, property)) = inventory.next_question() {
+            let value = match property {
+                UnitProperty::ActiveEnter => answer.clone().map(Value::Number),
+                _ => Ok(Value::Nothing),
+            };
+            inventory.answer(&unit, property, value);
+        }
+        inventory.snapshot(0).units[0].active_enter
+    };
+    assert_eq!(active_enter(Ok(7)), Some(7));
+    assert_eq!(active_enter(Err(CallError::Unreadable("odd".into()))), None);
+}
+
 /// A unit whose state is refused is not shown.
 #[test]
 fn a_refused_property_is_not_asked_for_again() {
