@@ -1,6 +1,6 @@
 //! Roll-ups: many units with one set of series, and their names.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -29,7 +29,7 @@ const INIT: &str = "init.scope";
 
 /// The name of a roll-up: a template, such as `getty@.service`, or the scopes of a slice, such as
 /// `user-1000.slice/*.scope`. No unit can have such a name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RollupName(Arc<str>);
 
 // === impl Rollups ===
@@ -109,12 +109,6 @@ impl<'de> Deserialize<'de> for RollupName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = Cow::<'de, str>::deserialize(deserializer)?;
         Self::new(&name).ok_or_else(|| D::Error::custom(format_args!("{name:?} is not a roll-up")))
-    }
-}
-
-impl fmt::Debug for RollupName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
     }
 }
 

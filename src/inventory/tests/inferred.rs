@@ -195,6 +195,19 @@ fn the_times_of_a_start_are_asked_for_only_if_it_has_ended() {
     assert_eq!(PropertySet::of(&stamps(&[begun, ended, stopped])), PropertySet::START_STAMPS);
 }
 
+/// How long the last start took is in a group of its own, which may be off.
+#[test]
+fn the_times_of_a_start_that_no_metric_needs_are_not_asked_for() {
+    let start = PropertySet::of(&[P::InactiveExitMonotonic, P::ActiveEnterMonotonic]);
+    let reads =
+        Reads { properties: Reads::EVERYTHING.properties.without(start), ..Reads::EVERYTHING };
+    let mut inventory = Inventory::new(Selection::default(), reads, 0);
+    let times = [(P::InactiveExit, 5), (P::ActiveEnter, 6), (P::ActiveExit, 7)];
+    let failed = Case { state: ActiveState::Failed, ..Case::active("a.service", &times) };
+    inventory.resync(failed.listing(), Extent::Everything, 0);
+    assert!(!failed.answer(&mut inventory).intersects(PropertySet::START_STAMPS));
+}
+
 /// Each answer takes a round trip.
 #[test]
 fn the_questions_about_an_active_unit_do_not_wait_for_each_other() {

@@ -98,6 +98,63 @@ fn a_unit_is_reported_once_every_question_that_decides_is_answered() {
     assert_eq!(inventory.snapshot(0).wanted_inactive, reported);
 }
 
+/// A state that systemd signals and one that is read again after a gap have the same effect.
+#[test]
+fn a_unit_that_is_read_as_inactive_is_asked_what_wants_it_a_second_later() {
+    let mut inventory = with_unit("a.target");
+    while let Some((unit, property)) = inventory.next_question() {
+        inventory.answer(&unit, property, Ok(Value::Nothing));
+    }
+    let inactive = Ok(Value::Text("inactive".into()));
+    inventory.answer(&name_of("a.target"), UnitProperty::ActiveState, inactive);
+    let is_asked = |inventory: &mut Inventory| {
+        let mut questions = std::iter::from_fn(|| inventory.next_question());
+        questions.any(|(_, property)| property == UnitProperty::WantedBy)
+    };
+    assert!(!is_asked(&mut inventory));
+    inventory.retry_deferred(ASK_DELAY);
+    assert!(is_asked(&mut inventory));
+}
+
+/// Only these are looked at every second.
+#[test]
+fn a_unit_is_checked_again_only_if_inactive_units_want_it() {
+    let reads = |wanted_by: &[&str]| {
+        let mut inventory = with_unit("a.service");
+        let wanted_by = Value::Units(wanted_by.iter().map(|name| name_of(name)).collect());
+        while let Some((unit, property)) = inventory.next_question() {
+            let is_it = unit.as_str() == "a.service" && property == UnitProperty::WantedBy;
+            let value = if is_it { wanted_by.clone() } else { Value::Nothing };
+            inventory.answer(&unit, property, Ok(value));
+        }
+        inventory.wanted_by_inactive.len()
+    };
+    assert_eq!(reads(&[]), 0);
+    assert_eq!(reads(&["all.target"]), 0);
+    assert_eq!(reads(&["inactive.target", "all.target"]), 0);
+    assert_eq!(reads(&["inactive.target"]), 1);
+}
+
+#[test]
+fn a_service_is_reported_unless_the_bus_starts_it_by_its_name() {
+    let mut inventory = with_unit("a.service");
+    while let Some((unit, property)) = inventory.next_question() {
+        let is_it = unit.as_str() == "a.service";
+        let value = match property {
+            UnitProperty::WantedBy if is_it => wanted().1,
+            UnitProperty::BusName if is_it => Value::Text("org.example.A".into()),
+            _ => Value::Nothing,
+        };
+        inventory.answer(&unit, property, Ok(value));
+    }
+    let mut reported = |names: &[&str]| {
+        inventory.replace_activatable(names.iter().map(|name| (*name).into()).collect());
+        inventory.snapshot(0).wanted_inactive.len()
+    };
+    assert_eq!(reported(&["org.example.A"]), 0);
+    assert_eq!(reported(&["org.example.B"]), 1);
+}
+
 /// Its type is not signalled. A start whose conditions fail changes nothing else.
 #[test]
 fn a_job_after_which_the_conditions_were_checked_again_is_a_start() {
