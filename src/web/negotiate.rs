@@ -74,11 +74,7 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
 impl<'a> Element<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
-        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
         let value = parts.next()?;
-        if value.is_empty() || !value.bytes().all(is_token) {
-            return None;
-        }
         let mut quality = 1000;
         let mut parameters = Vec::new();
         for part in parts.filter(|part| !part.is_empty()) {
