@@ -80,9 +80,14 @@ fn shown(inventory: &Inventory) -> BTreeMap<UnitName, (LoadState, ActiveState, O
 }
 
 /// A loaded unit in a listing.
+fn listed(name: &str, active_state: ActiveState, sub_state: &str) -> ListedUnit {
+    let (load_state, sub_state) = (LoadState::Loaded, sub_state.into());
+    ListedUnit { name: name_of(name), load_state, active_state, sub_state }
+}
+
+/// The same, where the sub state does not matter.
 fn row(name: &str, active_state: ActiveState) -> ListedUnit {
-    let load_state = LoadState::Loaded;
-    ListedUnit { name: name_of(name), load_state, active_state, sub_state: "any".into() }
+    listed(name, active_state, "any")
 }
 
 /// Answers every question and returns the questions. Units are loaded and in this state, and have

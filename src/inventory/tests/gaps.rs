@@ -1,6 +1,6 @@
 //! What is counted of one service after a gap, and from single signals. Its values are given.
 
-use super::{super::*, inventory, name_of};
+use super::{super::*, inventory, listed, name_of};
 use crate::systemd::state::{ActiveState, RunResult};
 use UnitProperty as P;
 
@@ -13,9 +13,8 @@ fn text(text: &str) -> Value {
 /// Loses the connection, then lists the service in this state.
 fn reconnect(inventory: &mut Inventory, state: ActiveState, sub_state: &str) {
     inventory.disconnect();
-    let (name, load_state) = (name_of("a.service"), LoadState::Loaded);
-    let listed = ListedUnit { name, load_state, active_state: state, sub_state: sub_state.into() };
-    inventory.resync(vec![listed], Extent::Everything, 0);
+    let listing = vec![listed("a.service", state, sub_state)];
+    inventory.resync(listing, Extent::Everything, 0);
 }
 
 /// Answers every question with these values, or else as of an idle unit. Each property may be given

@@ -16,12 +16,7 @@ impl Case {
     }
 
     fn listing(&self) -> Vec<ListedUnit> {
-        vec![ListedUnit {
-            name: name_of(self.unit),
-            load_state: LoadState::Loaded,
-            active_state: self.state.clone(),
-            sub_state: "exited".into(),
-        }]
+        vec![listed(self.unit, self.state.clone(), "exited")]
     }
 
     fn answer(&self, inventory: &mut Inventory) -> PropertySet {

@@ -1,6 +1,6 @@
 //! Which properties are asked of a unit in each state.
 
-use super::{super::*, name_of, selecting};
+use super::{super::*, listed, name_of, selecting};
 use crate::systemd::state::ActiveState;
 use UnitProperty as P;
 
@@ -14,12 +14,7 @@ impl Case {
     fn new(unit: &str, active_state: ActiveState, sub_state: &str) -> Self {
         Self {
             inventory: Inventory::new(selecting("hidden.*", &[], &[]), Reads::EVERYTHING, 0),
-            listed: ListedUnit {
-                name: name_of(unit),
-                load_state: LoadState::Loaded,
-                active_state,
-                sub_state: sub_state.into(),
-            },
+            listed: listed(unit, active_state, sub_state),
         }
     }
 

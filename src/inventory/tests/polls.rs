@@ -1,19 +1,14 @@
 //! What a scrape asks of services, because systemd never signals it.
 
-use super::{super::*, inventory, name_of};
+use super::{super::*, inventory, listed, name_of};
 use crate::inventory::unit::{Details, IpCounters, Service};
 use crate::systemd::state::ActiveState;
 
 /// Lists this service as running, with these settings.
 fn running(settings: &[(UnitProperty, Value)]) -> Inventory {
     let mut inventory = inventory();
-    let listed = ListedUnit {
-        name: name_of("a.service"),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Active,
-        sub_state: "running".into(),
-    };
-    inventory.resync(vec![listed], Extent::Everything, 0);
+    let listing = vec![listed("a.service", ActiveState::Active, "running")];
+    inventory.resync(listing, Extent::Everything, 0);
     answer_all(&mut inventory, settings);
     inventory
 }

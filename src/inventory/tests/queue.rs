@@ -4,12 +4,7 @@ use super::*;
 use crate::inventory::queue::FILES_AT_ONCE;
 
 fn listed(name: &str) -> ListedUnit {
-    ListedUnit {
-        name: UnitName::new(name).unwrap(),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Inactive,
-        sub_state: "dead".into(),
-    }
+    super::listed(name, ActiveState::Inactive, "dead")
 }
 
 /// Answers every question and returns them. The files of the `changed` units have changed.

@@ -112,12 +112,7 @@ fn what_is_counted_when_a_unit_leaves_is_in_its_roll_up() {
     let mut inventory = rolling_up(&["instances"], &[]);
     start(&mut inventory, "a@x.service", 1);
     inventory.disconnect();
-    let listed = ListedUnit {
-        name: unit("a@x.service"),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Activating,
-        sub_state: "auto-restart-queued".into(),
-    };
+    let listed = super::listed("a@x.service", ActiveState::Activating, "auto-restart-queued");
     inventory.resync(vec![listed], Extent::Everything, 2);
     while let Some((name, property)) = inventory.next_question() {
         let value = match property {

@@ -40,12 +40,11 @@ fn names(of: &[&str]) -> Vec<String> {
 
 fn listed(name: &str) -> ListedUnit {
     let active = name.ends_with(".target");
-    ListedUnit {
-        name: name_of(name),
-        load_state: LoadState::Loaded,
-        active_state: if active { ActiveState::Active } else { ActiveState::Inactive },
-        sub_state: "whatever".into(),
-    }
+    super::listed(
+        name,
+        if active { ActiveState::Active } else { ActiveState::Inactive },
+        "whatever",
+    )
 }
 
 /// Starts a unit and removes it from memory.

@@ -145,12 +145,7 @@ fn a_unit_without_a_sub_state_is_shown_and_one_without_another_state_is_not() {
 /// Units of a type that systemd refuses to list are known from signals.
 #[test]
 fn a_listing_by_type_leaves_the_other_types_as_they_are() {
-    let listed = |name: &str, active_state| ListedUnit {
-        name: UnitName::new(name).unwrap(),
-        load_state: LoadState::Loaded,
-        active_state,
-        sub_state: "whatever".into(),
-    };
+    let listed = |name: &str, active_state| listed(name, active_state, "whatever");
     let (service, mount) =
         (ListedTypes::Type(UnitType::Service), ListedTypes::Type(UnitType::Mount));
     let refused = Listing::Units(UnitType::Mount);
@@ -194,12 +189,7 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
 /// Also if its type is not the first to be listed.
 #[test]
 fn a_unit_that_a_listing_by_type_finds_is_not_new() {
-    let listed = |name: &str| ListedUnit {
-        name: name_of(name),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Active,
-        sub_state: "whatever".into(),
-    };
+    let listed = |name: &str| listed(name, ActiveState::Active, "whatever");
     let mut inventory = inventory();
     for (unit_type, name) in [(UnitType::Service, "a.service"), (UnitType::Socket, "c.socket")] {
         let scope = ListedTypes::Type(unit_type);
@@ -232,12 +222,7 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
 
     let mut next = inventory();
     next.recall(serde_json::from_slice(&written).unwrap());
-    let failed = ListedUnit {
-        name: name_of("b.mount"),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Failed,
-        sub_state: "failed".into(),
-    };
+    let failed = listed("b.mount", ActiveState::Failed, "failed");
     next.resync_part(mount, vec![failed], Extent::Everything, 0);
     next.note_refused(Listing::Units(UnitType::Mount), false);
     next.note_all_listed();

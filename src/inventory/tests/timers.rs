@@ -1,6 +1,6 @@
 //! Stuck timers: active, and never to elapse again.
 
-use super::{super::*, name_of};
+use super::{super::*, listed, name_of};
 use crate::systemd::state::ActiveState;
 
 /// A timer that has elapsed, and what it starts.
@@ -24,11 +24,6 @@ fn stuck() -> Case {
         started: None,
         has_job: false,
     }
-}
-
-fn listed(name: &str, active_state: ActiveState, sub_state: &str) -> ListedUnit {
-    let sub_state = sub_state.into();
-    ListedUnit { name: name_of(name), load_state: LoadState::Loaded, active_state, sub_state }
 }
 
 fn is_stuck(case: &Case) -> bool {

@@ -1,14 +1,9 @@
 //! A unit's row: which values it has, and when it is shared and when copied.
 
-use super::{super::*, name_of};
+use super::{super::*, listed, name_of};
 use crate::inventory::unit::{Details, Unit};
 use crate::systemd::state::ActiveState;
 use std::sync::Arc;
-
-fn listed(name: &str, active_state: ActiveState, sub_state: &str) -> ListedUnit {
-    let sub_state = sub_state.into();
-    ListedUnit { name: name_of(name), load_state: LoadState::Loaded, active_state, sub_state }
-}
 
 /// An inventory with one unit. Every question is answered: with the fact, if it is about that, else
 /// with nothing.

@@ -11,12 +11,7 @@ fn wanted() -> (UnitProperty, Value) {
 
 fn listed(name: &str) -> ListedUnit {
     let active = name.ends_with(".target");
-    ListedUnit {
-        name: name_of(name),
-        load_state: LoadState::Loaded,
-        active_state: if active { ActiveState::Active } else { ActiveState::Inactive },
-        sub_state: "dead".into(),
-    }
+    super::listed(name, if active { ActiveState::Active } else { ActiveState::Inactive }, "dead")
 }
 
 fn with_unit(name: &str) -> Inventory {
