@@ -219,7 +219,7 @@ fn encode_systemd(
     scrape: &Scrape,
     out: &mut Exposition<'_>,
 ) -> Result<usize, fmt::Error> {
-    let rows: Vec<_> = managers.iter().flat_map(row::rows).collect();
+    let rows = row::rows(managers);
     let Cut { kept, dropped } = cap::cut(&rows, scrape.max_series, MAX_SERIES_PER_UNIT, |rows| {
         writer::count(scrape.groups, |out| encode_units(rows, scrape, out))
     })?;

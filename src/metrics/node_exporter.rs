@@ -69,9 +69,7 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
     let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
     let mut samples = out.family(&TASKS_CURRENT);
     for (row, _) in services() {
-        samples
-            .of(row.user)
-            .add_some([row.name], row.resources.as_ref().and_then(|used| used.tasks))?;
+        samples.of(row.user).add_some([row.name], row.resources().and_then(|used| used.tasks))?;
     }
     let mut samples = out.family(&TASKS_MAX);
     for (row, service) in services() {

@@ -95,7 +95,7 @@ fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
 
 /// The rows that have a control group.
 fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'r Resources)> {
-    rows.iter().filter_map(|row| Some((row, row.resources.as_deref()?)))
+    rows.iter().filter_map(|row| Some((row, row.resources()?)))
 }
 
 fn each(

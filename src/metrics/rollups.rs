@@ -18,7 +18,8 @@ pub(super) fn encode(
     let mut samples = out.family(&MEMBERS);
     for row in rows {
         let Some(members) = &row.members else { continue };
-        for (state, count) in from_zero(states.always(), members.iter()) {
+        let counted = members.states.iter().map(|(state, count)| (*state, *count));
+        for (state, count) in from_zero(states.always(), counted) {
             samples.add((row, [state.as_str()]), count)?;
         }
     }

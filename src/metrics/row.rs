@@ -1,7 +1,6 @@
 //! One row for each label `name`: what its samples are taken from.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, HashMap},
     sync::LazyLock,
 };
@@ -34,9 +33,9 @@ pub(super) struct Row<'a> {
     /// An active timer that will not elapse again.
     pub(super) is_stuck: bool,
     /// The units of a roll-up.
-    pub(super) members: Option<Members<'a>>,
-    /// What its control group uses, if it has one.
-    pub(super) resources: Option<Cow<'a, Resources>>,
+    pub(super) members: Option<Box<Members<'a>>>,
+    /// What the control group of a unit uses, if it has one.
+    own_resources: Option<&'a Resources>,
     /// What has happened to it.
     pub(super) counters: &'a Counters,
     /// The label `user`.
@@ -49,22 +48,37 @@ pub(super) struct Row<'a> {
     labels: RenderedLabels<'a>,
 }
 
-/// How many visible units of a roll-up are in each state.
-pub(super) struct Members<'a>(BTreeMap<&'a ActiveState, u64>);
+/// The visible units of a roll-up.
+pub(super) struct Members<'a> {
+    /// How many are in each state.
+    pub(super) states: BTreeMap<&'a ActiveState, u64>,
+    /// What they use together, if any of them has a control group.
+    resources: Option<Resources>,
+}
 
 /// The counters of a unit of which only the file is known.
 static NO_COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
 
-/// The rows of a manager in the order in which `--max-series` keeps them: roll-ups, because each
-/// stands for many units, then visible units, other units in memory, gone units and mere files.
-pub(super) fn rows<'a>(manager: &View<'a>) -> Vec<Row<'a>> {
+/// The rows of all managers, one manager after the other.
+pub(super) fn rows<'a>(managers: &[View<'a>]) -> Vec<Row<'a>> {
+    let most = |View { snapshot, .. }: &View<'_>| {
+        snapshot.rollups.len() + snapshot.units.len() + snapshot.gone.len() + snapshot.files.len()
+    };
+    // A vector that grows is copied several times.
+    let mut rows = Vec::with_capacity(managers.iter().map(most).sum());
+    managers.iter().for_each(|manager| add_rows(manager, &mut rows));
+    rows
+}
+
+/// Adds the rows of a manager in the order in which `--max-series` keeps them: roll-ups, because
+/// each stands for many units, then visible units, other units in memory, gone units and mere files.
+fn add_rows<'a>(manager: &View<'a>, rows: &mut Vec<Row<'a>>) {
     let View { user, snapshot, resources } = *manager;
     let row = |name: &'a UnitName, counters| Row::new(user, name.as_str(), name.suffix(), counters);
     let rollups = snapshot.rollups.iter();
     let rollups = rollups.filter(|it| it.visible().next().is_some() || !it.counters.is_empty());
     let rollups = rollups.map(|rollup| Row {
-        members: Some(Members::of(rollup)),
-        resources: Members::resources(rollup, resources).map(Cow::Owned),
+        members: Some(Box::new(Members::of(rollup, resources))),
         ..Row::new(user, rollup.name.as_str(), rollup.name.suffix(), &rollup.counters)
     });
     let visible = snapshot.units.iter().filter(|unit| unit.is_visible());
@@ -72,7 +86,7 @@ pub(super) fn rows<'a>(manager: &View<'a>) -> Vec<Row<'a>> {
         unit: Some(unit),
         unloadable: unloadable(unit),
         is_stuck: snapshot.stuck_timers.contains(&unit.name),
-        resources: resources.get(&unit.name).map(Cow::Borrowed),
+        own_resources: resources.get(&unit.name),
         ..row(&unit.name, &unit.counters)
     });
     let others = snapshot.units.iter().filter(|unit| !unit.is_visible());
@@ -82,29 +96,27 @@ pub(super) fn rows<'a>(manager: &View<'a>) -> Vec<Row<'a>> {
         has_series.then(|| Row { unloadable, ..row(&unit.name, &unit.counters) })
     });
     let gone = snapshot.gone.iter().map(|(name, counters)| row(name, counters));
-    let most = snapshot.rollups.len() + snapshot.units.len() + snapshot.gone.len();
-    let mut rows = Vec::with_capacity(most);
+    let before = rows.len();
     rows.extend(rollups.chain(visible).chain(others).chain(gone));
     if !snapshot.wanted_inactive.is_empty() {
         let reasons = snapshot.wanted_inactive.iter();
         let reasons: HashMap<_, _> = reasons.map(|(name, why)| (name.as_str(), *why)).collect();
-        for row in &mut rows {
+        for row in rows.iter_mut().skip(before) {
             row.wanted_inactive = reasons.get(row.name).copied();
         }
     }
     if snapshot.files.is_empty() {
-        return rows;
+        return;
     }
     let mut files: HashMap<_, _> =
         snapshot.files.iter().map(|file| (file.name.as_str(), &file.state)).collect();
-    for row in &mut rows {
+    for row in rows.iter_mut().skip(before) {
         row.file = files.remove(row.name);
     }
     let mere_files = snapshot.files.iter().filter(|file| files.contains_key(file.name.as_str()));
     rows.extend(
         mere_files.map(|file| Row { file: Some(&file.state), ..row(&file.name, &NO_COUNTERS) }),
     );
-    rows
 }
 
 /// The rows of visible units.
@@ -135,7 +147,7 @@ impl<'a> Row<'a> {
             file: None,
             wanted_inactive: None,
             members: None,
-            resources: None,
+            own_resources: None,
             counters,
             user,
             name,
@@ -151,7 +163,18 @@ impl<'a> Row<'a> {
 
     /// How many visible units it stands for.
     pub(super) fn visible_units(&self) -> u64 {
-        self.members.as_ref().map_or(u64::from(self.unit.is_some()), Members::count)
+        match &self.members {
+            Some(members) => members.states.values().sum(),
+            None => u64::from(self.unit.is_some()),
+        }
+    }
+
+    /// What its control groups use now, if it has any.
+    pub(super) fn resources(&self) -> Option<&Resources> {
+        match &self.members {
+            Some(members) => members.resources.as_ref(),
+            None => self.own_resources,
+        }
     }
 }
 
@@ -188,21 +211,12 @@ impl Labels<4> for (&Row<'_>, [&str; 2]) {
 // === impl Members ===
 
 impl<'a> Members<'a> {
-    fn of(rollup: &'a Rollup) -> Self {
-        let mut members = BTreeMap::new();
+    fn of(rollup: &'a Rollup, resources: &HashMap<UnitName, Resources>) -> Self {
+        let mut states = BTreeMap::new();
         for unit in rollup.visible() {
-            *members.entry(&unit.active_state).or_default() += 1;
+            *states.entry(&unit.active_state).or_default() += 1;
         }
-        Self(members)
-    }
-
-    /// The states and how many are in each.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a ActiveState, u64)> {
-        self.0.iter().map(|(state, count)| (*state, *count))
-    }
-
-    fn count(&self) -> u64 {
-        self.0.values().sum()
+        Self { states, resources: Self::resources(rollup, resources) }
     }
 
     /// What they use together now. The kernel's counters end with their control group, so a sum of
