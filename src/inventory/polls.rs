@@ -53,7 +53,7 @@ impl Entry {
         }
         let mut polled = PropertySet::EMPTY;
         match &self.unit.details {
-            Details::Socket(socket) => {
+            Details::Socket(socket) if polls.accepts_connections => {
                 // A connection is refused only while others are open, or as the socket changes.
                 let is_idle = socket.connections == Some(0) && polls.connections_unchanged;
                 if !is_idle {
