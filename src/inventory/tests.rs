@@ -90,6 +90,24 @@ fn row(name: &str, active_state: ActiveState) -> ListedUnit {
     listed(name, active_state, "any")
 }
 
+/// Answers every question with what `value` has for it, and returns the questions.
+fn answer_each(
+    inventory: &mut Inventory,
+    value: impl Fn(&UnitName, UnitProperty) -> Value,
+) -> Vec<(UnitName, UnitProperty)> {
+    let mut asked = Vec::new();
+    while let Some((unit, property)) = inventory.next_question() {
+        inventory.answer(&unit, property, Ok(value(&unit, property)));
+        asked.push((unit, property));
+    }
+    asked
+}
+
+/// The properties of these questions.
+fn properties_of(asked: Vec<(UnitName, UnitProperty)>) -> PropertySet {
+    PropertySet::of(&asked.into_iter().map(|(_, property)| property).collect::<Vec<_>>())
+}
+
 /// Answers every question and returns the questions. Units are loaded and in this state, and have
 /// none of the properties that are not among `values`.
 fn answer_all(
@@ -97,18 +115,15 @@ fn answer_all(
     state: &str,
     values: &[(UnitProperty, Value)],
 ) -> Vec<(String, UnitProperty)> {
-    let mut asked = Vec::new();
-    while let Some((unit, property)) = inventory.next_question() {
+    let asked = answer_each(inventory, |_, property| {
         let known = values.iter().find(|(known, _)| *known == property);
-        let value = match property {
+        match property {
             UnitProperty::LoadState => Value::Text("loaded".into()),
             UnitProperty::ActiveState => Value::Text(state.into()),
             _ => known.map_or(Value::Nothing, |(_, value)| value.clone()),
-        };
-        inventory.answer(&unit, property, Ok(value));
-        asked.push((unit.as_str().to_owned(), property));
-    }
-    asked
+        }
+    });
+    asked.into_iter().map(|(unit, property)| (unit.as_str().to_owned(), property)).collect()
 }
 
 /// The signal that a unit is in this state, with more of its properties.

@@ -1,6 +1,6 @@
 //! Units that have left systemd's memory.
 
-use super::{super::*, name_of};
+use super::{super::*, answer_each, name_of};
 
 const RETENTION: Usec = 1_000;
 
@@ -20,11 +20,10 @@ fn start(inventory: &mut Inventory, at: Usec) {
         (UnitProperty::SubState, Value::Text("running".into())),
     ];
     inventory.apply(Event::UnitChanged(unit, facts), at);
-    while let Some((unit, property)) = inventory.next_question() {
-        let is_load_state = property == UnitProperty::LoadState;
-        let value = if is_load_state { Value::Text("loaded".into()) } else { Value::Nothing };
-        inventory.answer(&unit, property, Ok(value));
-    }
+    answer_each(inventory, |_, property| match property {
+        UnitProperty::LoadState => Value::Text("loaded".into()),
+        _ => Value::Nothing,
+    });
     inventory.retry_deferred(Usec::MAX);
     inventory.retry_deferred(Usec::MAX);
 }

@@ -20,17 +20,14 @@ impl Case {
     }
 
     fn answer(&self, inventory: &mut Inventory) -> PropertySet {
-        let mut asked = PropertySet::EMPTY;
-        while let Some((unit, property)) = inventory.next_question() {
-            asked = asked.with(property);
+        let asked = properties_of(answer_each(inventory, |_, property| {
             let known = self.values.iter().find(|(known, _)| *known == property);
-            let value = match property {
+            match property {
                 P::Invocation => Value::Id(7),
                 P::NeedDaemonReload => Value::Flag(false),
                 _ => known.map_or(Value::Nothing, |(_, value)| Value::Number(*value)),
-            };
-            inventory.answer(&unit, property, Ok(value));
-        }
+            }
+        }));
         assert!(inventory.is_complete(), "{asked:?}");
         asked
     }

@@ -1,6 +1,6 @@
 //! Which properties are asked of a unit in each state.
 
-use super::{super::*, listed, name_of, selecting};
+use super::{super::*, answer_each, listed, name_of, properties_of, selecting};
 use crate::systemd::state::ActiveState;
 use UnitProperty as P;
 
@@ -32,21 +32,17 @@ impl Case {
     }
 
     fn answer(&mut self, values: &[(UnitProperty, u64)]) -> PropertySet {
-        let mut asked = PropertySet::EMPTY;
-        while let Some((unit, property)) = self.inventory.next_question() {
-            asked = asked.with(property);
+        properties_of(answer_each(&mut self.inventory, |_, property| {
             let known = values.iter().find(|(known, _)| *known == property);
-            let value = match property {
+            match property {
                 // These change in no case.
                 P::LoadState => Value::Text(self.listed.load_state.as_str().into()),
                 P::ActiveState => Value::Text(self.listed.active_state.as_str().into()),
                 P::SubState => Value::Text(self.listed.sub_state.as_ref().into()),
                 P::Invocation => Value::Id(7),
                 _ => known.map_or(Value::Nothing, |(_, value)| Value::Number(*value)),
-            };
-            self.inventory.answer(&unit, property, Ok(value));
-        }
-        asked
+            }
+        }))
     }
 }
 
@@ -94,19 +90,6 @@ fn only_a_unit_with_processes_is_asked_whether_it_is_frozen() {
     ] {
         let asked = Case::new(unit, state.clone(), sub_state).resync(&[]);
         assert_eq!(asked.has(P::Freezer), is_asked, "{unit} {state:?} {sub_state}");
-    }
-}
-
-#[test]
-fn only_a_running_service_is_asked_for_its_watchdog() {
-    for (unit, state, sub_state, is_asked) in [
-        ("a.service", ActiveState::Active, "running", true),
-        ("a.service", ActiveState::Active, "exited", false),
-        ("a.service", ActiveState::Activating, "start", false),
-        ("a.socket", ActiveState::Active, "running", false),
-    ] {
-        let asked = Case::new(unit, state.clone(), sub_state).resync(&[]);
-        assert_eq!(asked.has(P::WatchdogInterval), is_asked, "{unit} {state:?} {sub_state}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a scrape asks of services, because systemd never signals it.
 
-use super::{super::*, inventory, listed, name_of};
+use super::{super::*, answer_each, inventory, listed, name_of, properties_of};
 use crate::inventory::unit::{Details, IpCounters, Service};
 use crate::systemd::state::ActiveState;
 
@@ -9,16 +9,11 @@ fn running(settings: &[(UnitProperty, Value)]) -> Inventory {
     let mut inventory = inventory();
     let listing = vec![listed("a.service", ActiveState::Active, "running")];
     inventory.resync(listing, Extent::Everything, 0);
-    answer_all(&mut inventory, settings);
-    inventory
-}
-
-fn answer_all(inventory: &mut Inventory, settings: &[(UnitProperty, Value)]) {
-    while let Some((unit, property)) = inventory.next_question() {
+    answer_each(&mut inventory, |_, property| {
         let known = settings.iter().find(|(known, _)| *known == property);
-        let value = known.map_or(Value::Nothing, |(_, value)| value.clone());
-        inventory.answer(&unit, property, Ok(value));
-    }
+        known.map_or(Value::Nothing, |(_, value)| value.clone())
+    });
+    inventory
 }
 
 fn becomes(inventory: &mut Inventory, state: &str, sub_state: &str) {
@@ -35,7 +30,7 @@ fn scrape(inventory: &mut Inventory) -> PropertySet {
     for (unit, property) in &asked {
         inventory.answer(unit, *property, Ok(Value::Number(7)));
     }
-    PropertySet::of(&asked.into_iter().map(|(_, property)| property).collect::<Vec<_>>())
+    properties_of(asked)
 }
 
 fn service(inventory: &Inventory) -> Service {

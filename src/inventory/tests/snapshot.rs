@@ -65,11 +65,10 @@ fn inventory(selection: Selection) -> Inventory {
     let mut inventory = Inventory::new(selection, Reads::EVERYTHING, Usec::MAX);
     let units = ["a.target", "b.timer", "hidden.timer", "i@1.service"];
     inventory.resync(units.map(listed).into(), Extent::Everything, 1);
-    while let Some((unit, property)) = inventory.next_question() {
+    super::answer_each(&mut inventory, |unit, property| {
         let wanted = property == UnitProperty::WantedBy && unit.unit_type() == UnitType::Timer;
-        let target = || Value::Units([name_of("a.target")].into());
-        inventory.answer(&unit, property, Ok(if wanted { target() } else { Value::Nothing }));
-    }
+        if wanted { Value::Units([name_of("a.target")].into()) } else { Value::Nothing }
+    });
     for (unit, at) in ["gone.service", "hidden-gone.service", "i@2.service"].into_iter().zip(2..) {
         run_and_leave(&mut inventory, unit, at);
     }

@@ -1,6 +1,6 @@
 //! Stuck timers: active, and never to elapse again.
 
-use super::{super::*, listed, name_of};
+use super::{super::*, answer_each, listed, name_of};
 use crate::systemd::state::ActiveState;
 
 /// A timer that has elapsed, and what it starts.
@@ -32,15 +32,14 @@ fn is_stuck(case: &Case) -> bool {
     let started = case.started.clone();
     listing.extend(started.map(|(state, sub_state)| listed(case.starts, state, sub_state)));
     inventory.resync(listing, Extent::Everything, 0);
-    while let Some((unit, property)) = inventory.next_question() {
+    answer_each(&mut inventory, |unit, property| {
         let fact = case.facts.iter().find(|(of, _)| unit.as_str() == "a.timer" && *of == property);
-        let value = match fact {
+        match fact {
             Some((_, value)) => value.clone(),
             None if property == UnitProperty::TimerUnit => Value::Text(case.starts.into()),
             None => Value::Nothing,
-        };
-        inventory.answer(&unit, property, Ok(value));
-    }
+        }
+    });
     if case.has_job {
         inventory.apply(Event::JobNew { id: 7, unit: name_of(case.starts) }, 0);
     }

@@ -1,6 +1,6 @@
 //! A unit's row: which values it has, and when it is shared and when copied.
 
-use super::{super::*, listed, name_of};
+use super::{super::*, answer_each, listed, name_of, properties_of};
 use crate::inventory::unit::{Details, Unit};
 use crate::systemd::state::ActiveState;
 use std::sync::Arc;
@@ -10,13 +10,11 @@ use std::sync::Arc;
 fn with_unit(unit: ListedUnit, (about, fact): (UnitProperty, Value)) -> (Inventory, PropertySet) {
     let mut inventory = Inventory::new(Selection::default(), Reads::EVERYTHING, 0);
     inventory.resync(vec![unit], Extent::Everything, 0);
-    let mut asked = PropertySet::EMPTY;
-    while let Some((unit, property)) = inventory.next_question() {
-        asked = asked.with(property);
-        let value = if property == about { fact.clone() } else { Value::Nothing };
-        inventory.answer(&unit, property, Ok(value));
-    }
-    (inventory, asked)
+    let asked = answer_each(&mut inventory, |_, property| match property == about {
+        true => fact.clone(),
+        false => Value::Nothing,
+    });
+    (inventory, properties_of(asked))
 }
 
 fn only_unit(inventory: &Inventory) -> Arc<Unit> {
@@ -59,6 +57,7 @@ fn a_watchdog_is_read_only_of_a_service_whose_main_process_runs() {
         ("a.service", Deactivating, "stop-sigterm", false),
         ("a.service", Inactive, "dead", false),
         ("a.scope", Active, "running", false),
+        ("a.socket", Active, "running", false),
         ("a.timer", Active, "running", false),
     ] {
         let interval = (UnitProperty::WatchdogInterval, Value::Number(30_000_000));

@@ -1,6 +1,6 @@
 //! What is asked of inactive units, and which of them are reported once it is answered.
 
-use super::{super::*, name_of};
+use super::{super::*, answer_each, name_of, properties_of};
 use crate::inventory::wanted_inactive::InactiveReason;
 use crate::systemd::state::ActiveState;
 
@@ -22,17 +22,13 @@ fn with_unit(name: &str) -> Inventory {
 
 /// What is asked of an inactive unit about which these are the facts.
 fn asked(name: &str, facts: &[(UnitProperty, Value)]) -> PropertySet {
-    let (mut inventory, mut asked) = (with_unit(name), PropertySet::EMPTY);
-    while let Some((unit, property)) = inventory.next_question() {
+    let mut asked = answer_each(&mut with_unit(name), |unit, property| {
         let is_it = unit.as_str() == name;
         let fact = facts.iter().find(|(about, _)| is_it && *about == property);
-        let value = fact.map_or(Value::Nothing, |(_, value)| value.clone());
-        inventory.answer(&unit, property, Ok(value));
-        if is_it {
-            asked = asked.with(property);
-        }
-    }
-    asked
+        fact.map_or(Value::Nothing, |(_, value)| value.clone())
+    });
+    asked.retain(|(unit, _)| unit.as_str() == name);
+    properties_of(asked)
 }
 
 /// Most inactive units are wanted by none, and each question costs PID 1 time.
@@ -97,9 +93,7 @@ fn a_unit_is_reported_once_every_question_that_decides_is_answered() {
 #[test]
 fn a_unit_that_is_read_as_inactive_is_asked_what_wants_it_a_second_later() {
     let mut inventory = with_unit("a.target");
-    while let Some((unit, property)) = inventory.next_question() {
-        inventory.answer(&unit, property, Ok(Value::Nothing));
-    }
+    answer_each(&mut inventory, |_, _| Value::Nothing);
     let inactive = Ok(Value::Text("inactive".into()));
     inventory.answer(&name_of("a.target"), UnitProperty::ActiveState, inactive);
     let is_asked = |inventory: &mut Inventory| {
@@ -117,11 +111,10 @@ fn a_unit_is_checked_again_only_if_inactive_units_want_it() {
     let reads = |wanted_by: &[&str]| {
         let mut inventory = with_unit("a.service");
         let wanted_by = Value::Units(wanted_by.iter().map(|name| name_of(name)).collect());
-        while let Some((unit, property)) = inventory.next_question() {
+        answer_each(&mut inventory, |unit, property| {
             let is_it = unit.as_str() == "a.service" && property == UnitProperty::WantedBy;
-            let value = if is_it { wanted_by.clone() } else { Value::Nothing };
-            inventory.answer(&unit, property, Ok(value));
-        }
+            if is_it { wanted_by.clone() } else { Value::Nothing }
+        });
         inventory.wanted_by_inactive.len()
     };
     assert_eq!(reads(&[]), 0);
@@ -133,15 +126,14 @@ fn a_unit_is_checked_again_only_if_inactive_units_want_it() {
 #[test]
 fn a_service_is_reported_unless_the_bus_starts_it_by_its_name() {
     let mut inventory = with_unit("a.service");
-    while let Some((unit, property)) = inventory.next_question() {
+    answer_each(&mut inventory, |unit, property| {
         let is_it = unit.as_str() == "a.service";
-        let value = match property {
+        match property {
             UnitProperty::WantedBy if is_it => wanted().1,
             UnitProperty::BusName if is_it => Value::Text("org.example.A".into()),
             _ => Value::Nothing,
-        };
-        inventory.answer(&unit, property, Ok(value));
-    }
+        }
+    });
     let mut reported = |names: &[&str]| {
         inventory.replace_activatable(names.iter().map(|name| (*name).into()).collect());
         inventory.snapshot(0).wanted_inactive.len()
