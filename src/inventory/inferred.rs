@@ -141,6 +141,7 @@ impl Entry {
 
     /// Derives the monotonic times of its start from its times of day. If the start seems long or
     /// negative they are asked for instead: the clock may have been set and set back meanwhile.
+    /// systemd reads one clock after the other, so they can be off by some microseconds.
     fn derive_start(&mut self) {
         let is_known = self.knowledge.current.has(UnitProperty::ActiveEnterMonotonic);
         let Some(offset) =
