@@ -123,6 +123,11 @@ fn answer_all(
             _ => known.map_or(Value::Nothing, |(_, value)| value.clone()),
         }
     });
+    with_text_names(asked)
+}
+
+/// These questions with the units' names as text, to compare them with literals.
+fn with_text_names(asked: Vec<(UnitName, UnitProperty)>) -> Vec<(String, UnitProperty)> {
     asked.into_iter().map(|(unit, property)| (unit.as_str().to_owned(), property)).collect()
 }
 

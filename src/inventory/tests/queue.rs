@@ -9,23 +9,17 @@ fn listed(name: &str) -> ListedUnit {
 
 /// Answers every question and returns them. The files of the `changed` units have changed.
 fn asked(inventory: &mut Inventory, changed: &[&str]) -> Vec<(String, UnitProperty)> {
-    let mut asked = Vec::new();
-    while let Some((unit, property)) = inventory.next_question() {
-        let value = match property {
-            UnitProperty::NeedDaemonReload => Value::Flag(changed.contains(&unit.as_str())),
-            UnitProperty::Invocation => Value::Id(7),
-            UnitProperty::Result => Value::Text("success".into()),
-            UnitProperty::Restarts | UnitProperty::ExitStatus => Value::Number(0),
-            UnitProperty::ExitCode => Value::Number(1),
-            UnitProperty::ActiveEnter | UnitProperty::InactiveEnter | UnitProperty::ExitTime => {
-                Value::Number(1_000)
-            }
-            _ => Value::Nothing,
-        };
-        inventory.answer(&unit, property, Ok(value));
-        asked.push((unit.as_str().to_owned(), property));
-    }
-    asked
+    with_text_names(answer_each(inventory, |unit, property| match property {
+        UnitProperty::NeedDaemonReload => Value::Flag(changed.contains(&unit.as_str())),
+        UnitProperty::Invocation => Value::Id(7),
+        UnitProperty::Result => Value::Text("success".into()),
+        UnitProperty::Restarts | UnitProperty::ExitStatus => Value::Number(0),
+        UnitProperty::ExitCode => Value::Number(1),
+        UnitProperty::ActiveEnter | UnitProperty::InactiveEnter | UnitProperty::ExitTime => {
+            Value::Number(1_000)
+        }
+        _ => Value::Nothing,
+    }))
 }
 
 /// `series` prints what a scrape would show, so it waits for everything.
@@ -117,11 +111,10 @@ fn a_socket_is_asked_at_a_scrape_while_it_has_or_may_have_had_connections() {
     let units = ["talk.socket", "talk@1.service", "talk@x.socket"];
     inventory.resync(units.map(listed).into(), Extent::Everything, 0);
     let talk = UnitName::new("talk.socket").unwrap();
-    while let Some((unit, property)) = inventory.next_question() {
-        let accept = property == UnitProperty::Accept;
-        let value = if accept { Value::Flag(true) } else { Value::Number(0) };
-        inventory.answer(&unit, property, Ok(value));
-    }
+    answer_each(&mut inventory, |_, property| match property {
+        UnitProperty::Accept => Value::Flag(true),
+        _ => Value::Number(0),
+    });
     // Answers with this number of connections. Whether the socket was asked at all.
     let asks = |inventory: &mut Inventory, connections: Result<u64, CallError>| {
         let asked = inventory.scrape_questions();
@@ -321,20 +314,10 @@ fn a_unit_whose_slice_is_not_known_is_not_asked_at_a_scrape() {
 /// Answers every question as if `all.target` wanted the unit, and returns the units that were asked
 /// what wants them.
 fn asked_what_wants_it(inventory: &mut Inventory) -> Vec<String> {
-    let mut asked = Vec::new();
-    while let Some((unit, property)) = inventory.next_question() {
-        let value = match property {
-            UnitProperty::WantedBy => {
-                asked.push(unit.as_str().to_owned());
-                Value::Units([UnitName::new("all.target").unwrap()].into())
-            }
-            UnitProperty::LoadState => Value::Text("loaded".into()),
-            UnitProperty::ActiveState => Value::Text("inactive".into()),
-            _ => Value::Nothing,
-        };
-        inventory.answer(&unit, property, Ok(value));
-    }
-    asked
+    let wanted_by = Value::Units([name_of("all.target")].into());
+    let mut asked = answer_all(inventory, "inactive", &[(UnitProperty::WantedBy, wanted_by)]);
+    asked.retain(|(_, property)| *property == UnitProperty::WantedBy);
+    asked.into_iter().map(|(unit, _)| unit).collect()
 }
 
 fn becomes(inventory: &mut Inventory, unit: &str, state: &str) {
@@ -410,15 +393,11 @@ fn a_unit_that_only_inactive_units_want_is_not_asked_whether_it_is_inactive_by_d
     let mut inventory = inventory();
     inventory.resync(vec![listed("all.target"), listed("a.timer")], Extent::Everything, 0);
     let asks_more = |inventory: &mut Inventory| {
-        let mut asks_more = false;
-        while let Some((unit, property)) = inventory.next_question() {
-            let all = [UnitName::new("all.target").unwrap()];
+        let asked = answer_each(inventory, |unit, property| {
             let is_wanted = unit.as_str() == "a.timer" && property == UnitProperty::WantedBy;
-            let value = if is_wanted { Value::Units(all.into()) } else { Value::Nothing };
-            inventory.answer(&unit, property, Ok(value));
-            asks_more |= property == UnitProperty::ConflictedBy;
-        }
-        asks_more
+            if is_wanted { Value::Units([name_of("all.target")].into()) } else { Value::Nothing }
+        });
+        properties_of(asked).has(UnitProperty::ConflictedBy)
     };
     assert!(!asks_more(&mut inventory));
     inventory.retry_deferred(ASK_DELAY);

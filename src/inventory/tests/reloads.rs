@@ -1,6 +1,6 @@
 //! Failed reloads, counted by their signals and by their jobs.
 
-use super::{super::*, name};
+use super::{super::*, answer_each, name};
 use crate::systemd::state::ActiveState;
 
 fn inventory() -> Inventory {
@@ -29,16 +29,9 @@ fn signal(inventory: &mut Inventory, of: &UnitName, state: &str, result: &str, j
 
 /// Replaces the table by a listing of this unit, and answers the questions that follow.
 fn resync(inventory: &mut Inventory, listed: &UnitName) {
-    let listed = ListedUnit {
-        name: listed.clone(),
-        load_state: LoadState::Loaded,
-        active_state: ActiveState::Active,
-        sub_state: "running".into(),
-    };
-    inventory.resync(vec![listed], Extent::Everything, 0);
-    while let Some((unit, property)) = inventory.next_question() {
-        inventory.answer(&unit, property, Ok(Value::Nothing));
-    }
+    let listing = vec![super::listed(listed.as_str(), ActiveState::Active, "running")];
+    inventory.resync(listing, Extent::Everything, 0);
+    answer_each(inventory, |_, _| Value::Nothing);
 }
 
 /// A service whose last reload was a success.

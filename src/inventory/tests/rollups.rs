@@ -1,6 +1,6 @@
 //! Roll-ups.
 
-use super::{super::*, selecting};
+use super::{super::*, answer_each, properties_of, selecting};
 use crate::inventory::snapshot::{Rollup, Snapshot};
 use crate::systemd::state::ActiveState;
 
@@ -114,18 +114,15 @@ fn what_is_counted_when_a_unit_leaves_is_in_its_roll_up() {
     inventory.disconnect();
     let listed = super::listed("a@x.service", ActiveState::Activating, "auto-restart-queued");
     inventory.resync(vec![listed], Extent::Everything, 2);
-    while let Some((name, property)) = inventory.next_question() {
-        let value = match property {
-            UnitProperty::ActiveState => Value::Text("activating".into()),
-            UnitProperty::SubState => Value::Text("auto-restart-queued".into()),
-            UnitProperty::ActiveEnter => Value::Number(1),
-            UnitProperty::Invocation => Value::Id(1),
-            UnitProperty::Restarts => Value::Number(1),
-            UnitProperty::Result => Value::Text("success".into()),
-            _ => Value::Nothing,
-        };
-        inventory.answer(&name, property, Ok(value));
-    }
+    answer_each(&mut inventory, |_, property| match property {
+        UnitProperty::ActiveState => Value::Text("activating".into()),
+        UnitProperty::SubState => Value::Text("auto-restart-queued".into()),
+        UnitProperty::ActiveEnter => Value::Number(1),
+        UnitProperty::Invocation => Value::Id(1),
+        UnitProperty::Restarts => Value::Number(1),
+        UnitProperty::Result => Value::Text("success".into()),
+        _ => Value::Nothing,
+    });
     let restarts = |inventory: &Inventory| inventory.snapshot(3).rollups[0].counters.restarts;
     assert_eq!(restarts(&inventory), 0);
     inventory.compare(Vec::new(), 3);
@@ -139,21 +136,20 @@ fn a_member_of_a_roll_up_is_asked_only_for_what_is_counted() {
         let mut inventory = rolling_up(kinds, &[]);
         inventory.apply(Event::UnitNew(unit(name)), 1);
         inventory.retry_deferred(Usec::MAX);
-        let mut asked = PropertySet::EMPTY;
-        while let Some((name, property)) = inventory.next_question() {
-            asked = asked.with(property);
-            let value = match property {
-                UnitProperty::LoadState => Value::Text("loaded".into()),
-                UnitProperty::ActiveState => Value::Text("inactive".into()),
-                UnitProperty::IpAccounting | UnitProperty::Accept => Value::Flag(true),
-                // It was started once.
-                UnitProperty::InactiveExit => Value::Number(1),
-                _ => Value::Nothing,
-            };
-            inventory.answer(&name, property, Ok(value));
-        }
+        let asked = answer_each(&mut inventory, |_, property| match property {
+            UnitProperty::LoadState => Value::Text("loaded".into()),
+            UnitProperty::ActiveState => Value::Text("inactive".into()),
+            UnitProperty::IpAccounting | UnitProperty::Accept => Value::Flag(true),
+            // It was started once.
+            UnitProperty::InactiveExit => Value::Number(1),
+            _ => Value::Nothing,
+        });
         inventory.check_files();
-        (asked, inventory.scrape_questions().len(), inventory.next_question().is_some())
+        (
+            properties_of(asked),
+            inventory.scrape_questions().len(),
+            inventory.next_question().is_some(),
+        )
     };
     for (name, at_scrape) in [("a@x.service", 4), ("a@x.socket", 3), ("a@x.timer", 0)] {
         let unit_type = unit(name).unit_type();

@@ -91,11 +91,7 @@ fn a_unit_that_is_not_inactive_is_visible_in_any_load_state_except_stub() {
         for active_state in ActiveState::ALL {
             let mut inventory = inventory();
             inventory.resync(vec![listed(load_state, active_state)], Extent::Everything, 0);
-            let mut asked = Vec::new();
-            while let Some((unit, property)) = inventory.next_question() {
-                asked.push(property);
-                inventory.answer(&unit, property, Ok(Value::Nothing));
-            }
+            let asked = properties_of(answer_each(&mut inventory, |_, _| Value::Nothing));
             // systemd has not loaded a stub yet.
             let is_idle = *active_state == ActiveState::Inactive || *load_state == LoadState::Stub;
             let visible = *load_state == LoadState::Loaded || !is_idle;
@@ -108,7 +104,7 @@ fn a_unit_that_is_not_inactive_is_visible_in_any_load_state_except_stub() {
             assert_eq!(snapshot.by_state.get(&key).copied(), visible.then_some(1), "{of:?}");
             let not_loaded = snapshot.not_loaded.values().sum::<u64>();
             assert_eq!(not_loaded, u64::from(*load_state != LoadState::Loaded), "{of:?}");
-            assert_eq!(asked.contains(&UnitProperty::InactiveExit), visible, "{of:?}");
+            assert_eq!(asked.has(UnitProperty::InactiveExit), visible, "{of:?}");
         }
     }
 }
@@ -164,11 +160,10 @@ fn a_listing_by_type_leaves_the_other_types_as_they_are() {
     inventory.apply(Event::UnitChanged(name_of("b.mount"), facts()), 0);
     inventory.apply(Event::UnitNew(name_of("c.mount")), 0);
     inventory.retry_deferred(ASK_DELAY);
-    while let Some((unit, property)) = inventory.next_question() {
-        let loaded = Ok(Value::Text("loaded".into()));
-        let answer = if property == UnitProperty::LoadState { loaded } else { Ok(Value::Nothing) };
-        inventory.answer(&unit, property, answer);
-    }
+    answer_each(&mut inventory, |_, property| match property {
+        UnitProperty::LoadState => Value::Text("loaded".into()),
+        _ => Value::Nothing,
+    });
     inventory.resync_part(service, vec![a()], Extent::Settings, 0);
     assert_eq!(inventory.compare_part(service, vec![a()], 0), 0);
     let all = ["a.service", "b.mount", "c.mount"].map(name_of);
@@ -196,14 +191,11 @@ fn a_unit_that_a_listing_by_type_finds_is_not_new() {
         inventory.resync_part(scope, vec![listed(name)], Extent::Everything, 0);
     }
     inventory.note_all_listed();
-    while let Some((unit, property)) = inventory.next_question() {
-        let value = match property {
-            UnitProperty::Invocation => Value::Id(7),
-            UnitProperty::ActiveEnter => Value::Number(1_000),
-            _ => Value::Nothing,
-        };
-        inventory.answer(&unit, property, Ok(value));
-    }
+    answer_each(&mut inventory, |_, property| match property {
+        UnitProperty::Invocation => Value::Id(7),
+        UnitProperty::ActiveEnter => Value::Number(1_000),
+        _ => Value::Nothing,
+    });
     for unit in inventory.snapshot(0).units {
         assert!(unit.counters.is_empty(), "{unit:?}");
     }
@@ -226,14 +218,11 @@ fn a_unit_of_a_type_that_is_listed_only_after_a_restart_of_the_exporter_is_not_n
     next.resync_part(mount, vec![failed], Extent::Everything, 0);
     next.note_refused(Listing::Units(UnitType::Mount), false);
     next.note_all_listed();
-    while let Some((unit, property)) = next.next_question() {
-        let value = match property {
-            UnitProperty::Invocation => Value::Id(7),
-            UnitProperty::Result => Value::Text("exit-code".into()),
-            _ => Value::Nothing,
-        };
-        next.answer(&unit, property, Ok(value));
-    }
+    answer_each(&mut next, |_, property| match property {
+        UnitProperty::Invocation => Value::Id(7),
+        UnitProperty::Result => Value::Text("exit-code".into()),
+        _ => Value::Nothing,
+    });
     assert_eq!(next.snapshot(0).totals.failures, BTreeMap::new());
     assert!(next.snapshot(0).units[0].counters.is_empty());
 }
