@@ -27,7 +27,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// Waits for the data of one scrape, and returns what encodes it.
     ///
-    /// It should return by the deadline with the data that it has; 200 ms later the scrape fails.
+    /// It should return by the deadline with the data that it has. A fifth of the timeout of the scrape
+    /// is left then, to write the data; at the end of it the scrape fails.
     /// It runs on a thread of the runtime and must not block; the returned function may block.
     fn scrape(
         self: Arc<Self>,

@@ -41,8 +41,8 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(10);
 /// The timeout without the header: Prometheus' default of 10 s, less [`OFFSET`].
 const DEFAULT_TIMEOUT: Duration = Duration::from_millis(9_500);
 
-/// How long after its deadline a source may still return its data. Well below [`OFFSET`].
-const GRACE: Duration = Duration::from_millis(200);
+/// The part of the timeout that is left for writing when the source has waited to its deadline.
+const FOR_WRITING: f64 = 0.2;
 
 // === impl ScrapeSlots ===
 
@@ -84,9 +84,9 @@ async fn scrape<S: Source>(
         })?),
     };
 
-    let timeout = timeout(headers);
-    let deadline = Instant::now() + timeout;
+    let (began, timeout) = (Instant::now(), timeout(headers));
     let encoded = async {
+        let deadline = began + timeout.mul_f64(1.0 - FOR_WRITING);
         let encode = Arc::clone(source).scrape(format, deadline.into_std()).await;
         let encoded = spawn_blocking(move || {
             let mut body = Body::new(coding);
@@ -96,7 +96,7 @@ async fn scrape<S: Source>(
         // A task is cancelled only when the runtime ends, and the connection with it.
         encoded.await.map_err(|error| ScrapeError(error.into()))?
     };
-    let body = timeout_at(deadline + GRACE, encoded)
+    let body = timeout_at(began + timeout, encoded)
         .await
         .map_err(|_| {
             tracing::warn!(seconds = timeout.as_secs_f64(), "scrape timed out");
