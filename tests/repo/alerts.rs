@@ -226,6 +226,15 @@ fn the_alertmanager_example_names_only_existing_alerts() {
     assert!(some > 10, "only {some} alerts in the example");
 }
 
+/// Prometheus compiles them at every evaluation, and folds the case of each character in a class.
+#[test]
+fn matchers_have_no_negated_classes() {
+    let negated = Regex::new(r#"[=!]~"[^"]*\[\^"#).unwrap();
+    for rule in [RECORDING, ALERTS].into_iter().flat_map(rules) {
+        assert!(!negated.is_match(&rule.expr()), "{}", rule.name);
+    }
+}
+
 #[test]
 fn tests_use_only_series_that_are_served() {
     for (file, tests) in test_files() {
