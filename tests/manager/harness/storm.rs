@@ -51,11 +51,14 @@ pub enum Heard {
 impl<'a> Storm<'a> {
     /// Starts this many crash loops.
     pub fn brew(machine: &'a Machine, count: usize) -> Self {
+        // However many there are, all together crash less than 40 times a second: systemd reads D-Bus
+        // last, and faster storms leave it no time for that on a slow machine.
+        let pause = 25 * count;
         for (name, restart, end, _) in KINDS {
             // Each run appends a byte to the unit's own file. Once the directory `calm` exists the
             // next run leaves a file there and stays up.
             let text = format!(
-                "[Unit]\nStartLimitIntervalSec=0\n[Service]\n{restart}\nRestartSec=50ms\n\
+                "[Unit]\nStartLimitIntervalSec=0\n[Service]\n{restart}\nRestartSec={pause}ms\n\
                  ExecStart=/bin/sh -c 'cd %t/uw-storm; echo >>%n; \
                  [ ! -e calm ] || {{ echo >calm/%n; exec sleep infinity; }}; {end}'\n"
             );
