@@ -34,6 +34,10 @@
     clippy::cast_sign_loss
 )]
 
+/// So that the tests can share code with the test programs.
+#[cfg(test)]
+extern crate self as unitwatch;
+
 pub mod cgroup;
 pub mod cli;
 pub mod clock;

@@ -27,11 +27,13 @@ use writer::Exposition;
 
 mod boot;
 mod cap;
+mod column;
 mod events;
 mod family;
 pub mod format;
 pub mod group;
 mod jobs;
+mod labels;
 mod manager;
 mod node_exporter;
 mod own;
@@ -45,10 +47,15 @@ mod state_series;
 mod timers;
 mod unit_events;
 mod units;
+mod value;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use family::{Family, FamilyType};
 pub use state_series::StateSeries;
+pub use writer::Destination;
 
 /// The data of one scrape.
 #[derive(Clone, Debug, Default)]
@@ -148,19 +155,19 @@ pub fn all_families() -> impl Iterator<Item = &'static Family> {
 /// # Errors
 /// `out` failed.
 pub fn write(
-    scrape: Scrape,
+    scrape: &Scrape,
     format: Format,
-    out: &mut impl fmt::Write,
+    out: &mut dyn Destination,
 ) -> Result<Option<usize>, fmt::Error> {
-    writer::write(out, format, scrape.groups, move |out| encode_all(&scrape, out))
+    writer::write(out, format, scrape.groups, |out| encode_all(scrape, out))
 }
 
 /// Encodes a scrape as a string.
 ///
 /// # Errors
 /// None known: writing to a string does not fail.
-pub fn encode(scrape: Scrape, format: Format) -> Result<EncodedScrape, fmt::Error> {
-    let mut text = String::with_capacity(size_hint(&scrape));
+pub fn encode(scrape: &Scrape, format: Format) -> Result<EncodedScrape, fmt::Error> {
+    let mut text = String::with_capacity(size_hint(scrape));
     let dropped = write(scrape, format, &mut text)?;
     Ok(EncodedScrape { text, dropped })
 }
@@ -294,10 +301,4 @@ impl ManagerScrape {
         let (user, resources) = (self.user.as_deref(), &self.resources);
         Some(View { user, snapshot: self.snapshot.as_deref()?, resources })
     }
-}
-
-/// Microseconds as seconds: exact to the microsecond for the next two centuries.
-#[allow(clippy::cast_precision_loss, reason = "a double holds 285 years of microseconds")]
-fn seconds(usec: Usec) -> f64 {
-    usec as f64 / 1e6
 }

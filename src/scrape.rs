@@ -119,7 +119,7 @@ impl Source for Exporter {
         Box::new(move |body| {
             let scrape = self.collect(&up);
             body.reserve(metrics::size_hint(&scrape));
-            let dropped = metrics::write(scrape, format, body);
+            let dropped = metrics::write(&scrape, format, body);
             self.telemetry.totals().scrapes.observe(began.elapsed());
             if let Some(units) = dropped.map_err(|error| ScrapeError(error.into()))? {
                 self.note_dropped(units);

@@ -177,7 +177,7 @@ impl Column {
             *series.entry(family.group).or_default() += counts.get(family.name).unwrap_or(&0);
         }
         let units = scrape.snapshots().map(|snapshot| snapshot.visible_units()).sum();
-        let page = metrics::encode(scrape, Format::OpenMetrics)?;
+        let page = metrics::encode(&scrape, Format::OpenMetrics)?;
         let dropped = page.dropped.unwrap_or(0);
         Ok(Self { series, units, dropped, bytes: page.text.len() })
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{View, family::families, seconds, writer::Exposition};
+use super::{View, family::families, value::seconds, writer::Exposition};
 use crate::{
     clock::Usec,
     inventory::manager::{BOOT_STAGES, Stamp},

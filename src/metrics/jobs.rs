@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Clocks, View, family::families, from_zero, owned, seconds, writer::Exposition};
+use super::{Clocks, View, family::families, from_zero, owned, value::seconds, writer::Exposition};
 use crate::systemd::state::{JobResult, JobState, JobType};
 
 families! {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{View, family::families, from_zero, owned, seconds, writer::Exposition};
+use super::{View, family::families, from_zero, owned, value::seconds, writer::Exposition};
 use crate::{
     clock::Usec,
     inventory::manager::{Manager, Watchdog},

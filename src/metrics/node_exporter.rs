@@ -4,8 +4,14 @@
 use std::fmt;
 
 use super::{
-    View, family::families, from_zero, owned, row::Row, seconds, services::service,
-    sockets::column, writer::Exposition,
+    View,
+    column::Column,
+    family::families,
+    from_zero, owned,
+    row::{Row, visible},
+    sockets,
+    value::seconds,
+    writer::Exposition,
 };
 use crate::{
     inventory::unit::Details,
@@ -45,10 +51,13 @@ families! {
 /// Encodes the per-unit families.
 pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
     let loaded = |row: &&Row<'_>| row.unit.is_some_and(|it| it.load_state == LoadState::Loaded);
-    let rows = || rows.iter().filter(loaded);
-    let units = || rows().filter_map(|row| Some((row, row.unit?)));
+    let mut starts = Column::new(&START_TIME, out).with_room(rows.len());
+    let mut tasks = Column::new(&TASKS_CURRENT, out);
+    let mut tasks_max = Column::new(&TASKS_MAX, out);
+    let mut restarts = Column::new(&RESTARTS, out);
+    let mut last_triggers = Column::new(&LAST_TRIGGER, out);
     let mut samples = out.family(&STATE);
-    for (row, unit) in units() {
+    for (row, unit) in visible(rows).filter(|(row, _)| loaded(row)) {
         let unit_type = match &unit.details {
             Details::Service(service) => service.service_type.as_deref(),
             Details::Mount(mount) => mount.mount_type.as_deref(),
@@ -56,41 +65,28 @@ pub(super) fn encode_units(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::R
         };
         for state in ActiveState::USUAL {
             let value = u64::from(*state == unit.active_state);
-            samples
-                .of(row.user)
-                .add([row.name, state.as_str(), unit_type.unwrap_or_default()], value)?;
+            samples.unit((row, [state.as_str(), unit_type.unwrap_or_default()]), value)?;
         }
-    }
-    let mut samples = out.family(&START_TIME);
-    for (row, unit) in units() {
         let started = unit.active_enter.filter(|_| unit.active_state == ActiveState::Active);
-        samples.of(row.user).add([row.name], seconds(started.unwrap_or_default()))?;
-    }
-    let services = || rows().filter_map(|row| Some((row, service(row.unit?)?)));
-    let mut samples = out.family(&TASKS_CURRENT);
-    for (row, _) in services() {
-        samples.of(row.user).add_some([row.name], row.resources().and_then(|used| used.tasks))?;
-    }
-    let mut samples = out.family(&TASKS_MAX);
-    for (row, service) in services() {
-        samples.of(row.user).add_some([row.name], service.tasks_max)?;
-    }
-    let mut samples = out.family(&RESTARTS);
-    for (row, _) in services() {
-        samples.of(row.user).add([row.name], row.counters.restarts)?;
-    }
-    column(rows(), out, &ACCEPTED, |socket| socket.accepted)?;
-    column(rows(), out, &CURRENT, |socket| socket.connections)?;
-    column(rows(), out, &REFUSED, |socket| socket.refused)?;
-    let mut samples = out.family(&LAST_TRIGGER);
-    for (row, unit) in units() {
-        if let Details::Timer(timer) = &unit.details {
-            samples
-                .of(row.user)
-                .add([row.name], seconds(timer.last_trigger.unwrap_or_default()))?;
+        starts.add(row, seconds(started.unwrap_or_default()));
+        match &unit.details {
+            Details::Service(service) => {
+                tasks.add_some(row, row.resources().and_then(|used| used.tasks));
+                tasks_max.add_some(row, service.tasks_max);
+                restarts.add(row, row.counters.restarts);
+            }
+            Details::Timer(timer) => {
+                last_triggers.add(row, seconds(timer.last_trigger.unwrap_or_default()));
+            }
+            Details::Socket(_) | Details::Mount(_) | Details::Plain => {}
         }
     }
-    Ok(())
+    starts.write(out)?;
+    tasks.write(out)?;
+    tasks_max.write(out)?;
+    restarts.write(out)?;
+    sockets::encode_as([&ACCEPTED, &CURRENT, &REFUSED], rows.iter().filter(loaded), out)?;
+    last_triggers.write(out)
 }
 
 /// Encodes the families of the manager.

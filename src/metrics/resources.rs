@@ -3,12 +3,10 @@
 use std::fmt;
 
 use super::{
-    family::{FamilyOf, families},
-    row::Row,
-    seconds,
+    column::Column, family::families, labels::RenderedLabels, row::Row, value::seconds,
     writer::Exposition,
 };
-use crate::cgroup::resources::{Cpu, Io, MEMORY_EVENTS, Pressure, Resources};
+use crate::cgroup::resources::{Io, MEMORY_EVENTS};
 
 families! {
     [Tasks]
@@ -49,71 +47,61 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
-    each(rows, out, &TASKS, |it| it.tasks)?;
-    let mut samples = out.family(&CPU);
-    for (row, resources) in used(rows) {
-        if let Some(cpu) = &resources.cpu {
-            samples.add((row, ["system"]), seconds(cpu.system))?;
-            samples.add((row, ["user"]), seconds(cpu.user))?;
+    let mut tasks = Column::new(&TASKS, out);
+    let mut cpu_times = Column::new(&CPU, out);
+    let mut throttled = Column::new(&THROTTLED, out);
+    let mut throttled_periods = Column::new(&THROTTLED_PERIODS, out);
+    let mut current = Column::new(&MEMORY_CURRENT, out);
+    let mut peak = Column::new(&MEMORY_PEAK, out);
+    let mut swap = Column::new(&MEMORY_SWAP, out);
+    let mut max = Column::new(&MEMORY_MAX, out);
+    let mut high = Column::new(&MEMORY_HIGH, out);
+    let mut memory_events = Column::new(&MEMORY_EVENT, out);
+    let mut io = [&IO_READ_BYTES, &IO_WRITE_BYTES, &IO_READS, &IO_WRITES]
+        .map(|family| Column::new(family, out));
+    let mut pressures = Column::new(&PRESSURE, out);
+    let [system, user] = ["system", "user"].map(|mode| RenderedLabels::new(&CPU, [mode]));
+    let events = MEMORY_EVENTS.map(|event| RenderedLabels::new(&MEMORY_EVENT, [event]));
+    let kinds = ["cpu", "memory", "io"].map(|resource| {
+        ["some", "full"].map(|kind| RenderedLabels::new(&PRESSURE, [resource, kind]))
+    });
+    for (row, used) in rows.iter().filter_map(|row| Some((row, row.resources()?))) {
+        tasks.add_some(row, used.tasks);
+        if let Some(cpu) = used.cpu {
+            cpu_times.add((row, &system), seconds(cpu.system));
+            cpu_times.add((row, &user), seconds(cpu.user));
+            throttled.add_some(row, cpu.throttling.map(|it| seconds(it.time)));
+            throttled_periods.add_some(row, cpu.throttling.map(|it| it.periods));
+        }
+        current.add_some(row, used.memory.current);
+        peak.add_some(row, used.memory.peak);
+        swap.add_some(row, used.memory.swap);
+        max.add_some(row, used.memory.max);
+        high.add_some(row, used.memory.high);
+        for (event, count) in events.iter().zip(used.memory.events) {
+            memory_events.add_some((row, event), count);
+        }
+        if let Some(Io { read_bytes, written_bytes, reads, writes }) = used.io {
+            let counts = [read_bytes, written_bytes, reads, writes];
+            io.iter_mut().zip(counts).for_each(|(column, count)| column.add(row, count));
+        }
+        let waited = [used.cpu_pressure, used.memory_pressure, used.io_pressure];
+        for ([some, full], pressure) in kinds.iter().zip(waited) {
+            let Some(pressure) = pressure else { continue };
+            pressures.add_some((row, some), pressure.some.map(seconds));
+            pressures.add_some((row, full), pressure.full.map(seconds));
         }
     }
-    let throttling = |cpu: Option<Cpu>| cpu?.throttling;
-    each_time(rows, out, &THROTTLED, |it| Some(throttling(it.cpu)?.time))?;
-    each(rows, out, &THROTTLED_PERIODS, |it| Some(throttling(it.cpu)?.periods))?;
-    each(rows, out, &MEMORY_CURRENT, |it| it.memory.current)?;
-    each(rows, out, &MEMORY_PEAK, |it| it.memory.peak)?;
-    each(rows, out, &MEMORY_SWAP, |it| it.memory.swap)?;
-    each(rows, out, &MEMORY_MAX, |it| it.memory.max)?;
-    each(rows, out, &MEMORY_HIGH, |it| it.memory.high)?;
-    let mut samples = out.family(&MEMORY_EVENT);
-    for (row, resources) in used(rows) {
-        for (event, count) in MEMORY_EVENTS.into_iter().zip(resources.memory.events) {
-            samples.add_some((row, [event]), count)?;
-        }
-    }
-    let io = |of: fn(Io) -> u64| move |it: &Resources| it.io.map(of);
-    each(rows, out, &IO_READ_BYTES, io(|io| io.read_bytes))?;
-    each(rows, out, &IO_WRITE_BYTES, io(|io| io.written_bytes))?;
-    each(rows, out, &IO_READS, io(|io| io.reads))?;
-    each(rows, out, &IO_WRITES, io(|io| io.writes))?;
-    pressures(rows, out)
-}
-
-fn pressures(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
-    let mut samples = out.family(&PRESSURE);
-    for (row, it) in used(rows) {
-        let all =
-            [("cpu", it.cpu_pressure), ("memory", it.memory_pressure), ("io", it.io_pressure)];
-        for (resource, pressure) in all {
-            let Some(Pressure { some, full }) = pressure else { continue };
-            samples.add_some((row, [resource, "some"]), some.map(seconds))?;
-            samples.add_some((row, [resource, "full"]), full.map(seconds))?;
-        }
-    }
-    Ok(())
-}
-
-/// The rows that have a control group.
-fn used<'r, 'a>(rows: &'r [Row<'a>]) -> impl Iterator<Item = (&'r Row<'a>, &'r Resources)> {
-    rows.iter().filter_map(|row| Some((row, row.resources()?)))
-}
-
-fn each(
-    rows: &[Row<'_>],
-    out: &mut Exposition<'_>,
-    family: &'static FamilyOf<2>,
-    value: impl Fn(&Resources) -> Option<u64>,
-) -> fmt::Result {
-    let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_some(row, value(resources)))
-}
-
-fn each_time(
-    rows: &[Row<'_>],
-    out: &mut Exposition<'_>,
-    family: &'static FamilyOf<2>,
-    usec: impl Fn(&Resources) -> Option<u64>,
-) -> fmt::Result {
-    let mut samples = out.family(family);
-    used(rows).try_for_each(|(row, resources)| samples.add_some(row, usec(resources).map(seconds)))
+    tasks.write(out)?;
+    cpu_times.write(out)?;
+    throttled.write(out)?;
+    throttled_periods.write(out)?;
+    current.write(out)?;
+    peak.write(out)?;
+    swap.write(out)?;
+    max.write(out)?;
+    high.write(out)?;
+    memory_events.write(out)?;
+    io.into_iter().try_for_each(|column| column.write(out))?;
+    pressures.write(out)
 }

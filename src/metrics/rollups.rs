@@ -20,7 +20,7 @@ pub(super) fn encode(
         let Some(members) = &row.members else { continue };
         let counted = members.states.iter().map(|(state, count)| (*state, *count));
         for (state, count) in from_zero(states.always(), counted) {
-            samples.add((row, [state.as_str()]), count)?;
+            samples.unit((row, [state.as_str()]), count)?;
         }
     }
     Ok(())

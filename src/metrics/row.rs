@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     View,
-    writer::{Labels, RenderedLabels},
+    labels::{self, RenderedLabels, SampleLabels, UnitLabels},
 };
 use crate::{
     cgroup::resources::Resources,
@@ -15,7 +15,7 @@ use crate::{
         counters::Counters, snapshot::Rollup, unit::Unit, wanted_inactive::InactiveReason,
     },
     systemd::{
-        name::UnitName,
+        name::{UnitName, UnitType},
         state::{ActiveState, FileState, LoadState},
     },
 };
@@ -38,14 +38,11 @@ pub(super) struct Row<'a> {
     own_resources: Option<&'a Resources>,
     /// What has happened to it.
     pub(super) counters: &'a Counters,
-    /// The label `user`.
-    pub(super) user: Option<&'a str>,
     /// The label `name`.
     pub(super) name: &'a str,
-    /// The label `type`.
-    pub(super) unit_type: &'a str,
+    pub(super) unit_type: UnitType,
     /// The labels `user`, `name` and `type`.
-    labels: RenderedLabels<'a>,
+    labels: UnitLabels,
 }
 
 /// The visible units of a roll-up.
@@ -74,7 +71,9 @@ pub(super) fn rows<'a>(managers: &[View<'a>]) -> Vec<Row<'a>> {
 /// each stands for many units, then visible units, other units in memory, gone units and mere files.
 fn add_rows<'a>(manager: &View<'a>, rows: &mut Vec<Row<'a>>) {
     let View { user, snapshot, resources } = *manager;
-    let row = |name: &'a UnitName, counters| Row::new(user, name.as_str(), name.suffix(), counters);
+    let row = |name: &'a UnitName, counters: &'a Counters| {
+        Row::new(user, name.as_str(), name.suffix(), counters)
+    };
     let rollups = snapshot.rollups.iter();
     let rollups = rollups.filter(|it| it.visible().next().is_some() || !it.counters.is_empty());
     let rollups = rollups.map(|rollup| Row {
@@ -133,13 +132,7 @@ fn unloadable(unit: &Unit) -> Option<&Unit> {
 // === impl Row ===
 
 impl<'a> Row<'a> {
-    fn new(
-        user: Option<&'a str>,
-        name: &'a str,
-        unit_type: &'a str,
-        counters: &'a Counters,
-    ) -> Self {
-        let user_label = user.map(|user| ("user", user)).into_iter();
+    fn new(user: Option<&str>, name: &'a str, suffix: &str, counters: &'a Counters) -> Self {
         Self {
             unit: None,
             unloadable: None,
@@ -149,11 +142,23 @@ impl<'a> Row<'a> {
             members: None,
             own_resources: None,
             counters,
-            user,
             name,
-            unit_type,
-            labels: RenderedLabels::new(user_label.chain([("name", name), ("type", unit_type)])),
+            unit_type: UnitType::from_suffix(suffix),
+            labels: UnitLabels::new(user, name, suffix),
         }
+    }
+
+    /// The values of the labels `name` and `type`, or of the first alone.
+    #[cfg(test)]
+    fn own_values(&self, number: usize) -> impl Iterator<Item = &str> {
+        let unit_type = self.name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        [self.name, unit_type].into_iter().take(number)
+    }
+
+    /// Its labels in a family with `N` labels, of which `M` are others.
+    fn rendered<const N: usize, const M: usize>(&self) -> &str {
+        const { assert!(N == M + 1 || N == M + 2, "the labels are name, type and the others") };
+        if N == M + 2 { self.labels.all() } else { self.labels.name() }
     }
 
     /// Whether it is visible or anything has happened to it.
@@ -178,33 +183,45 @@ impl<'a> Row<'a> {
     }
 }
 
-impl Labels<2> for &Row<'_> {
-    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
-        Some(&self.labels)
+/// The label `name`, then `type` if the family has room for both.
+impl<const N: usize> SampleLabels<N> for &Row<'_> {
+    fn write(&self, _: &[&str], line: &mut String) {
+        line.push_str(self.rendered::<N, 0>());
     }
 
-    fn values(&self) -> &[&str] {
-        &[]
-    }
-}
-
-impl Labels<3> for (&Row<'_>, [&str; 1]) {
-    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
-        Some(&self.0.labels)
-    }
-
-    fn values(&self) -> &[&str] {
-        &self.1
+    #[cfg(test)]
+    fn values(&self) -> Vec<&str> {
+        self.own_values(N).collect()
     }
 }
 
-impl Labels<4> for (&Row<'_>, [&str; 2]) {
-    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
-        Some(&self.0.labels)
+/// The label `name`, then `type` if the family has room for it, then others.
+impl<const N: usize, const M: usize> SampleLabels<N> for (&Row<'_>, [&str; M]) {
+    fn write(&self, names: &[&str], line: &mut String) {
+        line.push_str(self.0.rendered::<N, M>());
+        for (name, value) in names.iter().skip(N - M).zip(self.1) {
+            line.push(',');
+            labels::push(name, value, line);
+        }
     }
 
-    fn values(&self) -> &[&str] {
-        &self.1
+    #[cfg(test)]
+    fn values(&self) -> Vec<&str> {
+        self.0.own_values(N - M).chain(self.1).collect()
+    }
+}
+
+/// The same, with the others rendered.
+impl<const N: usize, const M: usize> SampleLabels<N> for (&Row<'_>, &RenderedLabels<M>) {
+    fn write(&self, _: &[&str], line: &mut String) {
+        line.push_str(self.0.rendered::<N, M>());
+        line.push_str(self.1.as_str());
+    }
+
+    #[cfg(test)]
+    fn values(&self) -> Vec<&str> {
+        let others = self.1.values.iter().map(String::as_str);
+        self.0.own_values(N - M).chain(others).collect()
     }
 }
 

@@ -3,14 +3,14 @@
 use std::fmt;
 
 use super::{
-    family::{FamilyOf, families},
+    column::Column,
+    family::families,
     row::Row,
-    seconds,
-    units::each,
+    value::{Value, seconds},
     writer::Exposition,
 };
 use crate::{
-    inventory::unit::{Details, IpCounters, Service, Unit},
+    inventory::unit::{Details, Service, Unit},
     systemd::{
         name::UnitType,
         state::{ActiveState, RunResult},
@@ -52,47 +52,54 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
-    let mut samples = out.family(&RESTART_PENDING);
+    let mut pending = Column::new(&RESTART_PENDING, out);
+    let mut starts = Column::new(&START_TIME, out).with_room(rows.len());
+    let mut tasks_max = Column::new(&TASKS_MAX, out).with_room(rows.len());
+    let mut results = Column::new(&LAST_RESULT, out);
+    let mut exit_statuses = Column::new(&LAST_EXIT_STATUS, out);
+    let mut exit_times = Column::new(&LAST_EXIT_TIME, out);
+    let mut restarts = Column::new(&RESTARTS, out).with_room(rows.len());
+    let mut pings = Column::new(&WATCHDOG_PING, out);
+    let mut ip = [&INGRESS_BYTES, &EGRESS_BYTES, &INGRESS_PACKETS, &EGRESS_PACKETS]
+        .map(|family| Column::new(family, out));
     for row in rows {
-        let pending = row.unit.is_some_and(waits_for_restart);
-        samples.of(row.user).add_some([row.name], pending.then_some(1_u64))?;
-    }
-    each(rows, out, &START_TIME, |unit| service(unit).and(started(unit)))?;
-    each(rows, out, &TASKS_MAX, |unit| service(unit)?.tasks_max)?;
-    let mut samples = out.family(&LAST_RESULT);
-    for row in rows {
-        let result = row.unit.filter(|unit| service(unit).is_some());
-        let result = result.and_then(|unit| unit.result.as_ref());
-        if let Some(result) = result.filter(|result| **result != RunResult::Success) {
-            samples.of(row.user).add([row.name, result.as_str()], 1_u64)?;
+        if row.unit_type == UnitType::Service && row.has_existed() {
+            restarts.add(row, row.counters.restarts);
+        }
+        if let Some(exit) = &row.counters.last_exit {
+            exit_statuses.add((row, [exit.code.as_str()]), exit.status);
+            exit_times.add((row, [exit.code.as_str()]), seconds(exit.at));
+        }
+        let Some((unit, service)) = row.unit.and_then(|unit| Some((unit, service(unit)?))) else {
+            continue;
+        };
+        pending.add_some(row, waits_for_restart(unit).then_some(1_u64));
+        starts.add_some(row, started(unit));
+        tasks_max.add_some(row, service.tasks_max);
+        pings.add_some(row, service.watchdog_ping.filter(|_| unit.is_running()).map(seconds));
+        let result = unit.result.as_ref().filter(|result| **result != RunResult::Success);
+        if let Some(result) = result {
+            results.add((row, [result.as_str()]), 1_u64);
+        }
+        if let Some(counters) = &service.ip {
+            let counters = [
+                counters.ingress_bytes,
+                counters.egress_bytes,
+                counters.ingress_packets,
+                counters.egress_packets,
+            ];
+            ip.iter_mut().zip(counters).for_each(|(column, count)| column.add_some(row, count));
         }
     }
-    let exits = || rows.iter().filter_map(|row| Some((row, row.counters.last_exit.as_ref()?)));
-    let mut samples = out.family(&LAST_EXIT_STATUS);
-    for (row, exit) in exits() {
-        samples.of(row.user).add([row.name, exit.code.as_str()], exit.status)?;
-    }
-    let mut samples = out.family(&LAST_EXIT_TIME);
-    for (row, exit) in exits() {
-        samples.of(row.user).add([row.name, exit.code.as_str()], seconds(exit.at))?;
-    }
-    let mut samples = out.family(&RESTARTS);
-    let is_service = |row: &&Row<'_>| row.unit_type == UnitType::Service.as_str();
-    for row in rows.iter().filter(is_service).filter(|row| row.has_existed()) {
-        samples.of(row.user).add([row.name], row.counters.restarts)?;
-    }
-    let mut samples = out.family(&WATCHDOG_PING);
-    for row in rows {
-        let unit = row.unit.filter(|unit| unit.is_running());
-        let ping = unit.and_then(service).and_then(|service| service.watchdog_ping);
-        samples.of(row.user).add_some([row.name], ping.map(seconds))?;
-    }
-    let ip =
-        |of: fn(&IpCounters) -> Option<u64>| move |service: &Service| of(service.ip.as_ref()?);
-    counter(rows, out, &INGRESS_BYTES, ip(|ip| ip.ingress_bytes))?;
-    counter(rows, out, &EGRESS_BYTES, ip(|ip| ip.egress_bytes))?;
-    counter(rows, out, &INGRESS_PACKETS, ip(|ip| ip.ingress_packets))?;
-    counter(rows, out, &EGRESS_PACKETS, ip(|ip| ip.egress_packets))
+    pending.write(out)?;
+    starts.write(out)?;
+    tasks_max.write(out)?;
+    results.write(out)?;
+    exit_statuses.write(out)?;
+    exit_times.write(out)?;
+    restarts.write(out)?;
+    pings.write(out)?;
+    ip.into_iter().try_for_each(|column| column.write(out))
 }
 
 pub(super) fn service(unit: &Unit) -> Option<&Service> {
@@ -103,28 +110,15 @@ pub(super) fn service(unit: &Unit) -> Option<&Service> {
 }
 
 fn waits_for_restart(unit: &Unit) -> bool {
-    service(unit).is_some() && matches!(&*unit.sub_state, "auto-restart" | "auto-restart-queued")
+    matches!(&*unit.sub_state, "auto-restart" | "auto-restart-queued")
 }
 
 /// When the current run began, in seconds. A reload does not end a run.
-fn started(unit: &Unit) -> Option<f64> {
+fn started(unit: &Unit) -> Option<Value> {
     match unit.active_state {
         ActiveState::Active | ActiveState::Reloading | ActiveState::Refreshing => {
             unit.active_enter.map(seconds)
         }
         _ => None,
     }
-}
-
-fn counter(
-    rows: &[Row<'_>],
-    out: &mut Exposition<'_>,
-    family: &'static FamilyOf<1>,
-    value: impl Fn(&Service) -> Option<u64>,
-) -> fmt::Result {
-    let mut samples = out.family(family);
-    for row in rows {
-        samples.of(row.user).add_some([row.name], row.unit.and_then(service).and_then(&value))?;
-    }
-    Ok(())
 }

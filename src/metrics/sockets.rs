@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::{
+    column::Column,
     family::{FamilyOf, families},
     row::Row,
     writer::Exposition,
 };
-use crate::inventory::unit::{Details, Socket};
+use crate::inventory::unit::Details;
 
 families! {
     [Sockets]
@@ -20,22 +21,24 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
-    column(rows, out, &ACCEPTED, |socket| socket.accepted)?;
-    column(rows, out, &CURRENT, |socket| socket.connections)?;
-    column(rows, out, &REFUSED, |socket| socket.refused)
+    encode_as([&ACCEPTED, &CURRENT, &REFUSED], rows, out)
 }
 
-pub(super) fn column<'r, 'a: 'r>(
+/// Encodes the sockets among the rows: accepted, open and refused connections.
+pub(super) fn encode_as<'r, 'a: 'r>(
+    families: [&'static FamilyOf<1>; 3],
     rows: impl IntoIterator<Item = &'r Row<'a>>,
     out: &mut Exposition<'_>,
-    family: &'static FamilyOf<1>,
-    value: impl Fn(&Socket) -> Option<u64>,
 ) -> fmt::Result {
-    let mut samples = out.family(family);
+    let [mut accepted, mut current, mut refused] = families.map(|family| Column::new(family, out));
     for row in rows {
         if let Some(Details::Socket(socket)) = row.unit.map(|unit| &unit.details) {
-            samples.of(row.user).add_some([row.name], value(socket))?;
+            accepted.add_some(row, socket.accepted);
+            current.add_some(row, socket.connections);
+            refused.add_some(row, socket.refused);
         }
     }
-    Ok(())
+    accepted.write(out)?;
+    current.write(out)?;
+    refused.write(out)
 }

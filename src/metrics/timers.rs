@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Clocks, family::families, row::Row, seconds, writer::Exposition};
+use super::{
+    Clocks, column::Column, family::families, row::Row, value::seconds, writer::Exposition,
+};
 use crate::{
     clock::Usec,
     inventory::unit::{Details, Timer},
@@ -19,25 +21,19 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], clocks: Clocks, out: &mut Exposition<'_>) -> fmt::Result {
-    let timers = || {
-        rows.iter().filter_map(|row| match &row.unit?.details {
-            Details::Timer(timer) => Some((row, timer)),
-            _ => None,
-        })
-    };
-    let mut samples = out.family(&LAST_TRIGGER);
-    for (row, timer) in timers() {
-        samples.of(row.user).add_some([row.name], timer.last_trigger.map(seconds))?;
-    }
-    let mut samples = out.family(&NEXT_TRIGGER);
-    for (row, timer) in timers() {
-        samples.of(row.user).add_some([row.name], next(timer, clocks).map(seconds))?;
-    }
-    let mut samples = out.family(&STUCK);
+    let mut last_triggers = Column::new(&LAST_TRIGGER, out);
+    let mut next_triggers = Column::new(&NEXT_TRIGGER, out);
+    let mut stuck = Column::new(&STUCK, out);
     for row in rows {
-        samples.of(row.user).add_some([row.name], row.is_stuck.then_some(1_u64))?;
+        stuck.add_some(row, row.is_stuck.then_some(1_u64));
+        if let Some(Details::Timer(timer)) = row.unit.map(|unit| &unit.details) {
+            last_triggers.add_some(row, timer.last_trigger.map(seconds));
+            next_triggers.add_some(row, next(timer, clocks).map(seconds));
+        }
     }
-    Ok(())
+    last_triggers.write(out)?;
+    next_triggers.write(out)?;
+    stuck.write(out)
 }
 
 /// When the timer elapses next, in microseconds since the epoch.

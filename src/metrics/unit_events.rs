@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{family::families, row::Row, writer::Exposition};
+use super::{column::Column, family::families, row::Row, writer::Exposition};
 use crate::systemd::name::UnitType;
 
 families! {
@@ -18,31 +18,28 @@ families! {
 }
 
 pub(super) fn encode(rows: &[Row<'_>], out: &mut Exposition<'_>) -> fmt::Result {
+    let mut starts = Column::new(&STARTS, out).with_room(rows.len());
+    let mut failures = Column::new(&FAILURES, out);
+    let mut reload_failures = Column::new(&RELOAD_FAILURES, out);
     let mut samples = out.family(&TRANSITIONS);
     for row in rows {
-        for (state, count) in row.counters.transitions.iter() {
-            samples.add((row, [state.as_str()]), count)?;
+        let counters = row.counters;
+        for (state, count) in counters.transitions.iter() {
+            samples.unit((row, [state.as_str()]), count)?;
         }
-    }
-    let mut samples = out.family(&STARTS);
-    for row in rows {
         // A visible unit has a 0 before its first start, so that this one shows as an increase.
-        let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device.as_str();
-        if startable || row.counters.starts > 0 {
-            samples.add(row, row.counters.starts)?;
+        let startable = row.visible_units() > 0 && row.unit_type != UnitType::Device;
+        if startable || counters.starts > 0 {
+            starts.add(row, counters.starts);
+        }
+        for (result, count) in counters.failures.iter() {
+            failures.add((row, [result.as_str()]), count);
+        }
+        for (result, count) in counters.reload_failures.iter() {
+            reload_failures.add((row, [result.as_str()]), count);
         }
     }
-    let mut samples = out.family(&FAILURES);
-    for row in rows {
-        for (result, count) in row.counters.failures.iter() {
-            samples.add((row, [result.as_str()]), count)?;
-        }
-    }
-    let mut samples = out.family(&RELOAD_FAILURES);
-    for row in rows {
-        for (result, count) in row.counters.reload_failures.iter() {
-            samples.add((row, [result.as_str()]), count)?;
-        }
-    }
-    Ok(())
+    starts.write(out)?;
+    failures.write(out)?;
+    reload_failures.write(out)
 }

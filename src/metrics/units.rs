@@ -4,15 +4,14 @@ use std::fmt;
 
 use super::{
     StateSeries,
-    family::{FamilyOf, families},
+    column::Column,
+    family::families,
+    labels::RenderedLabels,
     row::{Row, visible},
-    seconds,
-    writer::{Exposition, SampleValue},
+    value::{Value, seconds},
+    writer::Exposition,
 };
-use crate::{
-    clock::Usec,
-    inventory::unit::{Details, Unit},
-};
+use crate::inventory::unit::{Details, Unit};
 
 families! {
     [UnitState]
@@ -55,54 +54,68 @@ pub(super) fn encode(
     states: StateSeries,
     out: &mut Exposition<'_>,
 ) -> fmt::Result {
+    let mut infos = Column::new(&UNIT_INFO, out);
+    let mut active_enters = Column::new(&ACTIVE_ENTER, out).with_room(rows.len());
+    let mut active_exits = Column::new(&ACTIVE_EXIT, out);
+    let mut inactive_enters = Column::new(&INACTIVE_ENTER, out);
+    let mut inactive_exits = Column::new(&INACTIVE_EXIT, out).with_room(rows.len());
+    let mut durations = Column::new(&START_DURATION, out).with_room(rows.len());
+    let mut sub_states = Column::new(&SUB_STATE, out);
+    let mut reloads = Column::new(&NEED_DAEMON_RELOAD, out);
+    let mut frozen = Column::new(&FROZEN, out);
+    let always = states.always().iter();
+    let always = always.map(|state| (state, RenderedLabels::new(&STATE, [state.as_str()])));
+    let always: Vec<_> = always.collect();
     let mut samples = out.family(&STATE);
     for (row, unit) in visible(rows) {
         let current = &unit.active_state;
-        for state in states.always() {
-            samples.add((row, [state.as_str()]), u64::from(state == current))?;
+        for (state, label) in &always {
+            samples.unit((row, label), u64::from(*state == current))?;
         }
         if !states.always().contains(current) {
-            samples.add((row, [current.as_str()]), 1_u64)?;
+            samples.unit((row, [current.as_str()]), 1_u64)?;
         }
-    }
-    let mut samples = out.family(&UNIT_INFO);
-    for (row, unit) in visible(rows) {
         let types = match &unit.details {
             Details::Mount(mount) => mount.mount_type.as_deref().map(|of| [of, ""]),
             Details::Service(service) => service.service_type.as_deref().map(|of| ["", of]),
             Details::Socket(_) | Details::Timer(_) | Details::Plain => None,
         };
         if let Some(types) = types {
-            samples.add((row, types), 1_u64)?;
+            infos.add((row, types), 1_u64);
         }
+        active_enters.add_some(row, unit.active_enter.map(seconds));
+        active_exits.add_some(row, unit.active_exit.map(seconds));
+        inactive_enters.add_some(row, unit.inactive_enter.map(seconds));
+        inactive_exits.add_some(row, unit.inactive_exit.map(seconds));
+        durations.add_some(row, start_duration(unit));
+        sub_states.add((row, [&*unit.sub_state]), 1_u64);
+        reloads.add_some(row, unit.need_daemon_reload.then_some(1_u64));
+        frozen.add_some(row, is_frozen(unit).then_some(1_u64));
     }
-    let time = |of: fn(&Unit) -> Option<Usec>| move |unit: &Unit| of(unit).map(seconds);
-    each(rows, out, &ACTIVE_ENTER, time(|unit| unit.active_enter))?;
-    each(rows, out, &ACTIVE_EXIT, time(|unit| unit.active_exit))?;
-    each(rows, out, &INACTIVE_ENTER, time(|unit| unit.inactive_enter))?;
-    each(rows, out, &INACTIVE_EXIT, time(|unit| unit.inactive_exit))?;
-    each(rows, out, &START_DURATION, start_duration)?;
-    let mut samples = out.family(&SUB_STATE);
-    for (row, unit) in visible(rows) {
-        samples.add((row, [&*unit.sub_state]), 1_u64)?;
-    }
+    infos.write(out)?;
+    active_enters.write(out)?;
+    active_exits.write(out)?;
+    inactive_enters.write(out)?;
+    inactive_exits.write(out)?;
+    durations.write(out)?;
+    sub_states.write(out)?;
     let mut samples = out.family(&LOAD_ERROR);
     for row in rows {
         if let Some(unit) = row.unloadable {
             let error = unit.load_error.as_deref().unwrap_or_default();
-            samples.add((row, [unit.load_state.as_str(), error]), 1_u64)?;
+            samples.unit((row, [unit.load_state.as_str(), error]), 1_u64)?;
         }
     }
     let mut samples = out.family(&FILE_STATE);
     for (row, state) in rows.iter().filter_map(|row| Some((row, row.file?))) {
-        samples.add((row, [state.as_str()]), 1_u64)?;
+        samples.unit((row, [state.as_str()]), 1_u64)?;
     }
     let mut samples = out.family(&WANTED_INACTIVE);
     for (row, reason) in rows.iter().filter_map(|row| Some((row, row.wanted_inactive?))) {
-        samples.add((row, [reason.as_str()]), 1_u64)?;
+        samples.unit((row, [reason.as_str()]), 1_u64)?;
     }
-    each(rows, out, &NEED_DAEMON_RELOAD, |unit| unit.need_daemon_reload.then_some(1_u64))?;
-    each(rows, out, &FROZEN, |unit| is_frozen(unit).then_some(1_u64))
+    reloads.write(out)?;
+    frozen.write(out)
 }
 
 /// systemd 262 keeps `frozen` for a unit that was killed while frozen, so a unit at rest is not.
@@ -111,20 +124,9 @@ fn is_frozen(unit: &Unit) -> bool {
 }
 
 /// How long the last start took in seconds, from inactive until active.
-fn start_duration(unit: &Unit) -> Option<f64> {
+fn start_duration(unit: &Unit) -> Option<Value> {
     let (left, active) = (unit.inactive_exit_monotonic?, unit.active_enter_monotonic?);
     // If it ceased to be active after it left rest, the last start was not from rest.
     let from_rest = unit.active_exit_monotonic.is_none_or(|exit| exit <= left || exit >= active);
     active.get().checked_sub(left.get()).filter(|_| from_rest).map(seconds)
-}
-
-/// Writes a family with a sample for each visible unit that has a value.
-pub(super) fn each<V: SampleValue>(
-    rows: &[Row<'_>],
-    out: &mut Exposition<'_>,
-    family: &'static FamilyOf<2>,
-    value: impl Fn(&Unit) -> Option<V>,
-) -> fmt::Result {
-    let mut samples = out.family(family);
-    visible(rows).try_for_each(|(row, unit)| samples.add_some(row, value(unit)))
 }

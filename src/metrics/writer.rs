@@ -1,31 +1,26 @@
 //! Writes families and samples as text: the only file that uses prometheus-client.
 //!
-//! The library is a store of metrics that encodes itself. Here it only encodes, and what it cannot
-//! do is worked around in this file:
+//! The library is a store of metrics that encodes itself, one family at a time:
 //!
 //! - It writes OpenMetrics: a counter is named without `_total` in its metadata, an info without
 //!   `_info`, and the samples get the suffix. Text 0.0.4 has the full name in both places and no
 //!   type info. There we give the full name, and encode counters and infos as gauges, whose
 //!   samples get no suffix and look the same otherwise.
-//! - A registry owns its collectors, and only a registry hands out an encoder. So each scrape moves
-//!   into a registry of its own, and the result comes back through a cell.
-//! - It escapes and writes every label of every sample. A label key is not escaped, so the labels
-//!   that all samples of a unit share are rendered once and written as part of a key.
-//! - It does not count samples. An [`Exposition`] can count them instead of writing them.
+//! - A registry owns its collectors, and only a registry hands out an encoder. So the samples of a
+//!   family are copied, and each family moves into a registry of its own.
 //! - It writes the metadata of a family without samples, and `{}` where there are no labels. We open
 //!   a family at its first sample, and skip an empty label set.
+//!
+//! The samples of units are most of a page, so they are not copied: of their families the library
+//! writes the metadata, and [`Samples::unit`] writes the samples.
 
-use std::{
-    collections::BTreeMap,
-    fmt::{self, Write as _},
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     collector::Collector,
     encoding::{
-        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabel as _, EncodeLabelKey,
-        EncodeLabelSet, LabelKeyEncoder, LabelSetEncoder, MetricEncoder, NoLabelSet, text,
+        CounterValueEncoder, DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue,
+        GaugeValueEncoder, MetricEncoder, NoLabelSet, text,
     },
     metrics::MetricType,
     registry::Registry,
@@ -36,11 +31,28 @@ use super::{
     family::{Family, FamilyOf, FamilyType},
     format::Format,
     group::Groups,
+    labels::SampleLabels,
+    value::{self, Value},
 };
 use crate::histogram::Histogram;
 
 /// Series by family; 0 for a family that was begun and has none.
 pub(super) type SeriesCounts = BTreeMap<&'static str, u64>;
+
+/// Where a page is written.
+pub trait Destination {
+    /// Where the next lines are appended.
+    ///
+    /// # Errors
+    /// What was written before could not be passed on.
+    fn lines(&mut self) -> Result<&mut String, fmt::Error>;
+}
+
+impl Destination for String {
+    fn lines(&mut self) -> Result<&mut String, fmt::Error> {
+        Ok(self)
+    }
+}
 
 /// The page being written, or a count of its series.
 pub(super) struct Exposition<'e> {
@@ -49,8 +61,19 @@ pub(super) struct Exposition<'e> {
 }
 
 enum Output<'e> {
-    Text { encoder: DescriptorEncoder<'e>, format: Format },
+    Text(Page<'e>),
     Count(&'e mut SeriesCounts),
+}
+
+/// A page being written.
+struct Page<'e> {
+    out: &'e mut dyn Destination,
+    format: Format,
+    /// The family that the library will write when it is complete.
+    copied: Option<CopiedFamily>,
+    /// Whether the library writes the samples of units too.
+    #[cfg(test)]
+    by_library: bool,
 }
 
 /// One family being written or counted.
@@ -63,82 +86,57 @@ pub(super) struct Samples<'s, 'e, const N: usize> {
 
 /// Where the samples of one family go.
 enum Sink<'s, 'e> {
-    Text(TextFamily<'s, 'e>),
+    Text {
+        page: &'s mut Page<'e>,
+        is_open: bool,
+    },
     Count(&'s mut u64),
     /// The family's group is switched off.
     Discard,
 }
 
-/// A family in text, opened at its first sample.
-struct TextFamily<'s, 'e> {
+/// A family with its samples, for the library.
+#[derive(Debug)]
+struct CopiedFamily {
+    family: &'static Family,
     format: Format,
-    unopened: Option<&'s mut DescriptorEncoder<'e>>,
-    open: Option<MetricEncoder<'s>>,
+    samples: Vec<CopiedSample>,
 }
 
-/// A sample's value.
-pub(super) trait SampleValue: EncodeGaugeValue + EncodeCounterValue {}
-
-impl SampleValue for u64 {}
-impl SampleValue for f64 {}
-
-/// The label values of a sample in a family with `N` labels.
-pub(super) trait Labels<const N: usize> {
-    /// The first labels, if they are rendered.
-    fn rendered(&self) -> Option<&RenderedLabels<'_>> {
-        None
-    }
-
-    /// The values of the labels after those.
-    fn values(&self) -> &[&str];
+#[derive(Debug)]
+struct CopiedSample {
+    labels: Vec<(&'static str, String)>,
+    value: CopiedValue,
 }
 
-/// Labels rendered once for many samples.
-pub(super) struct RenderedLabels<'a> {
-    /// `name="…",type="…",` with escaped values.
-    text: String,
-    /// Where the last label's key ends in it.
-    last_key_end: usize,
-    last_value: &'a str,
-}
-
-/// Label names and values, for the encoder.
-struct LabelSet<'a, L, const N: usize> {
-    user: Option<&'a str>,
-    names: &'a [&'static str],
-    labels: &'a L,
-}
-
-/// Rendered labels that precede a key, and the key.
-struct Key<'a>(&'a str, &'a str);
-
-/// A page that the registry can own, with the cell for the result of encoding it.
-struct Page<F, T> {
-    encode: F,
-    format: Format,
-    groups: Groups,
-    result: Arc<OnceLock<T>>,
+#[derive(Debug)]
+enum CopiedValue {
+    One(Value),
+    Histogram { sum: f64, count: u64, buckets: Vec<(f64, u64)> },
 }
 
 /// Writes a whole page of what `encode` puts into it, and returns what `encode` returns.
 ///
 /// # Errors
 /// `out` or `encode` failed.
-pub(super) fn write<T: Copy + Send + Sync + 'static>(
-    out: &mut impl fmt::Write,
+pub(super) fn write<T>(
+    out: &mut dyn Destination,
     format: Format,
     groups: Groups,
-    encode: impl Fn(&mut Exposition<'_>) -> Result<T, fmt::Error> + Send + Sync + 'static,
+    encode: impl FnOnce(&mut Exposition<'_>) -> Result<T, fmt::Error>,
 ) -> Result<T, fmt::Error> {
-    let result = Arc::default();
-    let mut registry = Registry::default();
-    let page = Page { encode, format, groups, result: Arc::clone(&result) };
-    registry.register_collector(Box::new(page));
-    text::encode_registry(out, &registry)?;
-    if format == Format::OpenMetrics {
-        text::encode_eof(out)?;
-    }
-    result.get().copied().ok_or(fmt::Error)
+    Page::new(out, format).write(groups, encode)
+}
+
+/// Writes the same, but the library writes the samples of units too.
+#[cfg(test)]
+pub(super) fn write_by_library<T>(
+    out: &mut dyn Destination,
+    format: Format,
+    groups: Groups,
+    encode: impl FnOnce(&mut Exposition<'_>) -> Result<T, fmt::Error>,
+) -> Result<T, fmt::Error> {
+    Page { by_library: true, ..Page::new(out, format) }.write(groups, encode)
 }
 
 /// Counts the series of what `encode` would write.
@@ -154,27 +152,6 @@ pub(super) fn count(
     Ok(counts)
 }
 
-// === impl Page ===
-
-impl<F, T> Collector for Page<F, T>
-where
-    F: Fn(&mut Exposition<'_>) -> Result<T, fmt::Error> + Send + Sync + 'static,
-    T: Send + Sync + 'static,
-{
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let output = Output::Text { encoder, format: self.format };
-        let result = (self.encode)(&mut Exposition { output, groups: self.groups })?;
-        self.result.get_or_init(|| result);
-        Ok(())
-    }
-}
-
-impl<F, T> fmt::Debug for Page<F, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page").field("format", &self.format).finish_non_exhaustive()
-    }
-}
-
 // === impl Exposition ===
 
 impl<'e> Exposition<'e> {
@@ -185,15 +162,18 @@ impl<'e> Exposition<'e> {
         family: &'static FamilyOf<N>,
     ) -> Samples<'_, 'e, N> {
         let family = &family.0;
-        let is_off = family.group.is_some_and(|group| !self.groups.has(group));
+        let is_on = self.is_on(family);
         let sink = match &mut self.output {
-            _ if is_off => Sink::Discard,
-            Output::Text { encoder, format } => {
-                Sink::Text(TextFamily { format: *format, unopened: Some(encoder), open: None })
-            }
+            _ if !is_on => Sink::Discard,
+            Output::Text(page) => Sink::Text { page, is_open: false },
             Output::Count(counts) => Sink::Count(counts.entry(family.name).or_default()),
         };
         Samples { family, sink, user: None }
+    }
+
+    /// Whether the family's group is switched on.
+    pub(super) fn is_on(&self, family: &Family) -> bool {
+        family.group.is_none_or(|group| self.groups.has(group))
     }
 
     /// Writes a family with the samples of each manager.
@@ -208,7 +188,7 @@ impl<'e> Exposition<'e> {
     }
 
     /// Writes a family with one sample for each manager that has a value.
-    pub(super) fn each_value<V: SampleValue>(
+    pub(super) fn each_value<V: Into<Value>>(
         &mut self,
         family: &'static FamilyOf<0>,
         managers: &[View<'_>],
@@ -221,7 +201,7 @@ impl<'e> Exposition<'e> {
     pub(super) fn single(
         &mut self,
         family: &'static FamilyOf<0>,
-        value: Option<impl SampleValue>,
+        value: Option<impl Into<Value>>,
     ) -> fmt::Result {
         self.family(family).add_some([], value)
     }
@@ -239,84 +219,200 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
     /// Writes one sample, if there is a value.
     pub(super) fn add_some(
         &mut self,
-        labels: impl Labels<N>,
-        value: Option<impl SampleValue>,
+        labels: [&str; N],
+        value: Option<impl Into<Value>>,
     ) -> fmt::Result {
         value.map_or(Ok(()), |value| self.add(labels, value))
     }
 
     /// Writes one sample.
-    pub(super) fn add(&mut self, labels: impl Labels<N>, value: impl SampleValue) -> fmt::Result {
-        let text = match &mut self.sink {
-            Sink::Text(text) => text,
-            Sink::Count(series) => {
-                **series += 1;
-                return Ok(());
-            }
-            Sink::Discard => return Ok(()),
-        };
-        let (kind, format, names) = (self.family.kind, text.format, self.family.labels);
-        let labels = LabelSet::<_, N> { user: self.user, names, labels: &labels };
-        let encoder = text.open(self.family)?;
-        if matches!((kind, format), (FamilyType::Info, Format::OpenMetrics)) {
-            return encoder.encode_info(&labels);
-        }
-        if N == 0 && self.user.is_none() {
-            return encode_value(encoder, kind, format, &value);
-        }
-        encode_value(&mut encoder.encode_family(&labels)?, kind, format, &value)
+    pub(super) fn add(&mut self, labels: [&str; N], value: impl Into<Value>) -> fmt::Result {
+        self.copy(&labels, 1, || CopiedValue::One(value.into()))
     }
 
     /// Writes a whole histogram: one sample for each bucket, the sum and the count.
     pub(super) fn add_histogram(
         &mut self,
-        labels: impl Labels<N>,
+        labels: [&str; N],
         histogram: &Histogram,
     ) -> fmt::Result {
         let buckets: Vec<_> = histogram.buckets().collect();
         let (sum, count) = (histogram.sum(), histogram.count());
-        let text = match &mut self.sink {
-            Sink::Text(text) => text,
-            Sink::Count(series) => {
-                **series += 2;
-                **series += u64::try_from(buckets.len()).unwrap_or(u64::MAX);
-                return Ok(());
+        let series = u64::try_from(buckets.len()).unwrap_or(u64::MAX).saturating_add(2);
+        self.copy(&labels, series, || CopiedValue::Histogram { sum, count, buckets })
+    }
+
+    /// Writes one sample of a unit. A family has either such samples or others.
+    pub(super) fn unit(
+        &mut self,
+        labels: impl SampleLabels<N>,
+        value: impl Into<Value>,
+    ) -> fmt::Result {
+        #[cfg(test)]
+        if matches!(&self.sink, Sink::Text { page, .. } if page.by_library) {
+            return self.copy(&labels.values(), 1, || CopiedValue::One(value.into()));
+        }
+        match &mut self.sink {
+            Sink::Text { page, is_open } => {
+                if !*is_open {
+                    page.begin(self.family)?;
+                    page.write_copied()?;
+                    *is_open = true;
+                }
+                page.write_sample(self.family, &labels, value.into())
             }
-            Sink::Discard => return Ok(()),
-        };
-        let (user, names) = (self.user, self.family.labels);
-        let labels = LabelSet::<_, N> { user, names, labels: &labels };
-        let encoder = text.open(self.family)?;
-        if N == 0 && user.is_none() {
-            return encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None);
+            Sink::Count(series) => {
+                **series += 1;
+                Ok(())
+            }
+            Sink::Discard => Ok(()),
         }
-        encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+
+    /// Copies a sample, which is so many series, for the library to write.
+    fn copy(
+        &mut self,
+        labels: &[&str],
+        series: u64,
+        value: impl FnOnce() -> CopiedValue,
+    ) -> fmt::Result {
+        match &mut self.sink {
+            Sink::Text { page, is_open } => {
+                if !*is_open {
+                    page.begin(self.family)?;
+                    *is_open = true;
+                }
+                let user = self.user.map(|user| ("user", user));
+                let labels = self.family.labels.iter().copied().zip(labels.iter().copied());
+                let labels = user.into_iter().chain(labels);
+                let labels = labels.map(|(name, value)| (name, value.to_owned())).collect();
+                let copied = page.copied.as_mut().ok_or(fmt::Error)?;
+                copied.samples.push(CopiedSample { labels, value: value() });
+            }
+            Sink::Count(count) => **count += series,
+            Sink::Discard => {}
+        }
+        Ok(())
     }
 }
 
-fn encode_value<V: SampleValue>(
-    encoder: &mut MetricEncoder<'_>,
-    kind: FamilyType,
-    format: Format,
-    value: &V,
-) -> fmt::Result {
-    match (kind, format) {
-        (FamilyType::Counter, Format::OpenMetrics) => {
-            encoder.encode_counter::<NoLabelSet, V, f64>(value, None)
+// === impl Page ===
+
+impl<'e> Page<'e> {
+    fn new(out: &'e mut dyn Destination, format: Format) -> Self {
+        Self {
+            out,
+            format,
+            copied: None,
+            #[cfg(test)]
+            by_library: false,
         }
-        _ => encoder.encode_gauge(value),
+    }
+
+    fn write<T>(
+        self,
+        groups: Groups,
+        encode: impl FnOnce(&mut Exposition<'_>) -> Result<T, fmt::Error>,
+    ) -> Result<T, fmt::Error> {
+        let mut exposition = Exposition { output: Output::Text(self), groups };
+        let result = encode(&mut exposition)?;
+        if let Output::Text(mut page) = exposition.output {
+            page.write_copied()?;
+            if page.format == Format::OpenMetrics {
+                text::encode_eof(page.out.lines()?)?;
+            }
+        }
+        Ok(result)
+    }
+
+    /// Ends the family before this one.
+    fn begin(&mut self, family: &'static Family) -> fmt::Result {
+        self.write_copied()?;
+        self.copied = Some(CopiedFamily { family, format: self.format, samples: Vec::new() });
+        Ok(())
+    }
+
+    /// Lets the library write the family that was begun.
+    fn write_copied(&mut self) -> fmt::Result {
+        let Some(family) = self.copied.take() else { return Ok(()) };
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(family));
+        text::encode_registry(self.out.lines()?, &registry)
+    }
+
+    fn write_sample<const N: usize>(
+        &mut self,
+        family: &Family,
+        labels: &impl SampleLabels<N>,
+        value: Value,
+    ) -> fmt::Result {
+        let line = self.out.lines()?;
+        line.push_str(family.name);
+        line.push('{');
+        labels.write(family.labels, line);
+        line.push_str("} ");
+        value.write(line)?;
+        line.push('\n');
+        Ok(())
     }
 }
 
-// === impl TextFamily ===
+// === impl CopiedFamily ===
 
-impl<'s> TextFamily<'s, '_> {
-    fn open(&mut self, family: &Family) -> Result<&mut MetricEncoder<'s>, fmt::Error> {
-        if let Some(encoder) = self.unopened.take() {
-            let (name, metric_type) = metadata(family, self.format);
-            self.open = Some(encoder.encode_descriptor(name, family.help, None, metric_type)?);
+impl Collector for CopiedFamily {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (name, metric_type) = metadata(self.family, self.format);
+        let mut encoder = encoder.encode_descriptor(name, self.family.help, None, metric_type)?;
+        self.samples.iter().try_for_each(|sample| {
+            let CopiedSample { labels, value } = sample;
+            if matches!(metric_type, MetricType::Info) {
+                encoder.encode_info(labels)
+            } else if labels.is_empty() {
+                self.encode_value(value, &mut encoder)
+            } else {
+                self.encode_value(value, &mut encoder.encode_family(labels)?)
+            }
+        })
+    }
+}
+
+impl CopiedFamily {
+    fn encode_value(&self, value: &CopiedValue, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
+        let is_counter =
+            (self.family.kind, self.format) == (FamilyType::Counter, Format::OpenMetrics);
+        match value {
+            CopiedValue::Histogram { sum, count, buckets } => {
+                encoder.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)
+            }
+            CopiedValue::One(value) if is_counter => {
+                encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
+            }
+            CopiedValue::One(value) => encoder.encode_gauge(value),
         }
-        self.open.as_mut().ok_or(fmt::Error)
+    }
+}
+
+impl EncodeGaugeValue for Value {
+    fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => EncodeGaugeValue::encode(number, encoder),
+            Self::Microseconds(usec) => {
+                EncodeGaugeValue::encode(&value::as_seconds(*usec), encoder)
+            }
+            Self::Float(number) => EncodeGaugeValue::encode(number, encoder),
+        }
+    }
+}
+
+impl EncodeCounterValue for Value {
+    fn encode(&self, encoder: &mut CounterValueEncoder<'_>) -> fmt::Result {
+        match self {
+            Self::Integer(number) => EncodeCounterValue::encode(number, encoder),
+            Self::Microseconds(usec) => {
+                EncodeCounterValue::encode(&value::as_seconds(*usec), encoder)
+            }
+            Self::Float(number) => EncodeCounterValue::encode(number, encoder),
+        }
     }
 }
 
@@ -332,82 +428,6 @@ fn metadata(family: &Family, format: Format) -> (&'static str, MetricType) {
         }
         (FamilyType::Histogram, _) => (family.name, MetricType::Histogram),
     }
-}
-
-// === impl Labels ===
-
-impl<const N: usize> Labels<N> for [&str; N] {
-    fn values(&self) -> &[&str] {
-        self
-    }
-}
-
-impl<L: Labels<N>, const N: usize> EncodeLabelSet for LabelSet<'_, L, N> {
-    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> fmt::Result {
-        if let Some(user) = self.user {
-            ("user", user).encode(encoder.encode_label())?;
-        }
-        let (rendered, values) = (self.labels.rendered(), self.labels.values());
-        if let Some(rendered) = rendered.filter(|_| values.is_empty()) {
-            // The encoder needs a key and a value, so the last label is rendered up to its key.
-            let key = rendered.text.get(..rendered.last_key_end).unwrap_or_default();
-            return (Key(key, ""), rendered.last_value).encode(encoder.encode_label());
-        }
-        let mut before = rendered.map_or("", |rendered| rendered.text.as_str());
-        for (name, value) in self.names.iter().skip(N - values.len()).zip(values) {
-            (Key(before, name), *value).encode(encoder.encode_label())?;
-            before = "";
-        }
-        Ok(())
-    }
-}
-
-impl EncodeLabelKey for Key<'_> {
-    fn encode(&self, encoder: &mut LabelKeyEncoder<'_>) -> fmt::Result {
-        encoder.write_str(self.0)?;
-        encoder.write_str(self.1)
-    }
-}
-
-// === impl RenderedLabels ===
-
-impl<'a> RenderedLabels<'a> {
-    /// Renders these names and values.
-    pub(super) fn new(labels: impl Iterator<Item = (&'static str, &'a str)> + Clone) -> Self {
-        let bytes = labels.clone().map(|(name, value)| name.len() + 2 * value.len() + 4).sum();
-        let mut text = String::with_capacity(bytes);
-        let (mut last_key_end, mut last_value) = (0, "");
-        for (name, value) in labels {
-            text.push_str(name);
-            (last_key_end, last_value) = (text.len(), value);
-            text.push_str("=\"");
-            escape(value, &mut text);
-            text.push_str("\",");
-        }
-        Self { text, last_key_end, last_value }
-    }
-}
-
-/// Escapes a label value as both formats want it between quotes.
-fn escape(value: &str, into: &mut String) {
-    // Split at each special character, so that what lies between them is copied in one go.
-    let mut rest = value;
-    while let Some((plain, special)) = split_at_special(rest) {
-        into.push_str(plain);
-        let mut chars = special.chars();
-        into.push_str(match chars.next() {
-            Some('\\') => "\\\\",
-            Some('"') => "\\\"",
-            _ => "\\n",
-        });
-        rest = chars.as_str();
-    }
-    into.push_str(rest);
-}
-
-fn split_at_special(value: &str) -> Option<(&str, &str)> {
-    let special = value.bytes().position(|byte| matches!(byte, b'\\' | b'"' | b'\n'))?;
-    value.split_at_checked(special)
 }
 
 #[cfg(test)]

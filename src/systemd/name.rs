@@ -138,7 +138,9 @@ impl UnitName {
 
     /// The text after the last dot: the value of the `type` label, also for unknown types.
     pub fn suffix(&self) -> &str {
-        self.0.rsplit_once('.').map_or("", |(_, suffix)| suffix)
+        // Suffixes are short, and each scrape needs those of all units.
+        let dot = self.0.bytes().rposition(|byte| byte == b'.');
+        dot.and_then(|dot| self.0.get(dot + 1..)).unwrap_or_default()
     }
 }
 

@@ -2,26 +2,24 @@
 
 use std::{
     fmt,
-    io::{self, BufWriter, IntoInnerError, Write as _},
+    io::{self, Write as _},
 };
 
 use flate2::{Compression, write::GzEncoder};
 use hyper::body::Bytes;
 
 use super::negotiate::Coding;
+use crate::metrics::Destination;
 
-/// How many bytes are buffered and compressed at a time.
-const BUFFER_SIZE: usize = 64 * 1024;
+/// How many bytes are compressed at a time.
+const CHUNK: usize = 64 * 1024;
 
 /// The body of a scrape while it is written.
 #[derive(Debug)]
-pub struct Body(Coded);
-
-#[derive(Debug)]
-enum Coded {
-    Identity(String),
-    /// Never holds the whole text.
-    Gzip(BufWriter<GzEncoder<Vec<u8>>>),
+pub struct Body {
+    /// What is not compressed: all of it, or what was written last.
+    text: String,
+    gzip: Option<GzEncoder<Vec<u8>>>,
 }
 
 // === impl Body ===
@@ -29,21 +27,18 @@ enum Coded {
 impl Body {
     /// An empty body.
     pub(super) fn new(coding: Coding) -> Self {
-        Self(match coding {
-            Coding::Identity => Coded::Identity(String::new()),
-            Coding::Gzip => {
-                // A tenth of the size, in a third of the time of the default level.
-                let encoder = GzEncoder::new(Vec::new(), Compression::fast());
-                Coded::Gzip(BufWriter::with_capacity(BUFFER_SIZE, encoder))
-            }
-        })
+        let gzip = match coding {
+            Coding::Identity => None,
+            // A tenth of the size, in a third of the time of the default level.
+            Coding::Gzip => Some(GzEncoder::new(Vec::new(), Compression::fast())),
+        };
+        Self { text: String::new(), gzip }
     }
 
     /// Reserves memory for about this many bytes: a long text that grows is copied many times.
     pub fn reserve(&mut self, bytes: usize) {
-        if let Coded::Identity(text) = &mut self.0 {
-            text.reserve(bytes);
-        }
+        // A line more than a chunk.
+        self.text.reserve(if self.gzip.is_some() { bytes.min(CHUNK + 4096) } else { bytes });
     }
 
     /// All that was written.
@@ -51,28 +46,30 @@ impl Body {
     /// # Errors
     /// From the encoder; writing to memory has none of its own.
     pub(super) fn finish(self) -> io::Result<Bytes> {
-        match self.0 {
-            Coded::Identity(text) => Ok(text.into()),
-            Coded::Gzip(buffer) => {
-                let encoder = buffer.into_inner().map_err(IntoInnerError::into_error)?;
+        match self.gzip {
+            None => Ok(self.text.into()),
+            Some(mut encoder) => {
+                encoder.write_all(self.text.as_bytes())?;
                 encoder.finish().map(Bytes::from)
             }
         }
     }
 }
 
-impl fmt::Write for Body {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        match &mut self.0 {
-            Coded::Identity(text) => text.write_str(piece),
-            Coded::Gzip(buffer) => buffer.write_all(piece.as_bytes()).map_err(|_| fmt::Error),
+impl Destination for Body {
+    /// Compresses what there is if it is a whole chunk, so that the whole text is never held.
+    fn lines(&mut self) -> Result<&mut String, fmt::Error> {
+        if let Some(encoder) = self.gzip.as_mut().filter(|_| self.text.len() >= CHUNK) {
+            encoder.write_all(self.text.as_bytes()).map_err(|_| fmt::Error)?;
+            self.text.clear();
         }
+        Ok(&mut self.text)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fmt::Write as _, io::Read as _};
+    use std::io::Read as _;
 
     use flate2::read::GzDecoder;
 
@@ -80,14 +77,16 @@ mod tests {
 
     #[test]
     fn a_compressed_body_decompresses_to_the_plain_one() {
-        let long = "b".repeat(2 * BUFFER_SIZE);
+        let long = "b".repeat(2 * CHUNK);
         let pieces = ["", "systemd_up 1\n", "a", &long];
-        for (kinds, count) in [(3, 0), (3, 2), (3, BUFFER_SIZE), (3, 9 * BUFFER_SIZE), (4, 50)] {
+        for (kinds, count) in [(3, 0), (3, 2), (3, CHUNK), (3, 9 * CHUNK), (4, 50)] {
             let text = || (0..count).map(|number| pieces[number % kinds]);
             let [plain, compressed] = [Coding::Identity, Coding::Gzip].map(|coding| {
                 let mut body = Body::new(coding);
                 body.reserve(count);
-                text().for_each(|piece| body.write_str(piece).unwrap());
+                for piece in text() {
+                    body.lines().unwrap().push_str(piece);
+                }
                 body.finish().unwrap()
             });
             let text: String = text().collect();

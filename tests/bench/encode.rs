@@ -4,7 +4,7 @@ mod host;
 
 use std::hint::black_box;
 
-use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use unitwatch::metrics::{self, format::Format};
 
 use crate::host::scrape;
@@ -14,17 +14,11 @@ fn encode(criterion: &mut Criterion) {
     for units in [1_100, 10_000] {
         let scrape = scrape(units);
         for (name, format) in [("openmetrics", Format::OpenMetrics), ("text", Format::Text)] {
-            let text = metrics::encode(scrape.clone(), format).unwrap().text;
+            let text = metrics::encode(&scrape, format).unwrap().text;
             let series = text.lines().filter(|line| !line.starts_with('#')).count();
             group.throughput(Throughput::Elements(series as u64));
             group.bench_with_input(BenchmarkId::new(name, units), &scrape, |bencher, scrape| {
-                bencher.iter_batched(
-                    || scrape.clone(),
-                    |scrape| metrics::encode(black_box(scrape), format).unwrap().text,
-                    // One page at a time, as in the server: a batch would hold many, and measure
-                    // how fast the kernel provides memory.
-                    BatchSize::PerIteration,
-                );
+                bencher.iter(|| metrics::encode(black_box(scrape), format).unwrap().text);
             });
         }
     }

@@ -9,6 +9,7 @@ use std::{
     convert::Infallible,
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,8 +24,21 @@ use unitwatch::{
     web::{EncodeScrape, Overview, Routes, Source, WebSettings},
 };
 
-/// How many requests each handler gets.
-const SCRAPES: usize = 200;
+/// How many times the two are compared.
+const RUNS: usize = 5;
+
+/// For how many requests in a row one of them is asked.
+const ROUND: u32 = 20;
+
+/// How often each of them is asked so many times, in each run.
+const ROUNDS: usize = 5;
+
+/// The most that a scrape of [`JUDGED_UNITS`] units may cost, as a multiple of what the ready
+/// handler costs.
+const MAX_RATIO: f64 = 3.0;
+
+/// The number of units at which the ratio is judged.
+const JUDGED_UNITS: u64 = 1_100;
 
 /// A host that does not change.
 struct Host(Scrape);
@@ -36,7 +50,7 @@ impl Source for Host {
         let scrape = self.0.clone();
         Box::new(move |body| {
             body.reserve(metrics::size_hint(&scrape));
-            metrics::write(scrape, format, body).unwrap();
+            metrics::write(&scrape, format, body).unwrap();
             Ok(())
         })
     }
@@ -89,9 +103,8 @@ impl Client {
         Self(BufReader::with_capacity(1 << 16, stream))
     }
 
-    /// The body of the answer and the time until it arrived.
-    fn get(&mut self) -> (Vec<u8>, Duration) {
-        let began = Instant::now();
+    /// The body of the answer.
+    fn get(&mut self) -> Vec<u8> {
         self.0.get_mut().write_all(b"GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n").unwrap();
         let mut length = 0;
         loop {
@@ -107,45 +120,114 @@ impl Client {
         }
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
-        (body, began.elapsed())
+        body
     }
 }
 
-fn median(mut times: Vec<Duration>) -> f64 {
-    times.sort_unstable();
-    times[times.len() / 2].as_secs_f64() * 1e3
+/// What one request costs this process: server and client.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    cpu: Duration,
+    time: Duration,
 }
 
-fn main() {
+impl Cost {
+    fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
+    fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// The cost of each of [`ROUND`] requests.
+    fn of(client: &mut Client, body: &Bytes) -> Self {
+        let mut all = Self::default();
+        for _ in 0..ROUND {
+            let (cpu, began) = (cpu_time(), Instant::now());
+            let answer = client.get();
+            all.time += began.elapsed();
+            all.cpu += cpu_time() - cpu;
+            assert!(answer == *body, "a different answer");
+        }
+        Self { cpu: all.cpu / ROUND, time: all.time / ROUND }
+    }
+}
+
+/// The CPU time of this process.
+fn cpu_time() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).try_into().unwrap()
+}
+
+fn median<T: Copy>(mut values: Vec<T>, by: impl Fn(&T) -> f64) -> f64 {
+    values.sort_by(|one, other| by(one).total_cmp(&by(other)));
+    by(&values[values.len() / 2])
+}
+
+/// The median costs of both handlers in one run: first the host's.
+fn run(clients: &mut [Client; 2], body: &Bytes) -> [Cost; 2] {
+    let mut costs = [const { Vec::new() }; 2];
+    for _ in 0..ROUNDS {
+        for (client, costs) in clients.iter_mut().zip(&mut costs) {
+            costs.push(Cost::of(client, body));
+        }
+    }
+    costs.map(|costs| {
+        let of = |part: fn(&Cost) -> Duration| {
+            Duration::from_secs_f64(median(costs.clone(), |cost| part(cost).as_secs_f64()))
+        };
+        Cost { cpu: of(Cost::cpu), time: of(Cost::time) }
+    })
+}
+
+fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    println!("the median of {RUNS} runs; in ms, server and client together");
     println!(
-        "{:>7} {:>9} {:>9} {:>12} {:>10} {:>6}",
-        "units", "series", "kB", "scrape, ms", "ready, ms", "ratio"
+        "{:>7} {:>9} {:>9} {:>12} {:>10} {:>6} {:>12} {:>10} {:>6}",
+        "units",
+        "series",
+        "kB",
+        "scrape, CPU",
+        "ready, CPU",
+        "ratio",
+        "scrape, time",
+        "ready",
+        "ratio"
     );
-    for units in [100, 1_100, 10_000] {
+    let mut is_held = true;
+    let only = std::env::args().find_map(|argument| argument.parse().ok());
+    for units in only.map_or(vec![100, JUDGED_UNITS, 10_000], |units| vec![units]) {
         let mut scrape = host::scrape(units);
         scrape.managers[0].resources.clear();
         for group in [Group::Cpu, Group::Memory, Group::Io, Group::Tasks] {
             scrape.groups = scrape.groups.without(group);
         }
-        let text = metrics::encode(scrape.clone(), Format::Text).unwrap().text;
+        let text = metrics::encode(&scrape, Format::Text).unwrap().text;
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
         let (kilobytes, body) = (text.len() / 1_000, Bytes::from(text));
         let host = runtime.block_on(serve_host(Host(scrape)));
         let ready = runtime.block_on(serve_ready(body.clone()));
-        let (mut host, mut ready) = (Client::new(&host), Client::new(&ready));
-        let (mut encoded, mut copied) = (Vec::new(), Vec::new());
-        for _ in 0..SCRAPES {
-            for (client, times) in [(&mut host, &mut encoded), (&mut ready, &mut copied)] {
-                let (answer, took) = client.get();
-                assert!(answer == body, "a different answer");
-                times.push(took);
-            }
+        let mut clients = [host, ready].map(|address| Client::new(&address));
+        let runs: Vec<_> = (0..RUNS).map(|_| run(&mut clients, &body)).collect();
+        let ms = |of: usize, part: fn(&Cost) -> Duration| {
+            median(runs.clone(), |run| part(&run[of]).as_secs_f64() * 1e3)
+        };
+        let ratio = |part: fn(&Cost) -> Duration| {
+            median(runs.clone(), |[host, ready]| part(host).div_duration_f64(part(ready)))
+        };
+        print!("{units:>7} {series:>9} {kilobytes:>9}");
+        for part in [Cost::cpu, Cost::time] {
+            print!(" {:>12.2} {:>10.2} {:>6.1}", ms(0, part), ms(1, part), ratio(part));
         }
-        let (encoded, copied) = (median(encoded), median(copied));
-        let ratio = encoded / copied;
-        println!(
-            "{units:>7} {series:>9} {kilobytes:>9} {encoded:>12.2} {copied:>10.2} {ratio:>6.1}"
-        );
+        println!();
+        is_held &= units != JUDGED_UNITS || ratio(Cost::cpu) <= MAX_RATIO;
     }
+    if is_held {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!(
+        "MISSED: at {JUDGED_UNITS} units a scrape may cost {MAX_RATIO} times the ready handler"
+    );
+    ExitCode::FAILURE
 }

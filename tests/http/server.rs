@@ -1,7 +1,6 @@
 //! A server with a fake source.
 
 use std::{
-    fmt::Write as _,
     net::SocketAddr,
     num::NonZeroUsize,
     sync::{
@@ -18,7 +17,7 @@ use tokio::{
 };
 use unitwatch::{
     http::{Bound, Drained, Limits, ListenAddress, LocalAddress},
-    metrics::format::Format,
+    metrics::{Destination, format::Format},
     web::{EncodeScrape, Overview, Routes, ScrapeError, Source, WebSettings},
 };
 
@@ -124,7 +123,10 @@ impl Source for Fake {
                 "late\n".to_owned()
             }
         };
-        Box::new(move |body| body.write_str(&text).map_err(|error| ScrapeError(error.into())))
+        Box::new(move |body| {
+            body.lines().map_err(|error| ScrapeError(error.into()))?.push_str(&text);
+            Ok(())
+        })
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -26,7 +26,7 @@ use unitwatch::{
     telemetry::OwnCounters,
 };
 
-use crate::full::{totals, unit};
+use super::full::{totals, unit};
 
 /// Mostly plain text, sometimes text that needs escaping.
 fn text() -> impl Strategy<Value = String> {

@@ -32,20 +32,20 @@ fn assert_same(actual: &str, expected: &str) {
 
 #[test]
 fn the_full_page_in_openmetrics_is_the_golden_page() {
-    let text = metrics::encode(full(), Format::OpenMetrics).unwrap().text;
+    let text = metrics::encode(&full(), Format::OpenMetrics).unwrap().text;
     assert_same(&text, &expected(include_str!("openmetrics.txt")));
 }
 
 #[test]
 fn the_full_page_in_text_is_the_golden_page() {
-    let text = metrics::encode(full(), Format::Text).unwrap().text;
+    let text = metrics::encode(&full(), Format::Text).unwrap().text;
     assert_same(&text, &expected(include_str!("text.txt")));
 }
 
 #[test]
 fn out_of_sync_only_systemd_up_and_the_exporters_own_metrics_are_served() {
     let scrape = Scrape { managers: vec![ManagerScrape::default()], ..full() };
-    let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+    let text = metrics::encode(&scrape, Format::OpenMetrics).unwrap().text;
     let page = Page::parse(&text, Format::OpenMetrics).unwrap();
     assert_eq!(page.samples[&("systemd_up".to_owned(), vec![])], "0");
     for family in page.families {
@@ -61,7 +61,7 @@ fn out_of_sync_only_systemd_up_and_the_exporters_own_metrics_are_served() {
 #[test]
 fn the_exporters_own_metrics_can_be_switched_off() {
     let scrape = Scrape { telemetry: None, process: None, ..full() };
-    let text = metrics::encode(scrape, Format::Text).unwrap().text;
+    let text = metrics::encode(&scrape, Format::Text).unwrap().text;
     let page = Page::parse(&text, Format::Text).unwrap();
     let own = |family: &&str| family.contains("exporter") || family.starts_with("process");
     let own: Vec<_> = page.families.into_iter().filter(own).collect();
@@ -76,7 +76,7 @@ fn the_exporters_own_metrics_can_be_switched_off() {
 #[test]
 fn series_beyond_the_cap_are_dropped_by_whole_units() {
     let scrape = Scrape { max_series: NonZeroUsize::new(12), ..full() };
-    let encoded = metrics::encode(scrape, Format::Text).unwrap();
+    let encoded = metrics::encode(&scrape, Format::Text).unwrap();
     assert_eq!(encoded.dropped, Some(12));
     let page = Page::parse(&encoded.text, Format::Text).unwrap();
     let named = page.samples.keys().filter_map(|(_, labels)| unit_of(labels));
@@ -120,17 +120,17 @@ fn without(page: &str, group: Group) -> String {
 
 #[test]
 fn a_group_that_is_off_drops_its_families_and_nothing_else() {
-    let whole = metrics::encode(full(), Format::Text).unwrap().text;
+    let whole = metrics::encode(&full(), Format::Text).unwrap().text;
     for group in Group::ALL.iter().copied() {
         let scrape = Scrape { groups: Groups::all().without(group), ..full() };
-        let page = metrics::encode(scrape, Format::Text).unwrap();
+        let page = metrics::encode(&scrape, Format::Text).unwrap();
         assert_same(&page.text, &without(&whole, group));
         // The full page has every family, so this compares something.
         let is_there = metrics::all_families().any(|family| family.group == Some(group));
         assert_eq!(page.text.len() < whole.len(), is_there, "{group:?}");
     }
     let scrape = Scrape { groups: Groups::NONE, ..full() };
-    let none = metrics::encode(scrape, Format::Text).unwrap().text;
+    let none = metrics::encode(&scrape, Format::Text).unwrap().text;
     let rest = Group::ALL.iter().fold(whole, |page, group| without(&page, *group));
     // Without per-unit families there are no dropped series either.
     let of_cap = |line: &&str| line.contains(" systemd_exporter_series_dropped ");
@@ -145,15 +145,15 @@ fn a_group_that_is_off_drops_its_families_and_nothing_else() {
 fn a_group_that_is_off_does_not_count_towards_the_cap() {
     let groups = Groups::all().without(Group::UnitState).without(Group::NodeExporter);
     let scrape = Scrape { max_series: NonZeroUsize::new(14), groups, ..full() };
-    let page = metrics::encode(scrape, Format::Text).unwrap();
+    let page = metrics::encode(&scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, Some(0), "no other family has more than fourteen series");
 }
 
 #[test]
 fn with_current_state_series_only_the_current_state_is_served() {
-    let whole = metrics::encode(full(), Format::Text).unwrap().text;
+    let whole = metrics::encode(&full(), Format::Text).unwrap().text;
     let scrape = Scrape { states: StateSeries::Current, ..full() };
-    let page = metrics::encode(scrape, Format::Text).unwrap().text;
+    let page = metrics::encode(&scrape, Format::Text).unwrap().text;
     let families = ["systemd_unit_state{", "systemd_unit_members{"];
     let of_states = |line: &str| families.iter().any(|family| line.starts_with(family));
     let is_other = |line: &&str| of_states(line) && line.ends_with(" 0\n");
@@ -169,7 +169,7 @@ fn without_units_no_dropped_series_are_reported() {
         max_series: NonZeroUsize::new(1),
         ..full()
     };
-    let page = metrics::encode(scrape, Format::Text).unwrap();
+    let page = metrics::encode(&scrape, Format::Text).unwrap();
     assert_eq!(page.dropped, None);
     assert!(!page.text.contains("systemd_exporter_series_dropped"), "{}", page.text);
 }
@@ -177,7 +177,7 @@ fn without_units_no_dropped_series_are_reported() {
 #[test]
 fn a_full_scrape_has_every_family_in_the_declared_order() {
     for format in [Format::OpenMetrics, Format::Text] {
-        let text = metrics::encode(full(), format).unwrap().text;
+        let text = metrics::encode(&full(), format).unwrap().text;
         let declared = metrics::all_families().map(|family| family.name);
         let page = Page::parse(&text, format).unwrap();
         assert_eq!(page.families, declared.collect::<Vec<_>>());
@@ -191,7 +191,7 @@ fn the_series_of_a_users_manager_carry_its_name() {
     let groups = Groups::all();
     let page = |managers| {
         let scrape = Scrape { managers, telemetry: None, process: None, groups, ..full() };
-        let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+        let text = metrics::encode(&scrape, Format::OpenMetrics).unwrap().text;
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         samples.map(str::to_owned).collect::<BTreeSet<_>>()
     };

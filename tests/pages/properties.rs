@@ -98,7 +98,7 @@ fn samples_of(snapshot: &Snapshot) -> Result<Samples, TestCaseError> {
     let snapshot = Some(Arc::new(snapshot.clone()));
     let managers = vec![ManagerScrape { snapshot, ..ManagerScrape::default() }];
     let scrape = Scrape { managers, clocks: CLOCKS, groups: Groups::all(), ..Scrape::default() };
-    let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+    let text = metrics::encode(&scrape, Format::OpenMetrics).unwrap().text;
     Ok(Page::parse(&text, Format::OpenMetrics).map_err(TestCaseError::fail)?.samples)
 }
 
@@ -107,6 +107,12 @@ fn found(samples: &Samples, family: &str) -> BTreeMap<Vec<String>, String> {
     let of = samples.iter().filter(|((name, _), _)| name == family);
     let values = |labels: &Labels| labels.iter().map(|(_, value)| value.clone()).collect();
     of.map(|((_, labels), value)| (values(labels), value.clone())).collect()
+}
+
+/// Seconds as written, in microseconds.
+fn microseconds(seconds: &str) -> u64 {
+    let (whole, fraction) = seconds.split_once('.').unwrap();
+    format!("{whole}{fraction:0<6}").parse().unwrap()
 }
 
 /// The samples that `found` should return for a counter.
@@ -131,8 +137,8 @@ proptest! {
     /// Both formats can be parsed, are as declared and have the same samples.
     #[test]
     fn any_scrape_can_be_parsed_and_is_the_same_in_both_formats(scrape in some_scrape()) {
-        let openmetrics = metrics::encode(scrape.clone(), Format::OpenMetrics).unwrap().text;
-        let text = metrics::encode(scrape.clone(), Format::Text).unwrap().text;
+        let openmetrics = metrics::encode(&scrape, Format::OpenMetrics).unwrap().text;
+        let text = metrics::encode(&scrape, Format::Text).unwrap().text;
         let openmetrics = Page::parse(&openmetrics, Format::OpenMetrics)
             .map_err(TestCaseError::fail)?;
         let text = Page::parse(&text, Format::Text).map_err(TestCaseError::fail)?;
@@ -163,7 +169,7 @@ proptest! {
     #[test]
     fn the_cap_drops_no_more_than_necessary(scrape in some_scrape(), max in 1..140_usize) {
         let page = |max_series| {
-            metrics::encode(Scrape { max_series, ..scrape.clone() }, Format::OpenMetrics).unwrap()
+            metrics::encode(&Scrape { max_series, ..scrape.clone() }, Format::OpenMetrics).unwrap()
         };
         let (all, capped) = (page(None), page(NonZeroUsize::new(max)));
         let parse = |text| Page::parse(text, Format::OpenMetrics).map_err(TestCaseError::fail);
@@ -216,8 +222,8 @@ proptest! {
                 counts(&[name], exit.map(|exit| (exit.code.as_str(), exit.status)))
             );
             let times = found(&own, "systemd_service_last_exit_time_seconds");
-            let times = times.into_iter().map(|(labels, at)| (labels, at.parse::<f64>().unwrap()));
-            let at = exit.map(|exit| (vec![name.into(), exit.code.to_string()], exit.at as f64 / 1e6));
+            let times = times.into_iter().map(|(labels, at)| (labels, microseconds(&at)));
+            let at = exit.map(|exit| (vec![name.into(), exit.code.to_string()], exit.at));
             prop_assert_eq!(times.collect::<BTreeMap<_, _>>(), at.into_iter().collect());
 
             let mut others: BTreeSet<_> = own.keys().map(|(family, _)| family.as_str()).collect();

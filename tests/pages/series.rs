@@ -14,7 +14,7 @@ use unitwatch::{
 };
 
 fn samples(scrape: Scrape) -> (u64, usize) {
-    let text = metrics::encode(scrape, Format::OpenMetrics).unwrap().text;
+    let text = metrics::encode(&scrape, Format::OpenMetrics).unwrap().text;
     let samples = text.lines().filter(|line| !line.starts_with('#')).count();
     (samples as u64, text.len())
 }
