@@ -13,24 +13,41 @@ use std::{
     fs,
     num::NonZeroUsize,
     path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
+
+use tracing::{info, warn};
 
 use self::{
     layout::Hierarchy,
     resources::{KernelFile, Resources},
     unit::{Room, UnitCgroup},
 };
-use crate::systemd::name::UnitName;
+use crate::{process, systemd::name::UnitName};
 
 pub use layout::Layout;
 
 /// Where control groups are mounted on every machine that runs systemd.
 pub const MOUNT: &str = "/sys/fs/cgroup";
 
-/// How many files are kept open. Each takes 4.5 KiB of kernel memory, so this is 9 MiB.
-const MAX_KEPT: usize = 2_048;
+/// The most kernel memory that files kept open may take, in bytes.
+const KEPT_MEMORY: usize = 96 << 20;
+
+/// What each takes, by `/proc/slabinfo`: half a KiB, and a buffer of a page.
+const KEPT_FILE_MEMORY: usize = 4_608;
+
+/// How many files are kept open.
+const MAX_KEPT: usize = KEPT_MEMORY / KEPT_FILE_MEMORY;
+
+/// How many descriptors are left for all else: connections, the bus, files that are not kept.
+const OTHER_DESCRIPTORS: usize = 512;
+
+/// How many descriptors are of use.
+pub const DESCRIPTORS: usize = MAX_KEPT + OTHER_DESCRIPTORS;
 
 /// How many files a thread reads at a time: about a millisecond, less is not worth starting one.
 const SHARE: usize = 512;
@@ -44,6 +61,8 @@ pub struct Cgroups {
     layout: Layout,
     /// How many files may be kept open.
     max_kept: usize,
+    /// How many files the last reading opened and did not keep open.
+    reopened: AtomicUsize,
     /// The most threads that read; determined once, because that reads files too.
     max_threads: usize,
     hierarchies: Mutex<Vec<UnitCgroups>>,
@@ -65,13 +84,14 @@ impl Cgroups {
     pub fn new(mount: &Path, files: &[KernelFile]) -> Self {
         let layout = Layout::of(mount);
         let hierarchies = layout.hierarchies(mount, files).into_iter().map(UnitCgroups::new);
-        // At most half of the open file limit, so that connections are not refused for lack of it.
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        let half = limit.map_or(usize::MAX, |limit| usize::try_from(limit / 2).unwrap_or(0));
+        let limit = process::open_file_limit().unwrap_or(usize::MAX);
+        // Connections must not be refused because all descriptors are used here.
+        let max_kept = limit.saturating_sub(OTHER_DESCRIPTORS.min(limit / 2)).min(MAX_KEPT);
         let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Self {
             layout,
-            max_kept: half.min(MAX_KEPT),
+            max_kept,
+            reopened: AtomicUsize::new(0),
             max_threads: cores.min(MAX_THREADS),
             hierarchies: Mutex::new(hierarchies.collect()),
         }
@@ -102,7 +122,33 @@ impl Cgroups {
         for groups in hierarchies.iter_mut() {
             groups.read(&room, self.max_threads, &mut resources);
         }
+        self.note_reopened(room.refused());
         resources
+    }
+
+    /// How many files the last reading opened and did not keep open: as many are as may be.
+    pub fn reopened(&self) -> usize {
+        self.reopened.load(Ordering::Relaxed)
+    }
+
+    /// Logs when files begin to be opened at each reading, and when none is any more.
+    fn note_reopened(&self, files: usize) {
+        let before = self.reopened.swap(files, Ordering::Relaxed);
+        if files > 0 && before == 0 {
+            warn!(
+                files,
+                kept = self.max_kept,
+                "more files of control groups than may be kept open: each scrape opens the others, \
+                 which takes five times as long; {}",
+                if self.max_kept < MAX_KEPT {
+                    "raise LimitNOFILE="
+                } else {
+                    "narrow the unit filters or switch groups off"
+                }
+            );
+        } else if files == 0 && before > 0 {
+            info!("all files of control groups are kept open");
+        }
     }
 }
 

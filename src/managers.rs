@@ -57,6 +57,12 @@ impl Manager {
                 unit.map(|unit| unit.name.clone())
             })
         });
-        ManagerScrape { user: self.user.clone(), up, snapshot: snapshot.map(Arc::new), resources }
+        ManagerScrape {
+            user: self.user.clone(),
+            up,
+            snapshot: snapshot.map(Arc::new),
+            resources,
+            reopened_files: self.cgroups.reopened(),
+        }
     }
 }

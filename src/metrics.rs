@@ -87,6 +87,8 @@ pub struct ManagerScrape {
     pub snapshot: Option<Arc<Snapshot>>,
     /// What each control group of a unit uses.
     pub resources: HashMap<UnitName, Resources>,
+    /// How many files of control groups were opened for that and not kept open.
+    pub reopened_files: usize,
 }
 
 /// A manager whose units are shown.
@@ -201,7 +203,7 @@ const BYTES_PER_GONE_UNIT: usize = 700;
 /// The most series of one unit in one family: one for each key of its counts.
 const MAX_SERIES_PER_UNIT: usize = MAX_KEYS;
 
-/// Encodes every family. Returns as [`write`] does.
+/// Encodes every family. Returns as [`write()`] does.
 fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>, fmt::Error> {
     let mut samples = out.family(&UP);
     for manager in &scrape.managers {
@@ -212,7 +214,7 @@ fn encode_all(scrape: &Scrape, out: &mut Exposition<'_>) -> Result<Option<usize>
     let dropped = is_known.then(|| encode_systemd(&views, scrape, out)).transpose()?;
     own::encode_build(out)?;
     if let Some(totals) = &scrape.telemetry {
-        own::encode(totals, out)?;
+        own::encode(totals, &scrape.managers, out)?;
     }
     if let Some(process) = &scrape.process {
         process::encode(process, out)?;

@@ -4,9 +4,10 @@ use std::{fs, time::Duration};
 
 use rustix::{
     param::{clock_ticks_per_second, page_size},
-    process::{Resource, getrlimit},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
 };
+use tracing::warn;
 
 const OPEN_FDS: &str = "/proc/self/fd";
 
@@ -44,6 +45,26 @@ struct Stat {
     virtual_size: u64,
     /// Pages.
     resident: u64,
+}
+
+/// The soft limit of open file descriptors; `None` if there is none.
+pub fn open_file_limit() -> Option<usize> {
+    getrlimit(Resource::Nofile).current.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Raises the soft limit of open file descriptors to so many, or to the hard limit if that is less.
+/// Processes that are started later inherit it.
+pub fn raise_open_file_limit(wanted: usize) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if current.is_none_or(|current| current >= raised) {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum }) {
+        let error = &error as &dyn std::error::Error;
+        warn!(error, raised, "raising the soft limit of open files");
+    }
 }
 
 // === impl Observer ===

@@ -259,6 +259,24 @@ fn many_units_are_read_with_any_limit_of_open_files() {
             let hierarchies = cgroups.hierarchies.lock().unwrap();
             let groups = hierarchies[0].groups.values();
             assert_eq!(groups.map(|(group, _)| group.kept()).sum::<usize>(), max_kept.min(units));
+            assert_eq!(cgroups.reopened(), units.saturating_sub(max_kept));
         }
     }
+}
+
+#[test]
+fn files_that_are_left_are_kept_open_as_soon_as_there_is_room() {
+    let mount = Mount::unified();
+    mount.slice("system.slice");
+    for unit in ["a", "b", "c"] {
+        mount.write(&format!("system.slice/{unit}.service/pids.current"), "1\n");
+    }
+    let cgroups = Cgroups { max_kept: 2, ..mount.cgroups() };
+    let reopened = || {
+        cgroups.read("", any);
+        cgroups.reopened()
+    };
+    assert_eq!([reopened(), reopened()], [1, 1]);
+    fs::remove_dir_all(mount.path().join("system.slice/b.service")).unwrap();
+    assert_eq!([reopened(), reopened()], [0, 0]);
 }

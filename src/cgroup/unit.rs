@@ -29,7 +29,11 @@ pub(super) struct UnitCgroup {
 }
 
 /// How many more files may be kept open.
-pub(super) struct Room(AtomicUsize);
+pub(super) struct Room {
+    left: AtomicUsize,
+    /// How many were opened and had no room.
+    refused: AtomicUsize,
+}
 
 // === impl UnitCgroup ===
 
@@ -131,11 +135,20 @@ fn fill(file: &File, buffer: &mut Vec<u8>) -> io::Result<usize> {
 
 impl Room {
     pub(super) fn new(files: usize) -> Self {
-        Self(AtomicUsize::new(files))
+        Self { left: AtomicUsize::new(files), refused: AtomicUsize::new(0) }
+    }
+
+    /// How many files had no room.
+    pub(super) fn refused(&self) -> usize {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> bool {
         let less = |room: usize| room.checked_sub(1);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let has_room = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if !has_room {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 }

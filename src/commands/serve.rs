@@ -12,6 +12,7 @@ use crate::{
     http::{Bound, Drained, Limits, Server},
     inventory::record::Record,
     managers::Manager,
+    process,
     scrape::Exporter,
     sd_notify,
     signals::Signals,
@@ -39,6 +40,8 @@ pub async fn run(config: Config) -> Result<ExitCode, Failure> {
     let mut signals = Signals::listen().map_err(Failure::Signals)?;
     let bound = Bound::bind(&config.web.listen).await?;
     let (stop, stopped) = oneshot::channel();
+    // Not for the demo: its processes would inherit it.
+    process::raise_open_file_limit(cgroup::DESCRIPTORS);
     let (file, record) = store::open(config.scope.as_str()).unzip();
     let Started { server, watch, telemetry, mut watching } =
         start(bound, config, Path::new(cgroup::MOUNT), record.flatten());

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{
+    ManagerScrape,
     family::{FamilyOf, families},
     writer::Exposition,
 };
@@ -28,6 +29,8 @@ families! {
         "Failed D-Bus calls, by method and error name.";
     STATE_ERRORS: Counter "systemd_exporter_state_errors_total" []
         "Failed writes of the counters to the state directory. Absent without a state directory.";
+    REOPENED: Gauge "systemd_exporter_cgroup_files_reopened" []
+        "Files of control groups that the last scrape had to open, because no more may be kept open: as many as LimitNOFILE= allows, in up to 96 MiB of kernel memory. 0 if none.";
     SCRAPES: Histogram "systemd_exporter_scrape_duration_seconds" []
         "Seconds from the request of a scrape to its encoded answer.";
 }
@@ -36,7 +39,11 @@ pub(super) fn encode_build(out: &mut Exposition<'_>) -> fmt::Result {
     out.family(&BUILD).add([version::VERSION, version::REVISION, version::RUSTC], 1_u64)
 }
 
-pub(super) fn encode(totals: &OwnCounters, out: &mut Exposition<'_>) -> fmt::Result {
+pub(super) fn encode(
+    totals: &OwnCounters,
+    managers: &[ManagerScrape],
+    out: &mut Exposition<'_>,
+) -> fmt::Result {
     counter(&EVENTS, &totals.events, out)?;
     out.family(&EVENT_LAG).add_histogram([], &totals.event_lag)?;
     counter(&RESYNCS, &totals.resyncs, out)?;
@@ -47,6 +54,8 @@ pub(super) fn encode(totals: &OwnCounters, out: &mut Exposition<'_>) -> fmt::Res
         samples.add([method.as_ref(), error.as_ref()], *count)?;
     }
     out.single(&STATE_ERRORS, totals.state_errors)?;
+    let reopened = managers.iter().map(|manager| manager.reopened_files).sum::<usize>();
+    out.single(&REOPENED, u64::try_from(reopened).ok())?;
     out.family(&SCRAPES).add_histogram([], &totals.scrapes)
 }
 

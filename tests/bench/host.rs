@@ -183,10 +183,10 @@ pub(crate) fn scrape(units: u64) -> Scrape {
         Snapshot { units, gone, totals: host_counters(), by_state, manager, ..Snapshot::default() };
     Scrape {
         managers: vec![ManagerScrape {
-            user: None,
             up: true,
             snapshot: Some(Arc::new(snapshot)),
             resources,
+            ..ManagerScrape::default()
         }],
         clocks: Clocks { realtime: NOW, monotonic: 3_600_000_000 },
         telemetry: Some(OwnCounters::default()),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::harness::bus;
+use crate::harness::{bus, open_file_limits};
 use rustix::process::{Pid, Signal, kill_process};
 use unitwatch::demo::{self, PrivateManager};
 
@@ -149,6 +149,21 @@ fn ctrl_c_leaves_nothing_behind() {
     demo.traces.assert_gone();
 }
 
+/// The exporter raises its own limit. Programs that are not written for many descriptors must not
+/// get it.
+#[test]
+fn the_processes_of_the_demo_have_its_limit_of_open_files() {
+    let demo = demo_command();
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=1000:8192").arg(demo.get_program()).args(demo.get_args());
+    let mut demo = Demo::started_by(&mut limited);
+    for process in [Pid::from_child(&demo.child), demo.shell] {
+        assert_eq!(open_file_limits(process.as_raw_pid()), ["1000", "8192"], "{process:?}");
+    }
+    kill_process(Pid::from_child(&demo.child), Signal::TERM).unwrap();
+    assert_eq!(demo.wait().code(), Some(0));
+}
+
 #[test]
 fn sigterm_leaves_nothing_behind() {
     let mut demo = Demo::start();
@@ -283,13 +298,13 @@ impl Traces {
 
 impl Demo {
     fn start() -> Self {
+        Self::started_by(&mut demo_command())
+    }
+
+    fn started_by(command: &mut Command) -> Self {
         use std::os::unix::process::CommandExt as _;
-        let mut child = demo_command()
-            .process_group(0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut started = String::new();
         while !started.contains("a private systemd runs") {

@@ -14,7 +14,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
+use unitwatch::cgroup;
+
+use crate::harness::open_file_limits;
 
 /// The longest that a test waits for one condition.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +34,11 @@ impl Exporter {
     }
 
     fn start_with(environment: &[(&str, &str)], arguments: &[&str]) -> Self {
-        let (child, log) = spawn(environment, arguments);
+        let (child, log) = spawn(&mut command(environment, arguments));
+        Self::of(child, log)
+    }
+
+    fn of(child: Child, log: BufReader<ChildStderr>) -> Self {
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
             log.lines().map_while(Result::ok).try_for_each(|line| sender.send(line + "\n"))
@@ -76,15 +83,15 @@ impl Drop for Exporter {
     }
 }
 
-fn spawn(environment: &[(&str, &str)], arguments: &[&str]) -> (Child, BufReader<ChildStderr>) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_unitwatch"))
-        .args(arguments)
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn command(environment: &[(&str, &str)], arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unitwatch"));
+    command.args(arguments).envs(environment.iter().copied());
+    command
+}
+
+fn spawn(command: &mut Command) -> (Child, BufReader<ChildStderr>) {
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let log = BufReader::new(child.stderr.take().unwrap());
     (child, log)
 }
@@ -172,6 +179,23 @@ fn a_taken_port_among_several_opens_none() {
     .end();
     assert_eq!(status.code(), Some(1));
     assert!(!path.exists());
+}
+
+#[test]
+fn the_soft_limit_of_open_files_is_raised_as_far_as_it_is_of_use() {
+    let most = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX).min(32_768);
+    let of_use = u64::try_from(cgroup::DESCRIPTORS).unwrap().min(most);
+    for (soft, hard, raised) in
+        [(1024, most, of_use), (1024, 8192, 8192), (1024, 1024, 1024), (most, most, most)]
+    {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nofile={soft}:{hard}")).arg(env!("CARGO_BIN_EXE_unitwatch"));
+        let (child, log) = spawn(limited.arg("--web.listen-address=127.0.0.1:0"));
+        let mut exporter = Exporter::of(child, log);
+        exporter.await_port();
+        let limits = open_file_limits(Pid::from_child(&exporter.child).as_raw_pid());
+        assert_eq!(limits, [raised, hard].map(|it| it.to_string()), "of {soft} and {hard}");
+    }
 }
 
 /// The message on a service manager's socket from an exporter that can listen, or the error of
@@ -323,7 +347,7 @@ fn a_stale_socket_file_of_a_killed_process_is_replaced() {
 
 #[test]
 fn a_closed_stderr_does_not_end_the_process() {
-    let (mut child, mut log) = spawn(&[], &["--web.listen-address=127.0.0.1:0"]);
+    let (mut child, mut log) = spawn(&mut command(&[], &["--web.listen-address=127.0.0.1:0"]));
     let listening = log.by_ref().lines().map(Result::unwrap).find(|it| it.contains("listening"));
     let port = port_in(&listening.expect("it listens before it ends"));
     // Closes the reading end of stderr: every later line is lost.

@@ -335,7 +335,8 @@ pub(crate) fn some_scrape() -> impl Strategy<Value = Scrape> {
                 let snapshot = snapshot.map(Arc::new);
                 let clocks = Clocks { realtime, monotonic };
                 let groups = Groups::all();
-                let managers = vec![ManagerScrape { user: None, up, snapshot, resources }];
+                let manager = ManagerScrape { up, snapshot, resources, ..ManagerScrape::default() };
+                let managers = vec![manager];
                 Scrape { managers, clocks, telemetry, groups, ..Scrape::default() }
             },
         )

@@ -366,7 +366,13 @@ pub(crate) fn full() -> Scrape {
         .into();
     let snapshot = Some(Arc::new(snapshot));
     Scrape {
-        managers: vec![ManagerScrape { user: None, up: true, snapshot, resources }],
+        managers: vec![ManagerScrape {
+            user: None,
+            up: true,
+            snapshot,
+            resources,
+            reopened_files: 3,
+        }],
         clocks: Clocks { realtime: NOW + 7, monotonic: 60 * MINUTE },
         telemetry: Some(totals()),
         process: Some(Process {

@@ -49,6 +49,14 @@ static EXPORTERS: AtomicU32 = AtomicU32::new(0);
 /// A machine has one system manager, and the tests of one program run in parallel.
 static SYSTEM: Mutex<()> = Mutex::const_new(());
 
+/// The soft and the hard limit of open files of a process.
+pub fn open_file_limits(process: i32) -> [String; 2] {
+    let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut numbers = line.unwrap().split_whitespace().map(str::to_owned);
+    [(); 2].map(|()| numbers.next().unwrap())
+}
+
 /// The manager under test: a private one, or the machine's own where `UNITWATCH_TEST_MANAGER` is
 /// `system`, as in the containers of `tests/run`.
 pub enum Machine {
