@@ -11,27 +11,39 @@ use super::{family::FamilyOf, labels::SampleLabels, value::Value, writer::Exposi
 /// Samples with their labels `L`, of a family with `N` labels.
 pub(super) struct Column<L, const N: usize> {
     family: &'static FamilyOf<N>,
-    /// Whether the family is served.
-    is_on: bool,
-    samples: Vec<(L, Value)>,
+    samples: Collected<L>,
+}
+
+enum Collected<L> {
+    Samples(Vec<(L, Value)>),
+    /// Nothing is written, and there may be millions.
+    Count(u64),
 }
 
 // === impl Column ===
 
 impl<L: SampleLabels<N>, const N: usize> Column<L, N> {
     pub(super) fn new(family: &'static FamilyOf<N>, out: &Exposition<'_>) -> Self {
-        Self { family, is_on: out.is_on(&family.0), samples: Vec::new() }
+        let samples = if out.writes(&family.0) {
+            Collected::Samples(Vec::new())
+        } else {
+            Collected::Count(0)
+        };
+        Self { family, samples }
     }
 
     /// Makes room for so many samples.
-    pub(super) fn with_room(mut self, samples: usize) -> Self {
-        self.samples.reserve_exact(if self.is_on { samples } else { 0 });
+    pub(super) fn with_room(mut self, more: usize) -> Self {
+        if let Collected::Samples(samples) = &mut self.samples {
+            samples.reserve_exact(more);
+        }
         self
     }
 
     pub(super) fn add(&mut self, labels: L, value: impl Into<Value>) {
-        if self.is_on {
-            self.samples.push((labels, value.into()));
+        match &mut self.samples {
+            Collected::Samples(samples) => samples.push((labels, value.into())),
+            Collected::Count(count) => *count += 1,
         }
     }
 
@@ -44,7 +56,15 @@ impl<L: SampleLabels<N>, const N: usize> Column<L, N> {
 
     /// Writes all samples.
     pub(super) fn write(self, out: &mut Exposition<'_>) -> fmt::Result {
-        let mut samples = out.family(self.family);
-        self.samples.into_iter().try_for_each(|(labels, value)| samples.unit(labels, value))
+        let mut family = out.family(self.family);
+        match self.samples {
+            Collected::Samples(samples) => {
+                samples.into_iter().try_for_each(|(labels, value)| family.unit(labels, value))
+            }
+            Collected::Count(count) => {
+                family.count(count);
+                Ok(())
+            }
+        }
     }
 }

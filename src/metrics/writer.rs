@@ -172,8 +172,13 @@ impl<'e> Exposition<'e> {
     }
 
     /// Whether the family's group is switched on.
-    pub(super) fn is_on(&self, family: &Family) -> bool {
+    fn is_on(&self, family: &Family) -> bool {
         family.group.is_none_or(|group| self.groups.has(group))
+    }
+
+    /// Whether the samples of a family are written, and not just counted or discarded.
+    pub(super) fn writes(&self, family: &Family) -> bool {
+        self.is_on(family) && matches!(self.output, Output::Text(_))
     }
 
     /// Writes a family with the samples of each manager.
@@ -266,6 +271,13 @@ impl<'s, const N: usize> Samples<'s, '_, N> {
                 Ok(())
             }
             Sink::Discard => Ok(()),
+        }
+    }
+
+    /// Counts so many series, if series are counted.
+    pub(super) fn count(&mut self, more: u64) {
+        if let Sink::Count(series) = &mut self.sink {
+            **series += more;
         }
     }
 
