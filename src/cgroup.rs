@@ -159,47 +159,60 @@ impl UnitCgroups {
         Self { hierarchy, groups: HashMap::new(), reading: 0 }
     }
 
-    /// Finds the control groups of the wanted units.
+    /// Finds the control groups of the wanted units. Nothing is allocated for one that is known.
     fn find(&mut self, control_group: &str, wanted: &impl Fn(&str) -> Option<UnitName>) {
         self.reading += 1;
         let root = self.hierarchy.root.join(control_group);
         // The root slice may have any file, so its files are not filtered by controller.
-        if let Some(root_slice) = wanted("-.slice") {
-            self.found(root_slice, &root, None);
-        }
+        self.found("-.slice", &root, &self.hierarchy.files.clone(), wanted);
         // Ends at the latest where the kernel finds the path too long.
         let mut slices = vec![root];
-        while let Some(slice) = slices.pop() {
-            let controllers = self.hierarchy.is_unified.then(|| controllers_below(&slice));
-            let Ok(entries) = fs::read_dir(&slice) else { continue };
+        while let Some(mut directory) = slices.pop() {
+            let files = self.files_below(&directory);
+            let Ok(entries) = fs::read_dir(&directory) else { continue };
             for entry in entries.flatten() {
                 if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                     continue;
                 }
-                let directory = entry.file_name();
-                let Some(unit) = directory.to_str().map(unescape) else { continue };
-                if let Some(name) = wanted(unit) {
-                    self.found(name, &slice.join(&directory), controllers.as_deref());
-                }
+                let name = entry.file_name();
+                let Some(unit) = name.to_str().map(unescape) else { continue };
+                directory.push(&name);
+                self.found(unit, &directory, &files, wanted);
                 if unit.ends_with(".slice") {
-                    slices.push(slice.join(&directory));
+                    slices.push(directory.clone());
                 }
+                directory.pop();
             }
         }
         let reading = self.reading;
         self.groups.retain(|_, (_, seen)| *seen == reading);
     }
 
-    fn found(&mut self, unit: UnitName, directory: &Path, controllers: Option<&str>) {
-        let has = |controller| {
-            controllers.is_none_or(|all| all.split_ascii_whitespace().any(|it| it == controller))
-        };
+    /// The files of each control group in a slice: those of the controllers that are enabled there.
+    fn files_below(&self, slice: &Path) -> Vec<KernelFile> {
+        if !self.hierarchy.is_unified {
+            return self.hierarchy.files.clone();
+        }
+        let enabled = fs::read_to_string(slice.join("cgroup.subtree_control")).unwrap_or_default();
+        let has = |controller| enabled.split_ascii_whitespace().any(|it| it == controller);
         let files = self.hierarchy.files.iter().copied();
-        let files = files.filter(|file| file.controller().is_none_or(has));
-        let entry = self.groups.entry(unit);
-        let (group, seen) = entry.or_insert_with(|| (UnitCgroup::new(directory.to_owned()), 0));
-        group.expect(directory, files);
-        *seen = self.reading;
+        files.filter(|file| file.controller().is_none_or(has)).collect()
+    }
+
+    /// Notes a control group, if its unit is known or wanted.
+    fn found(
+        &mut self,
+        unit: &str,
+        directory: &Path,
+        files: &[KernelFile],
+        wanted: &impl Fn(&str) -> Option<UnitName>,
+    ) {
+        if let Some((group, seen)) = self.groups.get_mut(unit) {
+            group.expect(directory, files);
+            *seen = self.reading;
+        } else if let Some(name) = wanted(unit) {
+            self.groups.insert(name, (UnitCgroup::new(directory, files), self.reading));
+        }
     }
 
     /// Reads all control groups, on several threads if there are many.
@@ -232,11 +245,6 @@ impl UnitCgroups {
         });
         into.extend(groups.into_iter().map(|(_, resources, name)| (name.clone(), resources)));
     }
-}
-
-/// The controllers that are enabled for the children of a control group.
-fn controllers_below(directory: &Path) -> String {
-    fs::read_to_string(directory.join("cgroup.subtree_control")).unwrap_or_default()
 }
 
 /// The unit name of a directory. systemd prefixes `_` to a name that could be mistaken for a kernel

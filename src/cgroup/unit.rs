@@ -38,8 +38,10 @@ pub(super) struct Room {
 // === impl UnitCgroup ===
 
 impl UnitCgroup {
-    pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, files: Vec::new(), absent: Vec::new(), kept: Vec::new() }
+    /// The control group at `directory`, which should have these files.
+    pub(super) fn new(directory: &Path, files: &[KernelFile]) -> Self {
+        let (directory, files) = (directory.to_owned(), files.to_owned());
+        Self { directory, files, absent: Vec::new(), kept: Vec::new() }
     }
 
     /// How many files it keeps open.
@@ -48,16 +50,13 @@ impl UnitCgroup {
     }
 
     /// Sets its directory and the files it should have.
-    pub(super) fn expect(
-        &mut self,
-        directory: &Path,
-        files: impl Iterator<Item = KernelFile> + Clone,
-    ) {
-        if self.directory != directory {
-            *self = Self::new(directory.to_owned());
+    pub(super) fn expect(&mut self, directory: &Path, files: &[KernelFile]) {
+        // Both are made in the same way. Comparing them as paths, part by part, takes longer.
+        if self.directory.as_os_str() != directory.as_os_str() {
+            *self = Self::new(directory, files);
         }
-        if !files.clone().eq(self.files.iter().copied()) {
-            self.files = files.collect();
+        if self.files != files {
+            self.files = files.to_owned();
             self.absent.clear();
             self.kept.retain(|(file, _)| self.files.contains(file));
         }

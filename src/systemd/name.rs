@@ -1,6 +1,10 @@
 //! Unit names, unit types, and their spelling in D-Bus object paths.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::{Borrow, Cow},
+    fmt,
+    sync::Arc,
+};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -141,6 +145,13 @@ impl UnitName {
         // Suffixes are short, and each scrape needs those of all units.
         let dot = self.0.bytes().rposition(|byte| byte == b'.');
         dot.and_then(|dot| self.0.get(dot + 1..)).unwrap_or_default()
+    }
+}
+
+/// Equal, ordered and hashed as its text.
+impl Borrow<str> for UnitName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
