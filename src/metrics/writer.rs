@@ -19,8 +19,7 @@ use std::{collections::BTreeMap, fmt};
 use prometheus_client::{
     collector::Collector,
     encoding::{
-        CounterValueEncoder, DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue,
-        GaugeValueEncoder, MetricEncoder, NoLabelSet, text,
+        DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, MetricEncoder, NoLabelSet, text,
     },
     metrics::MetricType,
     registry::Registry,
@@ -390,40 +389,28 @@ impl Collector for CopiedFamily {
 
 impl CopiedFamily {
     fn encode_value(&self, value: &CopiedValue, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
-        let is_counter =
-            (self.family.kind, self.format) == (FamilyType::Counter, Format::OpenMetrics);
         match value {
             CopiedValue::Histogram { sum, count, buckets } => {
                 encoder.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)
             }
-            CopiedValue::One(value) if is_counter => {
-                encoder.encode_counter::<NoLabelSet, _, f64>(value, None)
+            CopiedValue::One(Value::Integer(number)) => self.encode_number(number, encoder),
+            CopiedValue::One(Value::Microseconds(usec)) => {
+                self.encode_number(&value::as_seconds(*usec), encoder)
             }
-            CopiedValue::One(value) => encoder.encode_gauge(value),
+            CopiedValue::One(Value::Float(number)) => self.encode_number(number, encoder),
         }
     }
-}
 
-impl EncodeGaugeValue for Value {
-    fn encode(&self, encoder: &mut GaugeValueEncoder<'_>) -> fmt::Result {
-        match self {
-            Self::Integer(number) => EncodeGaugeValue::encode(number, encoder),
-            Self::Microseconds(usec) => {
-                EncodeGaugeValue::encode(&value::as_seconds(*usec), encoder)
+    fn encode_number<V: EncodeGaugeValue + EncodeCounterValue>(
+        &self,
+        number: &V,
+        encoder: &mut MetricEncoder<'_>,
+    ) -> fmt::Result {
+        match (self.family.kind, self.format) {
+            (FamilyType::Counter, Format::OpenMetrics) => {
+                encoder.encode_counter::<NoLabelSet, V, f64>(number, None)
             }
-            Self::Float(number) => EncodeGaugeValue::encode(number, encoder),
-        }
-    }
-}
-
-impl EncodeCounterValue for Value {
-    fn encode(&self, encoder: &mut CounterValueEncoder<'_>) -> fmt::Result {
-        match self {
-            Self::Integer(number) => EncodeCounterValue::encode(number, encoder),
-            Self::Microseconds(usec) => {
-                EncodeCounterValue::encode(&value::as_seconds(*usec), encoder)
-            }
-            Self::Float(number) => EncodeCounterValue::encode(number, encoder),
+            _ => encoder.encode_gauge(number),
         }
     }
 }
